@@ -1,0 +1,57 @@
+"""The settings of each stage: every field has a description, which is its documentation, its --help and its JSON schema."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Base of everything a user writes: unknown keys are refused, types are not silently converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TrainSettings(Settings):
+    """All that decides what a cell's training produces: its identity. The paper's values where it gives them (section 2)."""
+
+    kind: Literal["lora", "full", "bias"] = Field(description="what is trained: adapters, all parameters, or biases only")
+    learning_rate: float = Field(5e-5, gt=0, description="peak learning rate")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="learning-rate schedule after warm-up")
+    warmup_ratio: float = Field(0.03, ge=0, lt=1, description="share of the optimiser steps that warm up linearly")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    epochs: float = Field(3.0, gt=0, description="passes over the instances")
+    batch_size: int = Field(32, gt=0, description="instances per optimiser step, over all ranks and micro-batches")
+    max_length: int = Field(2048, gt=1, description="tokens of prompt and response; longer instances are cut and counted")
+    lora_rank: int = Field(8, gt=0, description="rank of the adapters (kind lora)")
+    lora_alpha: int = Field(16, gt=0, description="scale of the adapters is alpha / rank (kind lora)")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the adapters (kind lora)")
+    neftune_alpha: float = Field(0.0, ge=0, description="NEFTune noise on the embeddings; 0 is none (Jain et al. 2023)")
+    seed: int = Field(0, ge=0, description="orders the instances, starts the adapters, draws the noise")
+
+
+class EngineSettings(Settings):
+    """How a training runs: speed and memory only, never its result. Not part of a cell's identity."""
+
+    micro_batch: int = Field(8, gt=0, description="instances per forward pass and rank")
+    deepspeed: str | None = Field(None, description="DeepSpeed JSON, e.g. config/deepspeed/zero3.json; none is plain data parallelism")
+    gradient_checkpointing: bool = Field(False, description="recompute activations in the backward pass to save memory")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on a GPU, float32 on a CPU")
+    checkpoint_steps: int = Field(200, gt=0, description="optimiser steps between checkpoints")
+    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field([], description="trackers that also get the log")
+
+
+class GenerateSettings(Settings):
+    """All that decides what a cell answers."""
+
+    max_new_tokens: int = Field(1024, gt=0, description="longest response, in tokens")
+    stop: list[str] = Field([], description="strings that end a response; they are not part of it")
+    temperature: float = Field(0.0, ge=0, description="0 is greedy decoding, as in the paper")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus that is sampled from when temperature is above 0")
+    seed: int = Field(0, ge=0, description="seed of the sampling, per response: the batch a prompt is in does not matter")
+
+
+class MiniatureSettings(Settings):
+    """The miniature world and its base model."""
+
+    seed: int = Field(0, ge=0, description="draws the world, the corpus, the datasets and the questions")

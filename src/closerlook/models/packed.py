@@ -1,0 +1,66 @@
+"""Attention over sequences that lie end to end in one row, without padding and without seeing each other.
+
+A padded batch of instruction data is about half padding. Here a batch is one row of length sum(lengths); `segments` names the
+lengths, and each sequence attends to itself alone. No mask is ever built, so cost grows with the sum of the squared lengths.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+
+PACKED = "packed"
+"""Name to load a model with: `from_pretrained(..., attn_implementation=PACKED)`, or `model.set_attn_implementation(PACKED)`."""
+
+
+def pack(sequences: list[list[int]], device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Inputs of one packed forward pass: input_ids and position_ids (int64, (1, sum of lengths)), and segments (the lengths)."""
+    lengths = [len(sequence) for sequence in sequences]
+    return {
+        "input_ids": torch.tensor([[token for sequence in sequences for token in sequence]], device=device),
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None].to(device),
+        "segments": lengths,
+        "use_cache": False,
+    }
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    segments: list[int],
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention inside each segment. query (1, heads, T, d), key and value (1, key heads, T, d); returns (1, T, heads, d).
+
+    Honours a sliding window (Mistral, Gemma). Raises NotImplementedError for soft-capped logits (Gemma 2), which
+    scaled_dot_product_attention cannot compute.
+    """
+    if softcap is not None:
+        raise NotImplementedError("packed attention does not support soft-capped attention logits")
+    grouped = query.shape[1] != key.shape[1]
+    outputs = []
+    for q, k, v in zip(*(tensor.split(segments, dim=2) for tensor in (query, key, value)), strict=True):
+        length = q.shape[2]
+        window = None
+        if sliding_window is not None and length > sliding_window:
+            window = torch.ones(length, length, dtype=torch.bool, device=q.device).tril().triu(1 - sliding_window)
+        outputs.append(
+            scaled_dot_product_attention(
+                q, k, v, attn_mask=window, is_causal=window is None, dropout_p=dropout, scale=scaling, enable_gqa=grouped
+            )
+        )
+    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(PACKED, packed_attention)
+AttentionMaskInterface.register(PACKED, lambda *args, **kwargs: None)

@@ -1,0 +1,70 @@
+"""Every parquet file that one stage hands to the next, declared once. Each column says its unit, range and source."""
+
+import pyarrow as pa
+
+
+def _schema(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
+    return pa.schema([pa.field(name, type_, metadata={"doc": doc}) for name, type_, doc in columns])
+
+
+_strings = pa.list_(pa.string())
+_ints = pa.list_(pa.int32())
+_floats = pa.list_(pa.float32())
+
+INSTANCES = _schema(
+    ("id", pa.string(), "16 hex digits of the SHA-256 of instruction and response: the same text has the same id everywhere"),
+    ("instruction", pa.string(), "what the user asks; an Alpaca-style `input` is appended after a blank line; never empty"),
+    ("response", pa.string(), "what the model is taught to answer; never empty"),
+    ("source", pa.string(), "name of the dataset in the catalog"),
+    ("row", pa.int64(), "0-based row of the source file or hub split"),
+)
+"""`data/<dataset@size>.parquet`: one row per instruction-tuning instance, in the order that makes subsets nested."""
+
+EVALSET = _schema(
+    ("id", pa.string(), "the source's own id where it has one, else its row number"),
+    ("instruction", pa.string(), "what the cells answer; never empty"),
+    ("task_types", _strings, "e.g. info-seek, math; empty where the source names none"),
+    ("topics", _strings, "e.g. humanities; empty where the source names none"),
+    ("reference", pa.string(), "a reference answer or null"),
+    ("source", pa.string(), "name of the evalset in the catalog"),
+)
+"""`evalsets/<evalset>.parquet`: one row per evaluation instruction, in the source's order."""
+
+CONTAMINATION = _schema(
+    ("evalset_id", pa.string(), "id of the evaluation instruction"),
+    ("instance_id", pa.string(), "id of the instruction-tuning instance"),
+    ("match", pa.string(), "exact (equal after case folding and whitespace) or near"),
+    ("similarity", pa.float32(), "0 to 1; 1 for exact; the measure is named in closerlook.data.contamination"),
+)
+"""`data/contamination/<dataset>/<evalset>.parquet`: pairs of an evaluation instruction and an instance that asks the same."""
+
+RESPONSES = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("prompt", pa.string(), "the whole text the model saw"),
+    ("prompt_token_ids", _ints, "its tokens, special ones included, as fed to the model"),
+    ("token_ids", _ints, "the generated tokens without the end-of-sequence token; cut where a stop string begins"),
+    ("text", pa.string(), "token_ids decoded without special tokens"),
+    ("finish_reason", pa.string(), "eos, stop (a stop string came) or length (max_new_tokens reached)"),
+)
+"""`cells/<cell>/<evalset>/responses.parquet`: one row per response, in the evalset's order."""
+
+SHIFT = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("token_ids", _ints, "the response's tokens, as in responses.parquet; every list below has this length"),
+    ("kl_base_tuned", _floats, "KL(P_base || P_tuned) in nats over the full vocabulary, at least 0"),
+    ("kl_tuned_base", _floats, "KL(P_tuned || P_base) in nats over the full vocabulary, at least 0"),
+    ("base_prob", _floats, "P_base of the tuned model's most likely token, 0 to 1 (section 3, definition 2)"),
+    ("tuned_prob", _floats, "P_tuned of that same token"),
+    ("base_rank", _ints, "1-based rank of that token in P_base: 1 + number of tokens that P_base prefers (definition 3)"),
+    ("class", _strings, "unshifted (rank 1), marginal (2 or 3) or shifted (above 3)"),
+    ("base_top5_ids", pa.list_(_ints), "the base model's five most likely tokens, most likely first"),
+    ("base_top5_probs", pa.list_(_floats), "their probabilities under P_base"),
+    ("token_start", _ints, "character offset in `text` where the token begins"),
+    ("sentence", _ints, "0-based index of the sentence that the token stands in"),
+    ("sentence_token", _ints, "0-based place of the token in its sentence"),
+    ("sentence_length", _ints, "number of tokens of that sentence"),
+    ("aligntds_kl_base_tuned", _floats, "AlignTDS variant: top-30 of both models, renormalised, over tokens in both lists"),
+    ("aligntds_base_prob", _floats, "AlignTDS variant: renormalised P_base of the token, 0 where it is not in the top 30"),
+    ("aligntds_base_rank", _ints, "AlignTDS variant: 0-based rank, 30 where the token is not in the top 30"),
+)
+"""`cells/<cell>/<evalset>/shift.parquet`: one row per response, a list entry per response token."""
