@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other; more threads than cores only slow them down
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tests run beside each other; more threads than cores only slow them down
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 REPOSITORY = Path(__file__).parent.parent

@@ -1,5 +1,6 @@
 """Files that are either whole or absent: everything is written beside its final name and then renamed."""
 
+import csv
 import hashlib
 import json
 import os
@@ -48,6 +49,16 @@ def write_text(text: str, path: Path) -> None:
     """Write `text` as UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows that all have the keys of the first, which become the header. No rows, no header: ValueError."""
+    if not rows:
+        raise ValueError(f"{path}: no rows to write")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_parquet(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -34,11 +36,13 @@ def add_settings(parser: argparse.ArgumentParser, settings: type[BaseModel]) -> 
         text = (field.description or "").replace("%", "%%")
         if not required:
             text += f" (default: {json.dumps(field.get_default(call_default_factory=True)).replace('%', '%%')})"
-        group.add_argument(_flag(name), dest=name, required=required, default=argparse.SUPPRESS, metavar="VALUE", help=text)
+        group.add_argument(
+            _flag(name), dest=name, required=required, default=argparse.SUPPRESS, metavar="VALUE", help=text
+        )
 
 
 def read_settings(arguments: argparse.Namespace, settings: type[S]) -> S:
-    """The settings that `add_settings` let the user give. Raises CloserlookError with the flag, what was found, what was expected."""
+    """The settings that `add_settings` let the user give. Raises CloserlookError with flag, what was found, what was expected."""
     given = {name: _value(raw) for name in settings.model_fields if (raw := getattr(arguments, name, None)) is not None}
     try:
         return settings.model_validate(given)
@@ -54,6 +58,14 @@ def as_flags(settings: BaseModel) -> str:
         if value is not None:
             words += [_flag(name), value if isinstance(value, str) else json.dumps(value)]
     return shlex.join(words)
+
+
+def prefer_this_python() -> None:
+    """Put this Python's folder first on PATH: jobs then run it also where its environment was not activated.
+
+    An environment that Snakemake makes for a job (conda) is activated later and still comes before it.
+    """
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def _flag(name: str) -> str:

@@ -1,0 +1,67 @@
+# make demo | make test: on a fresh machine each does all it needs (Python 3.11, pip, make).
+PYTHON ?= python3.11
+BIN := .venv/bin
+CONFIGFILE ?= config/mini.yaml
+SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
+
+.PHONY: demo small test quick lint format schema bench clean help
+help:
+	@echo "make demo     the miniature, end to end; prints its tables        (about ten minutes on two cores)"
+	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
+	@echo "make test     every test;  make quick: those that take seconds"
+	@echo "make lint     ruff, snakefmt, mypy, snakemake --lint;  make format: mend what can be mended"
+	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
+	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
+
+# torch first and without build isolation: deepspeed's setup imports it.
+.venv/base: envs/requirements.txt envs/constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools<82" wheel
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch numpy ninja packaging
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint envs/constraints.txt --editable .
+	@touch $@
+
+.venv/dev: .venv/base envs/dev.txt envs/small.txt
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt -r envs/dev.txt -r envs/small.txt
+	@touch $@
+
+.venv/small: .venv/base envs/small.txt
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt -r envs/small.txt
+	@touch $@
+
+demo: .venv/base
+	$(SNAKEMAKE) config/mini.yaml
+	$(BIN)/closerlook show results/mini
+
+small: .venv/small
+	$(SNAKEMAKE) config/small.yaml $(CONFIGFILES)
+	$(BIN)/closerlook show results/small
+
+test: .venv/dev lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+quick: .venv/dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: .venv/dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/shift.py
+
+schema: .venv/base
+	$(BIN)/closerlook schema
+
+clean:
+	rm -rf results/mini .snakemake

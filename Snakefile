@@ -1,0 +1,30 @@
+# closerlook: what did instruction tuning change, was it worth it, and where do the new mistakes come from?
+# The stages, in the order data flows, are in workflow/rules/; the grid is in the preset (config/*.yaml).
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/mini.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/shift.smk"
+include: "workflow/rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLE_FILES,
+        FIGURE_FILES,
+
+
+rule trained:
+    input:
+        [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED],

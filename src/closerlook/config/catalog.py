@@ -1,0 +1,130 @@
+"""The catalog: everything a grid can name. One file, config/catalog.yaml, which a preset may override entry by entry."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from closerlook.config.settings import (
+    EngineSettings,
+    FileSource,
+    FolderModel,
+    GgufPackageModel,
+    HubModel,
+    HubSource,
+    MiniatureSettings,
+    PretrainSettings,
+    Settings,
+    TrainSettings,
+)
+
+
+class MiniatureSource(Settings):
+    """Data of the miniature world, which the workflow makes itself."""
+
+    miniature: str = Field(description="brief, verbose, domain or mixture; questions for an evalset")
+
+
+class MiniatureModel(Settings):
+    """The miniature's base model, which the workflow pre-trains itself."""
+
+    miniature: PretrainSettings = Field(description="how it is pre-trained; {} for the defaults")
+
+
+def _by_key(*keys: str) -> Callable[[Any], str | None]:
+    """A source is told apart by the one key that only it has, so that an error speaks of that source alone."""
+
+    def kind(value: Any) -> str | None:
+        if isinstance(value, dict):
+            return next((key for key in keys if key in value), None)
+        return next((key for key in keys if hasattr(value, key)), None)
+
+    return kind
+
+
+DataSource = Annotated[
+    Annotated[HubSource, Tag("hub")]
+    | Annotated[FileSource, Tag("file")]
+    | Annotated[MiniatureSource, Tag("miniature")],
+    Discriminator(_by_key("hub", "file", "miniature")),
+]
+ModelSource = Annotated[
+    Annotated[HubModel, Tag("hub")]
+    | Annotated[FolderModel, Tag("folder")]
+    | Annotated[GgufPackageModel, Tag("gguf_package")]
+    | Annotated[MiniatureModel, Tag("miniature")],
+    Discriminator(_by_key("hub", "folder", "gguf_package", "miniature")),
+]
+
+
+class Launch(EngineSettings):
+    """How a training is launched: its ranks and its engine. Never part of a cell's identity."""
+
+    ranks: int = Field(1, gt=0, description="processes, one per GPU (or gloo ranks on a CPU)")
+
+
+class GenerateLaunch(Settings):
+    """How generation is launched."""
+
+    ranks: int = Field(1, gt=0, description="processes that share the prompts")
+    batch_size: int = Field(32, gt=0, description="responses decoded together; more is faster and takes more memory")
+
+
+class Model(Settings):
+    """A base model."""
+
+    source: ModelSource = Field(description="where its weights come from")
+    parameters: int | None = Field(None, gt=0, description="number of parameters, for planning")
+    biases: bool = Field(False, description="has bias parameters, so that method kind bias can train it")
+    gated: bool = Field(False, description="its licence must be accepted on the hub, and HF_TOKEN set")
+    threads: int = Field(1, gt=0, description="CPU threads of each job that runs it")
+    launch: dict[Literal["lora", "full", "bias"], Launch] = Field({}, description="launch of each kind of training")
+    generate: GenerateLaunch = Field(GenerateLaunch(), description="launch of generation")
+
+    def launch_of(self, kind: Literal["lora", "full", "bias"]) -> Launch:
+        """How this kind of training is launched: as written, or as one process with the defaults."""
+        return self.launch.get(kind, Launch())
+
+
+class Dataset(Settings):
+    """An instruction-tuning dataset."""
+
+    source: DataSource = Field(description="where its rows come from")
+    format: Literal["alpaca", "dolly", "messages", "sharegpt", "prompt_completion"] = Field(
+        description="shape of its rows"
+    )
+    rows: int = Field(gt=0, description="rows of the source: no larger subset can be asked for")
+
+
+class Evalset(Settings):
+    """Instructions that cells answer."""
+
+    source: DataSource = Field(description="where its rows come from")
+    rows: tuple[int, int] | None = Field(
+        None, strict=False, description="[first, last): the rows used; all when left out"
+    )
+
+
+class Method(Settings):
+    """What is done to a base model. Without `train` it is a control: the base model itself, under some prompt template."""
+
+    train: TrainSettings | None = Field(None, description="training settings; none for a control")
+    template: str | None = Field(None, description="prompt template that a control uses instead of the preset's")
+
+
+class Template(Settings):
+    """A prompt template."""
+
+    file: str = Field(description="text file that holds {instruction} once")
+    stop: list[str] = Field([], description="strings that end a response under this template")
+
+
+class Catalog(Settings):
+    """All that a grid can name."""
+
+    models: dict[str, Model] = Field(description="base models")
+    datasets: dict[str, Dataset] = Field(description="instruction-tuning datasets")
+    evalsets: dict[str, Evalset] = Field(description="evaluation instructions")
+    methods: dict[str, Method] = Field(description="tuning methods and controls")
+    templates: dict[str, Template] = Field(description="prompt templates")
+    miniature: MiniatureSettings = Field(MiniatureSettings(), description="the miniature world")

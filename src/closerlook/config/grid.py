@@ -1,0 +1,158 @@
+"""The grid: which cells a preset asks for, and everything about them that can be refused before a job starts."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from closerlook.config.catalog import Catalog
+from closerlook.config.preset import Block, Preset
+from closerlook.config.problems import Problem, nearest
+
+NO_DATASET = "none"
+"""Stands for the dataset in the name of a control, which has none."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model x dataset@size x method x seed. `dataset` is as written in the grid (alpaca@1k); None for a control."""
+
+    model: str
+    dataset: str | None
+    method: str
+    seed: int = 0
+
+    @property
+    def run(self) -> str:
+        """Last part of the name: the method, and the seed where it is not 0."""
+        return f"{self.method}-s{self.seed}" if self.seed else self.method
+
+    @property
+    def name(self) -> str:
+        """The cell's name, which is also its path under cells/."""
+        return f"{self.model}/{self.dataset or NO_DATASET}/{self.run}"
+
+
+def dataset_and_size(reference: str) -> tuple[str, int | None]:
+    """Split `alpaca@1k` into ("alpaca", 1000); no size is the whole dataset. Raises ValueError for a size that is none."""
+    name, at, written = reference.partition("@")
+    if not at:
+        return name, None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(k|m)?", written, re.IGNORECASE)
+    size = float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[(match[2] or "").lower()] if match else 0
+    if size < 1 or size != int(size):
+        raise ValueError(f"{written} is not a size")
+    return name, int(size)
+
+
+def expand(preset: Preset, catalog: Catalog) -> dict[Cell, list[str]]:
+    """Every cell of the grid with its evalsets, in the order written."""
+    cells: dict[Cell, list[str]] = {}
+    for block in preset.grid:
+        for cell in cells_of(block, catalog):
+            cells.setdefault(cell, []).extend(block.evalsets)
+    return cells
+
+
+def cells_of(block: Block, catalog: Catalog) -> Iterator[Cell]:
+    """The cells of one block. A control stands once per model: it has no dataset, and nothing in it is drawn."""
+    for model in block.models:
+        for method in block.methods:
+            if catalog.methods[method].train is None:
+                yield Cell(model, None, method)
+            else:
+                for dataset in block.datasets:
+                    for seed in block.seeds:
+                        yield Cell(model, dataset, method, seed)
+
+
+def problems(preset: Preset, catalog: Catalog, file: str) -> list[Problem]:
+    """Everything wrong with a grid: names first, and only when those are right, what they are combined to."""
+    found = list(_unknown_names(preset, catalog, file))
+    return found or [*_impossible(preset, catalog, file), *_twice(preset, catalog, file)]
+
+
+def _unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    if preset.template not in catalog.templates:
+        yield Problem(file, "template", preset.template, f"a template: {nearest(preset.template, catalog.templates)}")
+    for name, method in catalog.methods.items():
+        if method.template and method.template not in catalog.templates:
+            expected = f"a template: {nearest(method.template, catalog.templates)}"
+            yield Problem(preset.catalog, f"methods.{name}.template", method.template, expected)
+    for b, block in enumerate(preset.grid):
+        for kind in ("models", "datasets", "methods", "evalsets"):
+            valid = getattr(catalog, kind)
+            for i, written in enumerate(getattr(block, kind)):
+                name = written.partition("@")[0] if kind == "datasets" else written
+                if name not in valid:
+                    yield Problem(file, f"grid[{b}].{kind}[{i}]", written, f"one of the {kind}: {nearest(name, valid)}")
+
+
+def _impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    spelled: dict[tuple[str, int | None], str] = {}
+    for b, block in enumerate(preset.grid):
+        trained = [method for method in block.methods if catalog.methods[method].train]
+        if trained and not block.datasets:
+            yield Problem(file, f"grid[{b}].datasets", [], f"a dataset, which {', '.join(trained)} must be trained on")
+        if block.datasets and not trained:
+            yield Problem(file, f"grid[{b}].datasets", block.datasets, "no dataset: controls train on none")
+        for i, method in enumerate(block.methods):
+            settings = catalog.methods[method].train
+            for model in block.models:
+                if settings and settings.kind == "bias" and not catalog.models[model].biases:
+                    yield Problem(
+                        file,
+                        f"grid[{b}].methods[{i}]",
+                        method,
+                        f"a method that {model} can be tuned with: it has no bias parameters "
+                        f"(set models.{model}.biases in the catalog if it has)",
+                    )
+        for i, written in enumerate(block.datasets):
+            yield from _bad_size(written, spelled, catalog, file, f"grid[{b}].datasets[{i}]")
+        for i, seed in enumerate(block.seeds):
+            if seed < 0:
+                yield Problem(file, f"grid[{b}].seeds[{i}]", seed, "a seed of 0 or more")
+
+
+def _bad_size(
+    written: str, spelled: dict[tuple[str, int | None], str], catalog: Catalog, file: str, key: str
+) -> Iterator[Problem]:
+    try:
+        name, size = dataset_and_size(written)
+    except ValueError:
+        yield Problem(file, key, written, "a whole number of instances behind the @, such as @500, @1k or @1.5k")
+        return
+    rows = catalog.datasets[name].rows
+    if size and size > rows:
+        yield Problem(
+            file,
+            key,
+            written,
+            f"at most {name}'s {rows:,} rows; leave @{written.partition('@')[2]} out for all of them",
+        )
+    first = spelled.setdefault((name, size), written)
+    if first != written:
+        yield Problem(
+            file, key, written, f"the spelling {first}, which is used elsewhere in the grid for the same subset"
+        )
+
+
+def _twice(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    seen: dict[tuple[Cell, str], int] = {}
+    for b, block in enumerate(preset.grid):
+        for cell in cells_of(block, catalog):
+            for evalset in block.evalsets:
+                if (first := seen.setdefault((cell, evalset), b)) != b or _repeated(block):
+                    yield Problem(
+                        file,
+                        f"grid[{b}]",
+                        f"{cell.name} on {evalset}",
+                        f"each cell once: it is in grid[{first}] already",
+                    )
+                    return
+
+
+def _repeated(block: Block) -> bool:
+    return any(
+        len(set(names)) < len(names)
+        for names in (block.models, block.datasets, block.methods, block.seeds, block.evalsets)
+    )

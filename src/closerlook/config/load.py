@@ -1,0 +1,180 @@
+"""From a preset's mapping (as Snakemake hands it over) to a checked configuration. Nothing runs on one that is not whole."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from closerlook.config import grid
+from closerlook.config.catalog import Catalog
+from closerlook.config.grid import Cell
+from closerlook.config.preset import Preset
+from closerlook.config.problems import Problem, from_pydantic, path, refuse
+from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
+from closerlook.errors import CloserlookError
+
+Location = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A preset and its catalog, both checked; `root` is the project's root, which all paths in them are relative to."""
+
+    preset: Preset
+    catalog: Catalog
+    root: Path
+
+    @cached_property
+    def cells(self) -> dict[Cell, list[str]]:
+        """Every cell with its evalsets."""
+        return grid.expand(self.preset, self.catalog)
+
+    @cached_property
+    def cell_of(self) -> dict[str, Cell]:
+        """Every cell by its name."""
+        return {cell.name: cell for cell in self.cells}
+
+    @cached_property
+    def rows(self) -> list[dict[str, str | int]]:
+        """grid.csv: a row per cell and evalset. A control has no dataset and no size; a whole dataset has its catalog's rows."""
+        rows = []
+        for cell, evalsets in self.cells.items():
+            name, size = grid.dataset_and_size(cell.dataset) if cell.dataset else ("", "")
+            identity = {
+                "cell": cell.name,
+                "model": cell.model,
+                "dataset": name,
+                "size": self.catalog.datasets[name].rows if size is None else size,
+                "method": cell.method,
+                "seed": cell.seed,
+            }
+            rows += [identity | {"evalset": evalset} for evalset in evalsets]
+        return rows
+
+    def train_settings(self, cell: Cell) -> TrainSettings:
+        """What decides the result of a cell's training. Raises ValueError for a control."""
+        settings = self.catalog.methods[cell.method].train
+        if settings is None:
+            raise ValueError(f"{cell.name} is a control and trains nothing")
+        return settings.model_copy(update={"seed": cell.seed})
+
+    def template_name(self, cell: Cell) -> str:
+        """The prompt template of a cell."""
+        return self.catalog.methods[cell.method].template or self.preset.template
+
+    def template_digest(self, cell: Cell) -> str:
+        """SHA-256 of the template's text: a cell depends on what the file says, not on when it was touched."""
+        file = self.catalog.templates[self.template_name(cell)].file
+        return hashlib.sha256((self.root / file).read_bytes()).hexdigest()
+
+    def generate_settings(self, cell: Cell) -> GenerateSettings:
+        """What decides how a cell answers: the preset's settings, with its template's stop strings."""
+        stop = self.catalog.templates[self.template_name(cell)].stop
+        return self.preset.generate.model_copy(update={"stop": [*self.preset.generate.stop, *stop]})
+
+
+def load(config: Mapping[str, Any], file: str, root: Path) -> Configuration:
+    """Check a preset's mapping, its catalog with the preset's overrides, and the grid.
+
+    `file` is where the mapping was read from, for messages. Raises CloserlookError that names every problem at once.
+    """
+    try:
+        preset = Preset.model_validate(config)
+    except ValidationError as error:
+        refuse(Problem(file, path(where), found, expected) for where, found, expected in from_pydantic(error))
+        raise
+    written = read_yaml(root / preset.catalog, named=preset.catalog)
+    try:
+        catalog = Catalog.model_validate(_override(written, preset.overrides))
+    except ValidationError as error:
+        refuse(_problem_in(file, preset, written, *problem) for problem in from_pydantic(error))
+        raise
+    refuse(grid.problems(preset, catalog, file))
+    missing = ((where, name) for where, name in _files(preset, catalog) if not (root / name).exists())
+    refuse(_problem_in(file, preset, written, where, name, "a file or folder that exists") for where, name in missing)
+    return Configuration(preset, catalog, root)
+
+
+def read(file: str, root: Path) -> Configuration:
+    """`load` for a preset's file, as the command line names it."""
+    return load(read_yaml(Path(file), named=file), file, root)
+
+
+def read_yaml(file: Path, named: str) -> dict[str, Any]:
+    """A YAML mapping. Raises CloserlookError for a missing file, for what is no YAML, and for a key that stands twice."""
+    try:
+        value = yaml.load(file.read_text(encoding="utf-8"), Loader=_OnceLoader)
+    except OSError as error:
+        raise CloserlookError(f"{named}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CloserlookError(f"{named}: is not valid YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise CloserlookError(f"{named}: found {type(value).__name__}, expected a mapping of keys to values")
+    return value
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML silently keeps the last of two equal keys; whoever wrote both would rather know."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.YAMLError(f"the key {key} stands twice{key_node.start_mark}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _override(entry: Any, override: Any) -> Any:
+    """Replace single values deep inside the catalog; a source is replaced whole, since two halves of sources make none."""
+    if not isinstance(entry, dict) or not isinstance(override, dict):
+        return override
+    merged = dict(entry)
+    for key, value in override.items():
+        merged[key] = _override(entry[key], value) if key in entry and key != "source" else value
+    return merged
+
+
+def _problem_in(
+    file: str, preset: Preset, written: dict[str, Any], where: Location, found: Any, expected: str
+) -> Problem:
+    """A problem of the merged catalog, laid at the door of the file that says it, or that left it unsaid."""
+    overridden = _has(preset.overrides, where) or (not _has(written, where) and _has(preset.overrides, where[:-1]))
+    if overridden:
+        return Problem(file, path(("overrides", *where)), found, expected)
+    return Problem(preset.catalog, path(where), found, expected)
+
+
+def _has(value: Any, where: Location) -> bool:
+    for part in where:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value = value[part]
+        else:
+            return False
+    return True
+
+
+def _files(preset: Preset, catalog: Catalog) -> Iterator[tuple[Location, str]]:
+    """The files that the grid needs, and where they are named; entries that the grid does not use may lack theirs."""
+    for model in sorted({model for block in preset.grid for model in block.models}):
+        entry = catalog.models[model]
+        if isinstance(entry.source, FolderModel):
+            yield ("models", model, "source", "folder"), entry.source.folder
+        for kind, launch in entry.launch.items():
+            if launch.deepspeed:
+                yield ("models", model, "launch", kind, "deepspeed"), launch.deepspeed
+    for name in sorted({written.partition("@")[0] for block in preset.grid for written in block.datasets}):
+        if isinstance(source := catalog.datasets[name].source, FileSource):
+            yield ("datasets", name, "source", "file"), source.file
+    for name in sorted({name for block in preset.grid for name in block.evalsets}):
+        if isinstance(source := catalog.evalsets[name].source, FileSource):
+            yield ("evalsets", name, "source", "file"), source.file
+    methods = {method for block in preset.grid for method in block.methods}
+    for name in sorted({catalog.methods[method].template or preset.template for method in methods}):
+        yield ("templates", name, "file"), catalog.templates[name].file

@@ -1,0 +1,98 @@
+"""What is wrong with a configuration, said so that it can be mended: file, key, found, expected, nearest valid name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from rapidfuzz import process
+
+from closerlook.config.settings import Settings
+from closerlook.errors import CloserlookError
+
+_SOURCE_TAGS = {"hub", "file", "folder", "gguf_package", "miniature"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend. `key` is a path such as grid[0].methods[1]."""
+
+    file: str
+    key: str
+    found: Any
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: found {_short(self.found)}, expected {self.expected}"
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise CloserlookError with all problems, each on its own line; do nothing when there are none."""
+    lines = [str(problem) for problem in problems]
+    if lines:
+        noun = "problem" if len(lines) == 1 else "problems"
+        raise CloserlookError("\n  ".join([f"{len(lines)} {noun} in the configuration:", *lines]))
+
+
+def nearest(found: str, valid: Iterable[str]) -> str:
+    """The valid names, behind `x?` where one is near."""
+    names = sorted(valid)
+    match = process.extractOne(str(found), names, score_cutoff=50)
+    listed = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
+    return f"one of {listed}" + (f"; did you mean {match[0]}?" if match else "")
+
+
+def from_pydantic(error: ValidationError) -> list[tuple[tuple[int | str, ...], Any, str]]:
+    """pydantic's errors as (location, found, expected); the name of a source's kind is not part of its location."""
+    return [
+        (_without_tags(entry["loc"]), None if entry["type"] == "missing" else entry["input"], _expected(entry))
+        for entry in error.errors()
+    ]
+
+
+def path(location: Iterable[int | str]) -> str:
+    """A location as people write it: grid[0].methods[1]."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _without_tags(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    before = (None, *location)
+    return tuple(
+        part for part, last in zip(location, before, strict=False) if not (last == "source" and part in _SOURCE_TAGS)
+    )
+
+
+def _expected(entry: dict[str, Any]) -> str:
+    kind, found = entry["type"], entry["input"]
+    if kind == "extra_forbidden":
+        return f"no such key{_near_key(str(entry['loc'][-1]))}"
+    if kind == "missing":
+        return "a value: the key has no default"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return "a source: a mapping with one of the keys " + ", ".join(sorted(_SOURCE_TAGS))
+    if kind in ("float_type", "int_type") and isinstance(found, str):
+        try:
+            return f"a number (YAML reads {found} as text; write {float(found)!r})"
+        except ValueError:
+            pass
+    if kind == "string_type" and isinstance(found, int | float | bool):
+        return f"text (put it in quotes: '{found}')"
+    return entry["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _near_key(found: str) -> str:
+    keys = {name for settings in _subclasses(Settings) for name in settings.model_fields}
+    match = process.extractOne(found, sorted(keys), score_cutoff=75)
+    return f"; did you mean {match[0]}?" if match else ""
+
+
+def _subclasses(settings: type[Settings]) -> list[type[Settings]]:
+    return [settings, *(deeper for child in settings.__subclasses__() for deeper in _subclasses(child))]
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,152 @@
+# The checked configuration, and the helper functions of all rules. Each job parses this file, so nothing here may import torch.
+import os
+import re
+import shlex
+from pathlib import Path
+
+from closerlook.config import load as configuration
+from closerlook.config.catalog import MiniatureModel, MiniatureSource
+from closerlook.config.grid import NO_DATASET, dataset_and_size
+from closerlook.config.settings import EngineSettings, FileSource
+from closerlook.errors import CloserlookError
+from closerlook.files import write_csv
+from closerlook.scripting import as_flags, prefer_this_python
+from closerlook.tables.registry import TABLES
+
+prefer_this_python()
+
+CONFIGFILES = [str(file) for file in workflow.overwrite_configfiles] or [
+    "config/mini.yaml"
+]
+try:
+    CONFIG = configuration.load(
+        config, os.path.relpath(CONFIGFILES[-1]), root=Path.cwd()
+    )
+except CloserlookError as error:
+    raise WorkflowError(str(error)) from None
+
+CATALOG = CONFIG.catalog
+PRESET = CONFIG.preset.preset
+TRAINED = [cell for cell in CONFIG.cells if cell.dataset]
+DATASETS = sorted({cell.dataset for cell in TRAINED})
+MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
+EVALSETS = sorted(
+    {evalset for evalsets in CONFIG.cells.values() for evalset in evalsets}
+)
+MINIATURE_MODELS = [
+    name
+    for name, model in CATALOG.models.items()
+    if isinstance(model.source, MiniatureModel)
+]
+
+
+def one_of(names):
+    """A wildcard constraint that matches these names only; nothing, where there are none."""
+    return "|".join(map(re.escape, sorted(set(names)))) or "(?!)"
+
+
+wildcard_constraints:
+    preset=one_of([PRESET]),
+    model=one_of(cell.model for cell in CONFIG.cells),
+    dataset=one_of([*DATASETS, NO_DATASET]),
+    name=one_of(CATALOG.datasets),
+    run=one_of(cell.run for cell in CONFIG.cells),
+    evalset=one_of(EVALSETS),
+
+
+def cell_of(wildcards):
+    return CONFIG.cell_of[f"{wildcards.model}/{wildcards.dataset}/{wildcards.run}"]
+
+
+def json_flag(source):
+    return shlex.quote(source.model_dump_json(exclude_none=True))
+
+
+def source_of(entry, miniature):
+    """A dataset's or evalset's source as its script takes it: the miniature's data are files that a rule makes."""
+    if isinstance(entry.source, MiniatureSource):
+        return FileSource(
+            file=miniature.format(preset=PRESET, name=entry.source.miniature)
+        )
+    return entry.source
+
+
+def file_of(source):
+    """The local file or folder that a source is read from, which a job must wait for; none for a hub's."""
+    return getattr(source, "file", None) or getattr(source, "folder", None) or []
+
+
+def dataset_source(wildcards):
+    return source_of(
+        CATALOG.datasets[wildcards.name],
+        "results/{preset}/miniature/datasets/{name}.jsonl",
+    )
+
+
+def evalset_source(wildcards):
+    return source_of(
+        CATALOG.evalsets[wildcards.evalset], "results/{preset}/miniature/{name}.jsonl"
+    )
+
+
+def evalset_rows(wildcards):
+    rows = CATALOG.evalsets[wildcards.evalset].rows
+    return f"--rows {rows[0]} {rows[1]}" if rows else ""
+
+
+def template_file(wildcards):
+    return CATALOG.templates[CONFIG.template_name(cell_of(wildcards))].file
+
+
+def launch_of(wildcards):
+    return CATALOG.models[wildcards.model].launch_of(
+        CONFIG.train_settings(cell_of(wildcards)).kind
+    )
+
+
+def train_program(wildcards, resources):
+    """What starts training: Python, or one Python per rank. It asks for `resources` so that Snakemake takes it
+    for derived: how a training is launched does not decide its result, so a change of it must not train again.
+    """
+    return launcher(launch_of(wildcards).ranks)
+
+
+def engine_flags(wildcards, resources):
+    """Speed and memory of a training; derived, like train_program."""
+    launch = launch_of(wildcards)
+    return as_flags(EngineSettings.model_validate(launch.model_dump(exclude={"ranks"})))
+
+
+def generate_program(wildcards, resources):
+    """What starts generation; derived, like train_program."""
+    return launcher(CATALOG.models[wildcards.model].generate.ranks)
+
+
+def launcher(ranks):
+    return "python" if ranks == 1 else f"torchrun --standalone --nproc-per-node={ranks}"
+
+
+def threads_of(wildcards):
+    return CATALOG.models[wildcards.model].threads
+
+
+def tuned_model(wildcards):
+    """The tuned model that a cell answers with; a control answers with its base model alone."""
+    if wildcards.dataset == NO_DATASET:
+        return []
+    return f"results/{wildcards.preset}/cells/{wildcards.model}/{wildcards.dataset}/{wildcards.run}/model"
+
+
+def table_inputs(wildcards):
+    return [
+        f"results/{PRESET}/{file}"
+        for file in TABLES[wildcards.table].inputs(CONFIG.rows)
+    ]
+
+
+def figure_inputs(wildcards):
+    return f"results/{PRESET}/tables/{wildcards.figure}.csv"
+
+
+TABLE_FILES = [f"results/{PRESET}/tables/{table}.csv" for table in TABLES]
+FIGURE_FILES = [f"results/{PRESET}/figures/{figure}.svg" for figure in []]

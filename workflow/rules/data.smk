@@ -1,0 +1,96 @@
+rule miniature:
+    """The world whose truth is known, and everything rendered from it."""
+    output:
+        "results/{preset}/miniature/world.json",
+        "results/{preset}/miniature/corpus.txt",
+        "results/{preset}/miniature/questions.jsonl",
+        expand(
+            "results/{{preset}}/miniature/datasets/{style}.jsonl",
+            style=MINIATURE_STYLES,
+        ),
+    log:
+        "results/{preset}/logs/miniature.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    params:
+        settings=as_flags(CATALOG.miniature),
+    shell:
+        "python workflow/scripts/make_miniature.py --out results/{wildcards.preset}/miniature {params.settings} 2> {log}"
+
+
+localrules:
+    dataset,
+    evalset,
+    model,
+    grid,
+
+
+rule dataset:
+    """One dataset, cleaned, in the order that makes its subsets nested. Runs where the network is."""
+    input:
+        lambda wildcards: file_of(dataset_source(wildcards)),
+    output:
+        data="results/{preset}/data/{name}.parquet",
+        report="results/{preset}/data/{name}.report.json",
+    log:
+        "results/{preset}/logs/data/{name}.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    params:
+        source=lambda wildcards: json_flag(dataset_source(wildcards)),
+        format=lambda wildcards: CATALOG.datasets[wildcards.name].format,
+        seed=CONFIG.preset.subset_seed,
+    shell:
+        "python workflow/scripts/prepare_dataset.py --name {wildcards.name} --source {params.source}"
+        " --format {params.format} --seed {params.seed} --out {output.data} --report {output.report} 2> {log}"
+
+
+rule subset:
+    """The first instances of a dataset: a smaller subset lies inside a larger one."""
+    input:
+        "results/{preset}/data/{name}.parquet",
+    output:
+        "results/{preset}/data/{name}@{size}.parquet",
+    log:
+        "results/{preset}/logs/data/{name}@{size}.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    params:
+        size=lambda wildcards: dataset_and_size(f"{wildcards.name}@{wildcards.size}")[1],
+    shell:
+        "python workflow/scripts/subset_dataset.py --dataset {input} --size {params.size} --out {output} 2> {log}"
+
+
+rule evalset:
+    """The instructions that cells answer. Runs where the network is."""
+    input:
+        lambda wildcards: file_of(evalset_source(wildcards)),
+    output:
+        data="results/{preset}/evalsets/{evalset}.parquet",
+        report="results/{preset}/evalsets/{evalset}.report.json",
+    log:
+        "results/{preset}/logs/evalsets/{evalset}.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    params:
+        source=lambda wildcards: json_flag(evalset_source(wildcards)),
+        rows=evalset_rows,
+    shell:
+        "python workflow/scripts/prepare_evalset.py --name {wildcards.evalset} --source {params.source} {params.rows}"
+        " --out {output.data} --report {output.report} 2> {log}"
+
+
+rule contamination:
+    """Evaluation instructions that the instruction-tuning data asks too."""
+    input:
+        dataset="results/{preset}/data/{name}.parquet",
+        evalset="results/{preset}/evalsets/{evalset}.parquet",
+    output:
+        "results/{preset}/data/contamination/{name}/{evalset}.parquet",
+    log:
+        "results/{preset}/logs/contamination/{name}/{evalset}.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    shell:
+        "python workflow/scripts/find_contamination.py --dataset {input.dataset} --evalset {input.evalset}"
+        " --out {output} 2> {log}"

@@ -1,0 +1,16 @@
+rule shift:
+    """How far each response token's distribution moved from the base model's."""
+    input:
+        base="results/{preset}/models/{model}",
+        tuned="results/{preset}/cells/{model}/{dataset}/{run}/model",
+        responses="results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
+    output:
+        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/shift.parquet",
+    log:
+        "results/{preset}/logs/shift/{model}/{dataset}/{run}/{evalset}.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    threads: threads_of
+    shell:
+        "python workflow/scripts/shift.py --base {input.base} --tuned {input.tuned} --responses {input.responses}"
+        " --out {output} 2> {log}"

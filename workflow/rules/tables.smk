@@ -1,0 +1,42 @@
+rule grid:
+    """The cells that the tables speak of."""
+    output:
+        "results/{preset}/grid.csv",
+    log:
+        "results/{preset}/logs/grid.log",
+    params:
+        rows=CONFIG.rows,
+    run:
+        write_csv(params.rows, Path(output[0]))
+
+
+rule table:
+    """One table: CSV, and Markdown and LaTeX drawn from it."""
+    input:
+        "results/{preset}/grid.csv",
+        table_inputs,
+    output:
+        csv="results/{preset}/tables/{table}.csv",
+        markdown="results/{preset}/tables/{table}.md",
+        latex="results/{preset}/tables/{table}.tex",
+    log:
+        "results/{preset}/logs/tables/{table}.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    shell:
+        "python workflow/scripts/table.py {wildcards.table} --results results/{wildcards.preset} --out {output.csv} 2> {log}"
+
+
+rule figure:
+    """One figure, drawn from its table."""
+    input:
+        figure_inputs,
+    output:
+        svg="results/{preset}/figures/{figure}.svg",
+        png="results/{preset}/figures/{figure}.png",
+    log:
+        "results/{preset}/logs/figures/{figure}.log",
+    conda:
+        "../../envs/closerlook.yaml"
+    shell:
+        "python workflow/scripts/figure.py {wildcards.figure} --results results/{wildcards.preset} --out {output.svg} 2> {log}"
