@@ -16,7 +16,7 @@ help:
 # torch first and without build isolation: deepspeed's setup imports it.
 .venv/base: envs/requirements.txt envs/constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools<82" wheel
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch numpy ninja packaging
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint envs/constraints.txt --editable .
 	@touch $@

@@ -21,10 +21,17 @@ include: "workflow/rules/tables.smk"
 rule all:
     default_target: True
     input:
+        # Not only tables and figures: Snakemake would not miss a deleted cell behind an up-to-date table.
+        CELL_FILES,
         TABLE_FILES,
         FIGURE_FILES,
 
 
+rule cells:
+    input:
+        CELL_FILES,
+
+
 rule trained:
     input:
-        [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED],
+        MANIFESTS,

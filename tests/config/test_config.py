@@ -13,7 +13,7 @@ from closerlook import cli
 from closerlook.config import load
 from closerlook.config.grid import Cell, dataset_and_size
 from closerlook.errors import CloserlookError
-from conftest import REPOSITORY
+from tests.conftest import REPOSITORY
 
 FILE = "config/mine.yaml"
 PRESET = {

@@ -148,5 +148,19 @@ def figure_inputs(wildcards):
     return f"results/{PRESET}/tables/{wildcards.figure}.csv"
 
 
+MANIFESTS = [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED]
+CELL_FILES = [
+    *MANIFESTS,
+    *(
+        f"results/{PRESET}/cells/{c.name}/{evalset}/responses.parquet"
+        for c, sets in CONFIG.cells.items()
+        for evalset in sets
+    ),
+    *(
+        f"results/{PRESET}/cells/{c.name}/{evalset}/shift.parquet"
+        for c in TRAINED
+        for evalset in CONFIG.cells[c]
+    ),
+]
 TABLE_FILES = [f"results/{PRESET}/tables/{table}.csv" for table in TABLES]
 FIGURE_FILES = [f"results/{PRESET}/figures/{figure}.svg" for figure in []]

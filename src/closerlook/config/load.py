@@ -152,11 +152,11 @@ def _problem_in(
 
 
 def _has(value: Any, where: Location) -> bool:
-    for part in where:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+    try:
+        for part in where:
             value = value[part]
-        else:
-            return False
+    except (KeyError, IndexError, TypeError):
+        return False
     return True
 
 

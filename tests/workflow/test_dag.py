@@ -1,0 +1,44 @@
+"""The DAG of each preset we ship, as a dry run shows it, and how the workflow refuses a wrong one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from closerlook.config import load
+from tests.conftest import REPOSITORY
+from tests.workflow.conftest import Project
+
+
+def dry_run(preset: str, folder: Path) -> str:
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", preset, "--nolock", "--quiet", "host"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("preset", [p.name for p in sorted((REPOSITORY / "config").glob("*.yaml")) if p.stem != "catalog"])
+def test_a_dry_run_plans_each_cell_once(preset: str, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    output = dry_run(f"config/{preset}", project.folder)
+    stats = dict(line.split() for line in output.split("Job stats:")[1].split("total")[0].splitlines() if len(line.split()) == 2)
+    configuration = load.read(f"config/{preset}", REPOSITORY)
+    trained = [cell for cell in configuration.cells if cell.dataset]
+    assert int(stats["train"]) == len(trained)
+    assert int(stats["generate"]) == sum(map(len, configuration.cells.values()))
+    assert int(stats["shift"]) == sum(len(configuration.cells[cell]) for cell in trained)
+
+
+def test_a_wrong_preset_is_refused_before_anything_runs(project: Project) -> None:
+    project.preset["grid"][0]["methods"] = ["lft", "stf"]
+    output = project.snakemake("--dry-run", check=False)
+    assert "config/dag.yaml: grid[0].methods[1]: found 'stf'" in output
+    assert "did you mean sft?" in output
+    assert "Traceback" not in output
+
+
+def test_no_job_imports_torch_to_parse_the_workflow() -> None:
+    code = "import sys, closerlook.config.load, closerlook.tables.registry, closerlook.scripting, closerlook.files;"
+    code += "sys.exit(' '.join({'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)) or 0)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
