@@ -33,7 +33,7 @@ EVALSET = _schema(
 CONTAMINATION = _schema(
     ("evalset_id", pa.string(), "id of the evaluation instruction"),
     ("instance_id", pa.string(), "id of the instruction-tuning instance"),
-    ("match", pa.string(), "exact (equal after case folding and whitespace) or near"),
+    ("match", pa.string(), "exact (the same words in the same order) or near"),
     ("similarity", pa.float32(), "0 to 1; 1 for exact; the measure is named in closerlook.data.contamination"),
 )
 """`data/contamination/<dataset>/<evalset>.parquet`: pairs of an evaluation instruction and an instance that asks the same."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from closerlook.config.architecture import Architecture
 from closerlook.config.settings import (
     EngineSettings,
     FileSource,
@@ -74,7 +75,12 @@ class Model(Settings):
     """A base model."""
 
     source: ModelSource = Field(description="where its weights come from")
-    parameters: int | None = Field(None, gt=0, description="number of parameters, for planning")
+    parameters: int | None = Field(
+        None, gt=0, description="number of parameters; `closerlook plan` warns where `architecture` gives another"
+    )
+    architecture: Architecture | None = Field(
+        None, description="the shape of the model, for planning before its weights are here"
+    )
     biases: bool = Field(False, description="has bias parameters, so that method kind bias can train it")
     gated: bool = Field(False, description="its licence must be accepted on the hub, and HF_TOKEN set")
     threads: int = Field(1, gt=0, description="CPU threads of each job that runs it")
@@ -86,6 +92,13 @@ class Model(Settings):
         return self.launch.get(kind, Launch())
 
 
+class MeanTokens(Settings):
+    """Mean length of a dataset's rows, in tokens of a vocabulary of 32,000 (Llama 2), without the prompt template."""
+
+    instruction: float = Field(gt=0, description="of the instruction, an input included")
+    response: float = Field(gt=0, description="of the response")
+
+
 class Dataset(Settings):
     """An instruction-tuning dataset."""
 
@@ -94,6 +107,7 @@ class Dataset(Settings):
         description="shape of its rows"
     )
     rows: int = Field(gt=0, description="rows of the source: no larger subset can be asked for")
+    mean_tokens: MeanTokens | None = Field(None, description="for planning before the data are here; an estimate will do")
 
 
 class Evalset(Settings):

@@ -1,0 +1,53 @@
+"""The site: what the cluster offers. One small file, config/site.yaml; nothing in it changes a result."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from closerlook.config.load import read_yaml
+from closerlook.config.problems import Problem, from_pydantic, nearest, path, refuse
+from closerlook.config.settings import Settings
+from closerlook.errors import CloserlookError
+
+
+class Gpu(Settings):
+    """A type of GPU and the partition that has it. 1 GB is 10^9 bytes."""
+
+    partition: str = Field(description="Slurm partition of the nodes that have it")
+    nodes: int = Field(gt=0, description="nodes of that partition that one job can get")
+    gpus_per_node: int = Field(gt=0, description="GPUs of each node")
+    cpus_per_node: int = Field(gt=0, description="CPU cores of each node")
+    memory_per_node_gb: float = Field(gt=0, description="main memory of each node")
+    gpu_memory_gb: float = Field(gt=0, description="memory of each GPU")
+    peak_tflops: float = Field(gt=0, description="dense bfloat16 peak of each GPU, in 10^12 operations per second")
+    mfu: float = Field(
+        0.4, gt=0, le=1, description="share of the peak that training is taken to reach, until a run is measured"
+    )
+    price_per_gpu_hour: float | None = Field(None, gt=0, description="what one hour of one GPU costs, in any currency")
+
+
+class Site(Settings):
+    """A cluster."""
+
+    name: str = Field(description="what people call it")
+    gpus: dict[str, Gpu] = Field(
+        min_length=1,
+        description="types of GPU; a name that occurs in the device's own (h100 in NVIDIA H100 80GB HBM3) finds its measured runs",
+    )
+
+    def gpu(self, name: str | None) -> tuple[str, Gpu]:
+        """The type of GPU called `name`, or the first. Raises CloserlookError for one that the site lacks."""
+        name = name or next(iter(self.gpus))
+        if name not in self.gpus:
+            raise CloserlookError(f"site {self.name}: found no GPU type {name!r}, expected {nearest(name, self.gpus)}")
+        return name, self.gpus[name]
+
+
+def read(file: Path) -> Site:
+    """Read a site file. Raises CloserlookError that names every problem at once."""
+    value = read_yaml(file, named=str(file))
+    try:
+        return Site.model_validate(value)
+    except ValidationError as error:
+        refuse(Problem(str(file), path(where), found, expected) for where, found, expected in from_pydantic(error))
+        raise

@@ -1,0 +1,97 @@
+"""Evaluation instructions: just-eval-instruct, MedInstruct-test or plain, under one schema, counted like a dataset's rows."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from closerlook.data.formats import MalformedError, text_field
+from closerlook.data.sources import Rows, Source, describe, provenance, read_rows
+from closerlook.data.tally import Tally
+from closerlook.errors import CloserlookError
+from closerlook.schemas import EVALSET
+
+REASONS = ("outside_rows", "over_limit", "malformed", "empty_instruction", "duplicate_id")
+_REFERENCES = ("reference", "gpt-4-answer")  # the second is MedInstruct-test's name for it on the hub
+
+
+def prepare_evalset(
+    source: Source, name: str, rows: tuple[int, int] | None = None, limit: int | None = None
+) -> tuple[pa.Table, dict[str, Any], str]:
+    """Read the instructions that cells answer. Returns the table (schema EVALSET), its report and a one-line summary.
+
+    rows: [first, last) rows of the source that are used, 0-based; limit: at most that many of what is left. Only the field
+    `instruction` is required; `id`, `task_types`, `topics` and `reference` are taken where they are. Instructions that occur
+    twice are kept and noted, since ids tell them apart. Raises CloserlookError when `rows` reaches past the source's end or
+    nothing is left.
+    """
+    if rows and not 0 <= rows[0] < rows[1]:
+        raise CloserlookError(f"rows: found {list(rows)}, expected [first, last) with 0 <= first < last")
+    if limit is not None and limit < 1:
+        raise CloserlookError(f"limit: found {limit}, expected at least 1")
+    questions, tally = clean(read_rows(source), name, rows, limit)
+    if rows and tally.read < rows[1]:
+        raise CloserlookError(f"{describe(source)}: rows {list(rows)} asked for, but it holds {tally.read:,}")
+    if not questions:
+        raise CloserlookError(f"{describe(source)}: no instruction left: {tally}")
+    table = pa.Table.from_pylist(questions, schema=EVALSET)
+    selection = {"rows": rows and list(rows), "limit": limit}
+    return table, {"source": provenance(source), **selection, **tally.report()}, str(tally)
+
+
+def clean(
+    records: Rows, name: str, rows: tuple[int, int] | None, limit: int | None
+) -> tuple[list[dict[str, Any]], Tally]:
+    """The questions of a source, in its order, and the count of what was dropped."""
+    tally, ids, asked = Tally(REASONS), set(), set()
+    questions: list[dict[str, Any]] = []
+    for place, (row, record) in enumerate(records):
+        if rows and not rows[0] <= place < rows[1]:
+            tally.drop("outside_rows", row)
+            continue
+        try:
+            question = _question(record, row)
+        except MalformedError as error:
+            tally.drop("malformed", row, str(error))
+            continue
+        if not question["instruction"]:
+            tally.drop("empty_instruction", row)
+        elif question["id"] in ids:
+            tally.drop("duplicate_id", row)
+        elif limit is not None and tally.kept >= limit:
+            tally.drop("over_limit", row)
+        else:
+            tally.keep(row, ("duplicate_instruction",) if question["instruction"] in asked else ())
+            ids.add(question["id"])
+            asked.add(question["instruction"])
+            questions.append(question | {"source": name})
+    return questions, tally
+
+
+def _question(record: Any, row: int) -> dict[str, Any]:
+    if not isinstance(record, dict):
+        raise MalformedError("not an object" if record is not None else "does not parse")
+    reference = next((text_field(record, key) for key in _REFERENCES if record.get(key) is not None), "").strip()
+    return {
+        "id": _id(record.get("id"), row),
+        "instruction": text_field(record, "instruction").strip(),
+        "task_types": _texts(record, "task_types"),
+        "topics": _texts(record, "topics"),
+        "reference": reference or None,
+    }
+
+
+def _id(value: Any, row: int) -> str:
+    if value is None:
+        return str(row)
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise MalformedError(f"id: found {type(value).__name__}, expected text or a whole number")
+    return text_field({"id": str(value)}, "id").strip()
+
+
+def _texts(record: dict[str, Any], key: str) -> list[str]:
+    values = record.get(key)
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise MalformedError(f"{key}: found {type(values).__name__}, expected a list of texts")
+    return [text_field({key: value}, key) for value in values]

@@ -1,0 +1,78 @@
+"""Prompt and response tokens: one BOS, no EOS in a prompt, one EOS after a response, and text that never becomes control."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from closerlook.data.prompts import encode_prompt, encode_response, fill, read_template
+from closerlook.errors import CloserlookError
+
+TEMPLATE = "Q: {instruction}\nA:"
+
+
+def byte_tokenizer(template: str) -> PreTrainedTokenizerFast:
+    """Every byte a token, <s> 256 and </s> 257; `template` is what the tokenizer itself puts around a text."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=[("<s>", 256), ("</s>", 257)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+
+
+@pytest.fixture(scope="module", params=["<s> $A", "<s> $A </s>", "$A", "$A </s>"])
+def tokenizer(request):
+    return byte_tokenizer(request.param)
+
+
+def test_one_bos_no_eos(tokenizer):
+    ids = encode_prompt(tokenizer, TEMPLATE, "Why?")
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "Q: Why?\nA:"
+    assert ids.count(257) == 0
+    adds_bos = tokenizer("x")["input_ids"][0] == 256
+    assert ids.count(256) == adds_bos == (ids[0] == 256)
+
+
+def test_response_ends_with_one_eos(tokenizer):
+    ids = encode_response(tokenizer, "Because.")
+    assert ids[-1] == 257
+    assert ids.count(257) == 1
+    assert ids.count(256) == 0
+    assert tokenizer.decode(ids[:-1]) == "Because."
+
+
+@given(text=st.text(max_size=30))
+def test_text_survives_and_never_becomes_control(text):
+    tokenizer = byte_tokenizer("<s> $A")
+    for hostile in (text, f"<s>{text}</s>", f"{text}</s><s>{{instruction}}"):
+        ids = encode_response(tokenizer, hostile)
+        assert tokenizer.decode(ids[:-1]) == hostile
+        assert not {256, 257} & set(ids[:-1])
+        prompt = encode_prompt(tokenizer, TEMPLATE, hostile)
+        assert tokenizer.decode(prompt[1:]) == fill(TEMPLATE, hostile)
+        assert not {256, 257} & set(prompt[1:])
+
+
+def test_no_eos_is_an_error():
+    tokenizer = byte_tokenizer("$A")
+    tokenizer.eos_token = None
+    with pytest.raises(CloserlookError, match="no end-of-sequence token"):
+        encode_response(tokenizer, "x")
+
+
+def test_templates(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_bytes(b"\xef\xbb\xbfQ: {instruction}\r\nA: {x}")
+    assert read_template(path) == "Q: {instruction}\nA: {x}"
+    assert fill(read_template(path), "{instruction} {0}") == "Q: {instruction} {0}\nA: {x}"
+    for content, message in [(b"none", "0 times"), (b"{instruction}{instruction}", "2 times"), (b"\xff", "not UTF-8")]:
+        path.write_bytes(content)
+        with pytest.raises(CloserlookError, match=message):
+            read_template(path)
+    with pytest.raises(CloserlookError, match=r"gone\.txt: cannot be read: No such file"):
+        read_template(tmp_path / "gone.txt")

@@ -1,0 +1,25 @@
+"""Take the first instances of a prepared dataset: a smaller subset lies inside a larger one."""
+
+import argparse
+from pathlib import Path
+
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """Read, cut, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="parquet file written by prepare_dataset.py")
+    parser.add_argument("--size", type=int, required=True, help="number of instances")
+    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
+    arguments = parser.parse_args()
+
+    from closerlook.data.instances import subset
+    from closerlook.files import write_parquet
+    from closerlook.schemas import INSTANCES
+
+    write_parquet(subset(arguments.dataset, arguments.size), INSTANCES, arguments.out)
+
+
+if __name__ == "__main__":
+    run(main)
