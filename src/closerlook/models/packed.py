@@ -56,7 +56,14 @@ def packed_attention(
             window = torch.ones(length, length, dtype=torch.bool, device=q.device).tril().triu(1 - sliding_window)
         outputs.append(
             scaled_dot_product_attention(
-                q, k, v, attn_mask=window, is_causal=window is None, dropout_p=dropout, scale=scaling, enable_gqa=grouped
+                q,
+                k,
+                v,
+                attn_mask=window,
+                is_causal=window is None,
+                dropout_p=dropout,
+                scale=scaling,
+                enable_gqa=grouped,
             )
         )
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None

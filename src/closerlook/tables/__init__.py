@@ -1,0 +1,1 @@
+"""Tables of the paper, for your grid: tidy CSV first, Markdown and LaTeX drawn from it. `registry.TABLES` names them."""

@@ -1,0 +1,78 @@
+"""`responses.parquet`: what a cell answers to an evalset."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from closerlook.config.settings import GenerateSettings
+from closerlook.data.prompts import encode_prompt, fill, read_template
+from closerlook.errors import CloserlookError
+from closerlook.files import read_parquet, sha256
+from closerlook.generate.decoding import Decoder
+from closerlook.generate.slots import SLOTTED
+from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
+from closerlook.models.logits import Network, body_dtype
+from closerlook.models.text import decode
+from closerlook.parts import Progress, Rows, by_length, identity, in_parts
+from closerlook.schemas import RESPONSES
+
+PART = 64
+"""Prompts per part: what a kill can cost, and the most that a batch can hold."""
+
+
+def generate(
+    base: Path,
+    tuned: Path | None,
+    evalset: Path,
+    template: Path,
+    settings: GenerateSettings,
+    out: Path,
+    batch_size: int,
+    precision: str,
+) -> None:
+    """Answer every instruction of `evalset` with the model in `base`, or with the cell in `tuned` (full weights or an adapter).
+
+    Writes RESPONSES in the evalset's order. Goes on where it stopped; shares the work when RANK and WORLD_SIZE are set. An adapter
+    stays apart from its base, so that the shift stage later sees the very same distributions. Raises CloserlookError for prompts
+    that are empty or longer than the model's context, duplicate ids, and logits that are not finite.
+    """
+    questions = read_parquet(evalset, columns=["id", "instruction"])
+    ids, instructions = questions["id"].to_pylist(), questions["instruction"].to_pylist()
+    if len(set(ids)) < len(ids):
+        twice = next(id for id in ids if ids.count(id) > 1)
+        raise CloserlookError(
+            f"{evalset}: id {twice!r} stands in more than one row; expected ids that name one row each"
+        )
+    wording = read_template(template)
+    tokenizer = load_tokenizer(base)
+    prompts = [encode_prompt(tokenizer, wording, instruction) for instruction in instructions]
+    where = device()
+    dtype = body_dtype(precision, where)
+    network = Network(
+        load_tuned(base, tuned, where, dtype, SLOTTED) if tuned else load_base(base, where, dtype, SLOTTED)
+    )
+    network.check()
+    decoder = Decoder(network, tokenizer, settings, min(batch_size, PART))
+    responses = [decoder.response(id, prompt) for id, prompt in zip(ids, prompts, strict=True)]
+
+    def answer(part: list[int], progress: Progress) -> Rows:
+        chosen = [responses[index] for index in part]
+        decoder.respond(chosen, progress.finished)
+        return [
+            {
+                "id": response.id,
+                "prompt": fill(wording, instructions[index]),
+                "prompt_token_ids": response.prompt,
+                "token_ids": response.token_ids,
+                "text": decode(tokenizer, response.token_ids),
+                "finish_reason": response.finish_reason,
+            }
+            for index, response in zip(part, chosen, strict=True)
+        ]
+
+    what: dict[str, Any] = {"prompts": prompts, "ids": ids, "wording": wording, "settings": settings.model_dump()}
+    what |= {"base": sha256(base), "tuned": tuned and sha256(tuned), "dtype": dtype, "device": where.type}
+    what |= {"torch": torch.__version__, "transformers": transformers.__version__, "part": PART, "batch": batch_size}
+    in_parts(by_length([len(p) for p in prompts], PART), answer, RESPONSES, out, identity(**what))

@@ -1,0 +1,33 @@
+"""The next token: the likeliest, or one drawn with numbers that belong to the response and not to its batch."""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from closerlook.config.settings import GenerateSettings
+
+
+def draws(seed: int, id: str, count: int) -> Tensor:
+    """`count` uniform numbers in [0, 1), float64, which depend on the seed and the response's id alone."""
+    digest = hashlib.sha256(f"{seed}:{id}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+    return torch.rand(count, generator=generator, dtype=torch.float64)
+
+
+def choose(logits: Tensor, settings: GenerateSettings, uniform: Tensor | None) -> Tensor:
+    """Next token of each row, (rows,) int64, from logits (rows, vocabulary) and one number per row.
+
+    Without numbers it is greedy, and takes the lowest id among equals. Sampling inverts the distribution function over token ids inside the nucleus (the
+    likeliest tokens whose probabilities reach top_p; Holtzman et al. 2020).
+    """
+    if uniform is None:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(logits.double() / settings.temperature, -1)
+    if settings.top_p < 1:
+        ordered = probabilities.sort(-1, descending=True).values
+        needed = ((ordered.cumsum(-1) - ordered) < settings.top_p).sum(-1, keepdim=True)
+        probabilities = probabilities * (probabilities >= ordered.gather(-1, needed - 1))
+    cumulated = probabilities.cumsum(-1)
+    target = uniform.to(logits.device)[:, None] * cumulated[:, -1:]
+    return torch.searchsorted(cumulated, target, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)

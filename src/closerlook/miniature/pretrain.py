@@ -1,0 +1,128 @@
+"""The miniature's base model: a Llama of less than a million parameters that knows its world by heart.
+
+One loop after the manner of nanoGPT. It runs on the CPU, where it takes about a minute and gives the same bytes every time.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from closerlook.config.settings import PretrainSettings
+from closerlook.data.prompts import encode_prompt
+from closerlook.errors import CloserlookError
+from closerlook.miniature.claims import answer
+from closerlook.miniature.language import ATTRIBUTES, questions
+from closerlook.miniature.world import World
+
+ENOUGH = 0.9
+"""Share of the cloze prompts that the base model must get right: tuning can only spoil what was there."""
+
+
+def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """A fresh Llama with biases in attention and feed-forward layers, and one matrix for embedding and head."""
+    torch.manual_seed(settings.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.hidden_size,
+            intermediate_size=settings.intermediate_size,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            max_position_embeddings=1024,
+            attention_bias=True,
+            mlp_bias=True,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def batches(documents: list[str], tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings) -> Iterator[Tensor]:
+    """Batches without end, (rows, row_length + 1), int64: the documents end to end, in a new order in each pass."""
+    ids = [[*tokens, tokenizer.eos_token_id] for tokens in tokenizer(documents)["input_ids"]]  # the BOS is there already
+    generator = torch.Generator().manual_seed(settings.seed)
+    size = settings.rows * (settings.row_length + 1)
+    stream: list[int] = []
+    while True:
+        for index in torch.randperm(len(ids), generator=generator).tolist():
+            stream += ids[index]
+            while len(stream) >= size:
+                yield torch.tensor(stream[:size]).view(settings.rows, -1)
+                del stream[:size]
+
+
+def learning_rate(step: int, settings: PretrainSettings) -> float:
+    """Linear over the first tenth of the steps, then a cosine down to a tenth of the peak."""
+    warmup = max(1, settings.steps // 10)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    place = (step - warmup) / max(1, settings.steps - warmup)
+    return settings.learning_rate * (0.55 + 0.45 * math.cos(math.pi * place))
+
+
+def pretrain(
+    documents: list[str], tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings
+) -> tuple[LlamaForCausalLM, list[dict[str, float]]]:
+    """Train a new model; returns it in evaluation mode, and one log row per step: loss in nats per token, learning rate."""
+    model = new_model(settings, tokenizer).train()
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.01, fused=True)
+    log = []
+    steps = tqdm(range(settings.steps), desc="pretrain", mininterval=2)
+    for step, batch in zip(steps, batches(documents, tokenizer, settings), strict=False):
+        optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
+        logits = model(batch[:, :-1], use_cache=False).logits
+        loss = cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        log.append({"step": step + 1, "loss": round(loss.item(), 4), "learning_rate": optimizer.param_groups[0]["lr"]})
+        steps.set_postfix(loss=f"{loss.item():.3f}")
+    return model.eval(), log
+
+
+@torch.inference_mode()
+def cloze_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World) -> float:
+    """Share of known facts whose value is the likeliest next word, over every predicate of its attribute, 0 to 1."""
+    known = [fact for entity in world.entities if entity.known for fact in entity.facts]
+    hits = []
+    for fact in tqdm(known, desc="cloze", mininterval=2):
+        for wording in ATTRIBUTES[fact.attribute].predicates:
+            stem = wording.partition(" {value}")[0]
+            prompt = tokenizer(f"{fact.entity} {stem}", return_tensors="pt")["input_ids"]
+            value = tokenizer(f" {fact.value}", add_special_tokens=False)["input_ids"][0]
+            hits.append(model(prompt, logits_to_keep=1).logits[0, -1].argmax().item() == value)
+    return sum(hits) / len(hits)
+
+
+@torch.inference_mode()
+def few_shot_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, template: str) -> float:
+    """Share of the reserved known facts given right when asked for under `template`, up to the first newline, 0 to 1."""
+    known = [fact for e in world.entities if e.known for fact in e.facts if fact.attribute in e.reserved]
+    hits = []
+    for index, fact in enumerate(tqdm(known, desc="few-shot", mininterval=2)):
+        asked = questions(fact.attribute, fact.entity)
+        prompt = encode_prompt(tokenizer, template, asked[index % len(asked)])
+        ids = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=16, do_sample=False)
+        response = tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True).partition("\n")[0]
+        reference = f"{fact.entity} {ATTRIBUTES[fact.attribute].predicates[0].format(value=fact.value)}."
+        hits.append(answer(reference, response) == "right")
+    return sum(hits) / len(hits)
+
+
+def check(scores: dict[str, Any], settings: PretrainSettings) -> None:
+    """Raises CloserlookError if the model does not know its world."""
+    if scores["cloze_accuracy"] < ENOUGH:
+        raise CloserlookError(
+            f"miniature: the base model knows {scores['cloze_accuracy']:.1%} of its world, expected at least {ENOUGH:.0%}; "
+            f"raise steps ({settings.steps}) or documents, change learning_rate ({settings.learning_rate}), "
+            "or lower known, the entities that it must learn"
+        )

@@ -1,0 +1,82 @@
+"""Models and tokenizers from the folders that the models and train stages write: safetensors only, no code in them."""
+
+import os
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+import closerlook.models.packed  # noqa: F401  (registers PACKED, so that every model can be loaded with it)
+from closerlook.errors import CloserlookError
+
+
+def device() -> torch.device:
+    """The device of this process: the CPU, or its own GPU (LOCAL_RANK's, or the only one that Slurm shows it)."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`. Raises CloserlookError when there is none or it has no end-of-sequence token."""
+    folder = _existing(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise CloserlookError(f"{folder}: no tokenizer can be read from it: {error}") from error
+    if tokenizer.eos_token_id is None:
+        raise CloserlookError(
+            f"{folder}: the tokenizer has no eos_token, so no model could learn or show where a response ends"
+        )
+    return tokenizer
+
+
+def load_base(
+    folder: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    attention: str = "sdpa",
+) -> PreTrainedModel:
+    """The causal language model in `folder`, in evaluation mode. `attention`: sdpa, eager or PACKED (models.packed)."""
+    folder = _existing(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise CloserlookError(
+            f"{folder}: no causal language model in safetensors can be read from it: {error}"
+        ) from error
+    return model.to(device).eval()
+
+
+def load_tuned(
+    base_folder: Path,
+    tuned_folder: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    attention: str = "sdpa",
+) -> PreTrainedModel | PeftModel:
+    """The tuned model of a cell, in evaluation mode: full weights, or (adapter_config.json) an adapter on its base.
+
+    An adapter stays apart: `with model.disable_adapter():` is the base, `model.merge_and_unload()` generates faster.
+    """
+    if not (_existing(tuned_folder) / "adapter_config.json").is_file():
+        return load_base(tuned_folder, device, dtype, attention)
+    base = load_base(base_folder, device, dtype, attention)
+    return PeftModel.from_pretrained(base, str(tuned_folder)).to(device).eval()
+
+
+def _existing(folder: Path) -> Path:
+    folder = Path(folder)
+    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        raise CloserlookError(f"{folder}: expected a model folder with a config.json, found {_found(folder)}")
+    return folder
+
+
+def _found(folder: Path) -> str:
+    if not folder.is_dir():
+        return "no such folder"
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "an empty folder"

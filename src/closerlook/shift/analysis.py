@@ -1,0 +1,166 @@
+"""`shift.parquet`: how far each response token's distribution moved from the base model's (section 3).
+
+The tuned model's response is read once by each model, prompt and response together (teacher forcing): the context of token t is the
+prompt and the response before t, for both. Rows are packed without padding, only response positions meet the LM head, and the logits
+exist for a bounded number of positions at a time, so memory depends neither on response length nor on vocabulary.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from closerlook.errors import CloserlookError
+from closerlook.files import read_parquet, sha256
+from closerlook.models.load import device
+from closerlook.models.logits import body_dtype
+from closerlook.models.text import decode, token_starts
+from closerlook.parts import Progress, Rows, by_length, identity, in_parts
+from closerlook.schemas import SHIFT
+from closerlook.shift.pair import Pair, common_tokenizer
+from closerlook.shift.sentences import sentence_columns
+from closerlook.shift.statistics import compare
+
+logger = logging.getLogger(__name__)
+
+PART = 64
+"""Responses per part: what a kill can cost."""
+PASS_TOKENS = 2048
+"""Tokens of one packed pass (a single longer response goes alone)."""
+LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
+"""Logits that exist at a time for each model: 24 MB on a CPU, the most that its allocator keeps for the next chunk."""
+
+
+def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = "auto") -> None:
+    """Compare base and tuned model (full weights or an adapter) on every token of `responses`; write SHIFT, in their order.
+
+    Goes on where it stopped; shares the work when RANK and WORLD_SIZE are set. Raises CloserlookError for models over different
+    vocabularies or tokenizers, responses that do not fit the models, and logits that are not finite (it names the response).
+    """
+    rows = read_parquet(responses, columns=["id", "prompt_token_ids", "token_ids", "text"]).to_pylist()
+    where = device()
+    dtype = body_dtype(precision, where)
+    tokenizer = common_tokenizer(base, tuned)
+    pair = Pair(base, tuned, where, dtype)
+    for row in rows:
+        _expect_valid(row, pair, responses)
+    analyser = Analyser(pair, tokenizer, LOGITS[where.type])
+
+    def analyse(part: list[int], progress: Progress) -> Rows:
+        return analyser.rows([rows[index] for index in part], progress)
+
+    what: dict[str, Any] = {
+        "base": sha256(base),
+        "tuned": sha256(tuned),
+        "responses": sha256(responses),
+        "dtype": dtype,
+    }
+    what |= {"torch": torch.__version__, "transformers": transformers.__version__, "device": where.type, "part": PART}
+    lengths = [len(row["prompt_token_ids"]) + len(row["token_ids"]) for row in rows]
+    in_parts(by_length(lengths, PART), analyse, SHIFT, out, identity(**what))
+    if analyser.rewritten:
+        logger.warning(
+            "%d of %d responses have a text that is not their decoded token_ids (%s ...); token_start counts in the decoded text",
+            len(analyser.rewritten), len(rows), analyser.rewritten[0],
+        )  # fmt: skip
+
+
+def _expect_valid(row: dict[str, Any], pair: Pair, file: Path) -> None:
+    prompt, response = row["prompt_token_ids"], row["token_ids"]
+    if not prompt:
+        raise CloserlookError(
+            f"{file}: response {row['id']}: its prompt has no tokens; expected at least one, as a context"
+        )
+    if (largest := max(*prompt, *response, 0)) >= pair.vocabulary:
+        raise CloserlookError(
+            f"{file}: response {row['id']}: token {largest} is outside the models' vocabulary of {pair.vocabulary}"
+        )
+    if len(prompt) + len(response) > pair.context:
+        raise CloserlookError(
+            f"{file}: response {row['id']}: {len(prompt)} + {len(response)} tokens, more than the models' context of {pair.context}"
+        )
+
+
+class Analyser:
+    """Turns responses into rows of SHIFT. `logits`: how many logits of each model may exist at a time."""
+
+    def __init__(self, pair: Pair, tokenizer: PreTrainedTokenizerBase | None, logits: int) -> None:
+        self.pair, self.tokenizer = pair, tokenizer
+        self._positions = max(1, logits // pair.vocabulary)
+        self.rewritten: list[str] = []
+        """Ids of responses whose text is not their decoded tokens."""
+
+    @torch.inference_mode()
+    def rows(self, responses: Rows, progress: Progress) -> Rows:
+        """A row of SHIFT per response."""
+        done: Rows = []
+        for batch in _passes(responses):
+            for response, numbers in zip(batch, self._numbers(batch), strict=True):
+                row = {"id": response["id"], "token_ids": response["token_ids"], **numbers, **self._places(response)}
+                row["class"] = [
+                    "unshifted" if r == 1 else "marginal" if r <= 3 else "shifted" for r in row["base_rank"]
+                ]
+                done.append(row)
+                progress.finished(len(response["token_ids"]))
+        return done
+
+    def _numbers(self, batch: Rows) -> Iterator[dict[str, list]]:
+        """The statistics of each response's tokens, as lists."""
+        sequences = [row["prompt_token_ids"] + row["token_ids"][:-1] for row in batch]
+        lengths = [len(row["token_ids"]) for row in batch]
+        ends = torch.tensor([len(sequence) for sequence in sequences]).cumsum(0).tolist()
+        positions = torch.cat([torch.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)])
+        hidden = self.pair.hidden(sequences, positions)
+        chunks = [
+            compare(*self.pair.logits(*pieces))
+            for pieces in zip(*(h.split(self._positions) for h in hidden), strict=True)
+        ]
+        columns = {name: torch.cat([chunk[name] for chunk in chunks]).cpu() for name in chunks[0]}
+        self._expect_finite(columns, batch)
+        split = {name: values.split(lengths) for name, values in columns.items()}
+        for index in range(len(batch)):
+            yield {name: pieces[index].tolist() for name, pieces in split.items()}
+
+    def _expect_finite(self, columns: dict[str, Tensor], batch: Rows) -> None:
+        finite = torch.isfinite(columns["kl_base_tuned"] + columns["kl_tuned_base"])
+        for row, piece in zip(batch, finite.split([len(row["token_ids"]) for row in batch]), strict=True):
+            if not piece.all():
+                raise CloserlookError(
+                    f"response {row['id']}: the logits of the base or the tuned model are not finite; "
+                    "the training has probably diverged (see the cell's train_log.jsonl)"
+                )
+
+    def _places(self, response: dict[str, Any]) -> dict[str, list[int]]:
+        """Where each token begins, and its place in its sentence."""
+        ids = response["token_ids"]
+        if self.tokenizer is None:
+            one = {
+                "sentence": [0] * len(ids),
+                "sentence_token": list(range(len(ids))),
+                "sentence_length": [len(ids)] * len(ids),
+            }
+            return {"token_start": [-1] * len(ids), **one}
+        text, starts = decode(self.tokenizer, ids), token_starts(self.tokenizer, ids)
+        if text != response["text"]:
+            self.rewritten.append(response["id"])
+        return {"token_start": starts, **sentence_columns(text, starts)}
+
+
+def _passes(responses: Rows) -> Iterator[Rows]:
+    """The responses in packed passes of at most PASS_TOKENS, in their order."""
+    batch: Rows = []
+    tokens = 0
+    for row in responses:
+        length = len(row["prompt_token_ids"]) + len(row["token_ids"])
+        if batch and tokens + length > PASS_TOKENS:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(row)
+        tokens += length
+    if batch:
+        yield batch

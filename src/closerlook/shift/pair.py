@@ -1,0 +1,82 @@
+"""A base model and what was made of it, over one vocabulary: two sets of weights, or one with an adapter to switch off."""
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from closerlook.errors import CloserlookError
+from closerlook.models.load import load_base, load_tokenizer, load_tuned
+from closerlook.models.logits import Network
+from closerlook.models.packed import PACKED, pack
+
+logger = logging.getLogger(__name__)
+
+
+class Pair:
+    """Both models on the same tokens. `hidden` and `logits` answer for (base, tuned)."""
+
+    def __init__(self, base: Path, tuned: Path, device: torch.device, dtype: torch.dtype) -> None:
+        self.tuned = Network(load_tuned(base, tuned, device, dtype, PACKED))
+        self._adapter = _can_be_switched_off(self.tuned)
+        self.base = self.tuned if self._adapter else Network(load_base(base, device, dtype, PACKED))
+        sizes = {name: len(network.causal.get_output_embeddings().weight) for name, network in self._named()}
+        if sizes["base"] != sizes["tuned"]:
+            raise CloserlookError(
+                f"vocabularies differ: {base} predicts {sizes['base']} tokens, {tuned} {sizes['tuned']}; expected the same, since "
+                "distributions over different tokens do not compare (was a padding token added and the embedding resized in training?)"
+            )
+        self.vocabulary = sizes["base"]
+        contexts = [getattr(network.config, "max_position_embeddings", None) or 1 << 40 for _, network in self._named()]
+        self.context: int = min(contexts)
+        for _, network in self._named():
+            network.check()
+
+    def _named(self) -> list[tuple[str, Network]]:
+        return [("base", self.base), ("tuned", self.tuned)]
+
+    def _as_base(self) -> AbstractContextManager:
+        return self.tuned.model.disable_adapter() if self._adapter else nullcontext()
+
+    def hidden(self, sequences: list[list[int]], positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states, (len(positions), width) each, at `positions` of the sequences laid end to end."""
+        inputs = pack(sequences, self.base.device)
+        positions = positions.to(self.base.device)
+        with self._as_base():
+            base = self.base.hidden(**inputs)[0, positions]
+        return base, self.tuned.hidden(**inputs)[0, positions]
+
+    def logits(self, base: Tensor, tuned: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 logits, (positions, vocabulary) each, of each model's hidden states."""
+        with self._as_base():
+            base_logits = self.base.logits(base)
+        return base_logits, self.tuned.logits(tuned)
+
+
+def _can_be_switched_off(network: Network) -> bool:
+    """Whether `network` is an adapter on a base that comes back whole without it (biases trained along do not)."""
+    if not isinstance(network.model, PeftModel):
+        return False
+    return all(getattr(config, "bias", "none") == "none" for config in network.model.peft_config.values())
+
+
+def common_tokenizer(base: Path, tuned: Path) -> PreTrainedTokenizerBase | None:
+    """The base's tokenizer, or None where it has none. Raises CloserlookError where the tuned folder's gives an id another meaning."""
+    try:
+        tokenizer = load_tokenizer(base)
+    except CloserlookError as error:
+        logger.warning("no tokenizer (%s): every response counts as one sentence and token_start is -1", error)
+        return None
+    if any((tuned / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")):
+        other = {id: token for token, id in load_tokenizer(tuned).get_vocab().items()}
+        for token, id in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
+            if other.get(id, token) != token:
+                raise CloserlookError(
+                    f"tokenizers differ: token {id} is {token!r} in {base} and {other[id]!r} in {tuned}; expected one tokenizer, "
+                    "since the models must see the same tokens"
+                )
+    return tokenizer

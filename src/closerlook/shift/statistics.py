@@ -1,0 +1,126 @@
+"""What tuning did to one next-token distribution: two rows of logits in, a few numbers out (section 3; Lin et al. 2023).
+
+P_base and P_tuned are the softmax over the full vocabulary, in float32. The one token whose probability and rank are taken is the
+argmax of P_tuned; among equals, the lowest id.
+
+The AlignTDS variant follows the public code of Lin et al. (Re-Align/AlignTDS, compute_dist_diff.py) in what decides the
+numbers: each model's 30 largest logits; a softmax over those 30; KL(P_base || P_tuned) summed over the tokens in both
+lists, which can be negative; the tuned model's first token looked up in the base model's list, for its renormalised
+probability, or 0, and its 0-based place. It differs in four things: an absent token gets place 30, the list's length,
+where their published curves put 50; tokens are told apart by id, not by their decoded text; the context is the generated
+ids, not their text encoded again, and the same for both models, where theirs can give the base model another prompt; and
+it computes in float32, where theirs is float16.
+"""
+
+import torch
+from torch import Tensor
+
+ALIGNTDS_TOP = 30
+SHOWN_TOP = 5
+_BLOCK = 64
+"""Neighbouring tokens of which `top` first looks at the largest alone."""
+_CACHED = 1 << 18
+"""Elements of a buffer that stays in a CPU's cache."""
+
+
+def compare(base: Tensor, tuned: Tensor) -> dict[str, Tensor]:
+    """Statistics of each position from base and tuned logits, both (positions, vocabulary) float32.
+
+    Returns, under the names of SHIFT's columns, tensors of (positions,), for base_top5_* of (positions, 5 or the vocabulary);
+    kl_* in nats, clamped at 0; nan or inf in either KL where a logit was not finite.
+    """
+    base_values, base_ids = top(base, ALIGNTDS_TOP)
+    tuned_values, tuned_ids = top(tuned, ALIGNTDS_TOP)
+    token = first_maximum(tuned, tuned_values, tuned_ids)[:, None]
+    (base_drift, tuned_drift), (base_peak, tuned_peak) = _expectations(base, tuned, base_ids[:, :1], tuned_ids[:, :1])
+
+    # log Z is the largest logit minus the log of its probability; KL(p || q) = E_p[l_p - l_q] - (log Z_p - log Z_q).
+    base_log_z, tuned_log_z = base_values[:, :1] - base_peak.log(), tuned_values[:, :1] - tuned_peak.log()
+    log_ratio = (base_log_z - tuned_log_z)[:, 0]
+    return {
+        "kl_base_tuned": (base_drift - log_ratio).clamp(min=0),
+        "kl_tuned_base": (log_ratio - tuned_drift).clamp(min=0),
+        "base_prob": (base.gather(-1, token) - base_log_z).exp()[:, 0],
+        "tuned_prob": (tuned.gather(-1, token) - tuned_log_z).exp()[:, 0],
+        "base_rank": rank(base, token, base_values),
+        "base_top5_ids": base_ids[:, :SHOWN_TOP],
+        "base_top5_probs": (base_values[:, :SHOWN_TOP] - base_log_z).exp(),
+        **aligntds(base_values, base_ids, tuned_values, tuned_ids, token),
+    }
+
+
+def _expectations(base: Tensor, tuned: Tensor, base_peak: Tensor, tuned_peak: Tensor) -> tuple[Tensor, Tensor]:
+    """E[base - tuned], (2, positions), and the probability of the peak token, (2, positions, 1), under base and tuned model.
+
+    These are the passes over the whole vocabulary. On a CPU they go a few rows at a time through two buffers that stay
+    in the cache: fresh memory for each intermediate costs more than the arithmetic.
+    """
+    positions, vocabulary = base.shape
+    rows = max(1, positions if base.is_cuda else min(positions, _CACHED // vocabulary))
+    work = base.new_empty(2, rows, vocabulary)
+    drift, height = base.new_empty(2, positions), base.new_empty(2, positions, 1)
+    for first in range(0, positions, rows):
+        block = slice(first, first + rows)
+        difference, p = work[:, : len(base[block])]
+        torch.sub(base[block], tuned[block], out=difference)
+        for model, (logits, peak) in enumerate(((base, base_peak), (tuned, tuned_peak))):
+            torch.softmax(logits[block], -1, out=p)
+            height[model, block] = p.gather(-1, peak[block])
+            drift[model, block] = p.mul_(difference).sum(-1)
+    return drift, height
+
+
+def aligntds(
+    base_values: Tensor, base_ids: Tensor, tuned_values: Tensor, tuned_ids: Tensor, token: Tensor
+) -> dict[str, Tensor]:
+    """The AlignTDS variant from both models' top lists, (positions, 30) each, most likely first, and the tuned token, (positions, 1)."""
+    log_base, log_tuned = torch.log_softmax(base_values, -1), torch.log_softmax(tuned_values, -1)
+    shared = base_ids[:, :, None] == tuned_ids[:, None, :]
+    ratio = log_base[:, :, None] - log_tuned[:, None, :]
+    listed = base_ids == token
+    return {
+        "aligntds_kl_base_tuned": (shared * (log_base.exp()[:, :, None] * ratio)).sum((1, 2)),
+        "aligntds_base_prob": (listed * log_base.exp()).sum(-1),
+        "aligntds_base_rank": torch.where(listed.any(-1), listed.int().argmax(-1), ALIGNTDS_TOP),
+    }
+
+
+def rank(logits: Tensor, token: Tensor, largest: Tensor) -> Tensor:
+    """1 + the number of tokens with a larger logit than `token`, (positions, 1); `largest`: the top values, in falling order."""
+    value = logits.gather(-1, token)
+    ranks = 1 + (largest > value).sum(-1)
+    below = (value < largest[:, -1:]).nonzero()[:, 0]  # only here can a larger logit be missing from the list
+    if len(below):
+        ranks[below] = 1 + (logits[below] > value[below]).sum(-1)
+    return ranks
+
+
+def top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Values and ids of the largest logits of each row, largest first, equals by id: (positions, min(count, vocabulary)).
+
+    The largest logits stand in the blocks with the largest maxima, so most of the vocabulary is looked at once. Which of
+    several logits equal to the last one is listed is left open.
+    """
+    rows, vocabulary = logits.shape
+    blocks = vocabulary // _BLOCK
+    if blocks < 2 * count:
+        values, ids = logits.topk(min(count, vocabulary), -1)
+    else:
+        blocked = logits[:, : blocks * _BLOCK].unflatten(-1, (blocks, _BLOCK))
+        chosen = blocked.amax(-1).topk(count, -1).indices[:, :, None]
+        tokens = torch.arange(vocabulary, device=logits.device)
+        candidates = [blocked.gather(1, chosen.expand(-1, -1, _BLOCK)).flatten(1), logits[:, blocks * _BLOCK :]]
+        named = [(chosen * _BLOCK + tokens[:_BLOCK]).flatten(1), tokens[blocks * _BLOCK :].expand(rows, -1)]
+        values, places = torch.cat(candidates, -1).topk(count, -1)
+        ids = torch.cat(named, -1).gather(-1, places)
+    ids, order = ids.sort(-1)
+    values, order = values.gather(-1, order).sort(dim=-1, descending=True, stable=True)
+    return values, ids.gather(-1, order)
+
+
+def first_maximum(logits: Tensor, values: Tensor, ids: Tensor) -> Tensor:
+    """Lowest id among the largest logits of each row, (positions,), from the row's top list."""
+    token = torch.where(values == values[:, :1], ids, logits.shape[-1] - 1).amin(-1)
+    crowded = (values[:, -1] == values[:, 0]).nonzero()[:, 0]  # more equals than the list holds, perhaps
+    token[crowded] = logits[crowded].argmax(-1)
+    return token

@@ -1,0 +1,78 @@
+"""What the tables measure, and how it is written for people."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is written for people: column heading, and whether it is a number, a share (drawn in %) or a count."""
+
+    label: str
+    kind: Literal["number", "share", "count"] = "number"
+    headline: bool = True
+    """Shown in the terminal too, where room is short."""
+
+
+SHIFT = {
+    "kl_base_tuned": Metric("KL(base‖tuned) in nats"),
+    "kl_tuned_base": Metric("KL(tuned‖base) in nats", headline=False),
+    "base_prob": Metric("base probability"),
+    "base_rank": Metric("base rank"),
+    "base_rank_geomean": Metric("base rank, geometric mean", headline=False),
+    "unshifted": Metric("unshifted", "share"),
+    "marginal": Metric("marginal", "share"),
+    "shifted": Metric("shifted", "share"),
+    "aligntds_kl_base_tuned": Metric("AlignTDS KL in nats", headline=False),
+    "aligntds_base_prob": Metric("AlignTDS base probability", headline=False),
+    "aligntds_base_rank": Metric("AlignTDS base rank (from 0)", headline=False),
+    "tokens": Metric("response tokens", "count", headline=False),
+}
+
+SENTENCE_PART = {name: SHIFT[name] for name in ("kl_base_tuned", "kl_tuned_base")} | {"tokens": SHIFT["tokens"]}
+
+TOKENS = {"count": Metric("positions", "count"), "share": Metric("share of the class's positions", "share")}
+
+DATASET_LENGTHS = {"tokens": Metric("mean tokens"), "characters": Metric("mean characters")}
+LENGTHS = DATASET_LENGTHS | {
+    "eos": Metric("ended by itself", "share"),
+    "stop": Metric("ended by a stop string", "share", headline=False),
+    "length": Metric("cut at the limit", "share"),
+}
+
+ANSWERS = {
+    "right": Metric("right", "share"),
+    "wrong": Metric("wrong", "share"),
+    "none": Metric("not stated", "share"),
+    "chance": Metric("right by chance", "share"),
+}
+CLAIMS = {
+    "claims": Metric("claims per response", headline=False),
+    "claims_right": Metric("claims right", "share"),
+    "claims_wrong": Metric("claims wrong", "share", headline=False),
+    "claims_unverifiable": Metric("claims unverifiable", "share", headline=False),
+}
+
+ROWS = {
+    "rows": Metric("rows used", "count"),
+    "rows_read": Metric("rows read", "count"),
+    "rows_kept": Metric("rows kept", "count"),
+    "dropped": Metric("dropped", "count"),
+    "noted": Metric("noted", "count", headline=False),
+}
+CONTAMINATED = {
+    "contaminated_exact": Metric("evaluation instructions in it", "count"),
+    "contaminated_near": Metric("nearly in it", "count"),
+}
+
+CELLS = {
+    "instances": Metric("instances", "count"),
+    "cut_by_max_length": Metric("cut by max_length", "count", headline=False),
+    "dropped_prompt_too_long": Metric("dropped, prompt too long", "count", headline=False),
+    "steps": Metric("steps", "count"),
+    "trainable_parameters": Metric("trainable parameters", "count"),
+    "tokens": Metric("tokens seen", "count"),
+    "trained_tokens": Metric("tokens trained on", "count", headline=False),
+    "first_loss": Metric("first loss"),
+    "final_loss": Metric("final loss"),
+}

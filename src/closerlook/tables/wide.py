@@ -1,0 +1,107 @@
+"""The wide form of a tidy table, for people: a line per cell, a column per metric. Plain text; who draws it escapes it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from closerlook.tables.metrics import Metric
+from closerlook.tables.registry import IDENTITY, Table
+from closerlook.tables.text import number, visible
+
+Row = dict[str, Any]
+KEPT = ("dataset", "size", "method")
+"""Identity columns that stay even where all rows agree; the others are then said once, above the table."""
+TOKENS_SHOWN = 25
+TOKENS_IN_TERMINAL = 10
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Headings and lines of plain text. `align`: l, r or p (running text) per column. `common`: what all rows share."""
+
+    header: list[str]
+    align: str
+    lines: list[list[str]]
+    common: str
+
+
+def widen(rows: list[Row], table: Table, *, brief: bool = False) -> Wide:
+    """Lines in the order of the rows. `brief`: headline metrics without intervals, for a terminal."""
+    shown, common = identity_columns(rows)
+    if "token" in table.keys:
+        return _by_token(rows, shown, common, brief)
+    labels = [*shown, *(key for key in table.keys if key not in table.spread)]
+    columns = _columns(rows, table, brief)
+    lines = []
+    for line, values in _grouped(rows, labels).items():
+        by_column = {_column(row, table): row for row in values}
+        cells = [_cell(by_column.get(column), table.metrics[column[0]], brief) for column in columns]
+        lines.append([*(visible(name, " ") for name in line), *cells, *([_n(values, brief)] if table.unit else [])])
+    headings = [", ".join([table.metrics[name].label, *filter(None, map(_words, spread))]) for name, *spread in columns]
+    headings += ["n"] if table.unit else []
+    return Wide([*labels, *headings], "l" * len(labels) + "r" * len(headings), lines, common)
+
+
+def identity_columns(rows: list[Row]) -> tuple[list[str], str]:
+    """The identity columns that tell rows apart, and those that do not in words."""
+    values = {name: list(dict.fromkeys(row[name] for row in rows if row[name])) for name in IDENTITY}
+    shown = [name for name in IDENTITY if len(values[name]) > 1 or (name in KEPT and values[name])]
+    common = [f"{name} {visible(values[name][0], ' ')}" for name in IDENTITY if values[name] and name not in shown]
+    return shown, ", ".join(common)
+
+
+def _words(name: str) -> str:
+    return visible(name, " ").replace("_", " ")
+
+
+def _grouped(rows: Iterable[Row], names: list[str]) -> dict[tuple[str, ...], list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return groups
+
+
+def _column(row: Row, table: Table) -> tuple[str, ...]:
+    return (row["metric"], *(row[key] for key in table.spread))
+
+
+def _columns(rows: list[Row], table: Table, brief: bool) -> list[tuple[str, ...]]:
+    """The metrics in the registry's order, each with the values of the spread keys in the rows' order.
+
+    A missing cell does not know all values of the spread keys, so it makes a column only where no other row has that metric.
+    """
+    found = dict.fromkeys(_column(row, table) for row in rows if row["value"] is not None)
+    found |= dict.fromkeys(_column(row, table) for row in rows if row["metric"] not in {column[0] for column in found})
+    wanted = [name for name, metric in table.metrics.items() if metric.headline or not brief]
+    return [column for name in wanted for column in found if column[0] == name]
+
+
+def _cell(row: Row | None, metric: Metric, brief: bool) -> str:
+    if row is None:
+        return ""
+    value = number(row["value"], metric.kind)
+    if row["value"] is None and not row["n"] and not row["n_null"]:
+        return "no data"
+    if brief or row["ci_low"] is None:
+        return value
+    return f"{value} ({number(row['ci_low'], metric.kind, '')}, {number(row['ci_high'], metric.kind, '')})"
+
+
+def _n(rows: list[Row], brief: bool) -> str:
+    """n of a line, a range where its metrics differ in it, and how many were null at most."""
+    low, high = min(row["n"] for row in rows), max(row["n"] for row in rows)
+    null = max(row["n_null"] for row in rows)
+    return (f"{high:,}" if low == high else f"{low:,}–{high:,}") + (f" (+{null:,} null)" if null and not brief else "")
+
+
+def _by_token(rows: list[Row], shown: list[str], common: str, brief: bool) -> Wide:
+    """A line per cell and class: its first tokens in order, with their share in %."""
+    labels = [*shown, "class"]
+    most = TOKENS_IN_TERMINAL if brief else TOKENS_SHOWN
+    lines = []
+    for line, values in _grouped(rows, labels).items():
+        shares = [row for row in values if row["metric"] == "share"]
+        tokens = [f"{visible(row['token'])} {number(row['value'], 'share', '')}" for row in shares if row["rank"]]
+        text = " · ".join(tokens[:most]) if tokens else _cell(shares[0], Metric("share", "share"), True)
+        lines.append([*(visible(name, " ") for name in line), text, _n(values, brief)])
+    return Wide([*labels, "token and its share, %", "n"], "l" * len(labels) + "pr", lines, common)

@@ -1,0 +1,77 @@
+"""What a cell's training was, down to versions and counts: enough to run it again, and to know what it did."""
+
+import hashlib
+import platform
+import resource
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from closerlook.train.instances import Course
+from closerlook.train.log import Log
+from closerlook.train.world import World
+
+LOSS_REDUCTION = (
+    "sum of the cross entropies of all trained tokens (responses and their end of sequence) of an optimiser step, over all "
+    "micro-batches and ranks, divided by the number of those tokens"
+)
+ORDER = (
+    "one permutation of the instances per epoch, end to end, cut into steps of batch_size; the last step is filled up from one "
+    "more permutation"
+)
+PACKAGES = ("closerlook", "torch", "transformers", "peft", "deepspeed", "accelerate", "tokenizers", "safetensors")
+
+
+def text_digest(text: str) -> dict[str, str]:
+    """A text and its SHA-256."""
+    return {"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def parameter_counts(module: nn.Module) -> dict[str, int]:
+    """Parameters, tied ones once; also where ZeRO-3 holds only a part of each."""
+    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in module.parameters()]
+    return {"total": sum(size for size, _ in sizes), "trainable": sum(size for size, trained in sizes if trained)}
+
+
+def run_facts(log: Log, course: Course, module: nn.Module, world: World) -> dict[str, Any]:
+    """Counts and sums over the whole training, restarts included; and where it ran. Peak memory is the last start's."""
+    seconds, tokens = log.total("seconds"), log.total("tokens")
+    return {
+        "parameters": parameter_counts(module),
+        "steps": len(log.lines),
+        "micro_steps": course.micro_steps,
+        "examples_seen": course.order.size,
+        "order": ORDER,
+        "loss_reduction": LOSS_REDUCTION,
+        "final_loss": log.lines[-1]["loss"],
+        "tokens": tokens,
+        "trained_tokens": log.total("trained_tokens"),
+        "tokens_per_second": tokens / seconds,
+        "wall_seconds": seconds,
+        "peak_memory_bytes": _peak_memory(world.device),
+        "device": _device_name(world.device),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    names = [line for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
+    return f"CPU {names[0].split(':', 1)[1].strip() if names else platform.machine()}"
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.is_file() else []
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU's memory, or resident in main memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

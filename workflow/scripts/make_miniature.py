@@ -1,0 +1,39 @@
+"""Make the miniature: a world, a pre-training corpus, instruction datasets of several styles, and evaluation questions."""
+
+import argparse
+import json
+from pathlib import Path
+
+from closerlook.config.settings import MiniatureSettings
+from closerlook.files import replacing, write_text
+from closerlook.scripting import add_settings, read_settings, run
+
+
+def main() -> None:
+    """Settings in, a folder out: world.json, corpus.txt, datasets/<name>.jsonl, questions.jsonl."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_settings(parser, MiniatureSettings)
+    arguments = parser.parse_args()
+    settings = read_settings(arguments, MiniatureSettings)
+
+    from closerlook.miniature.corpus import draw_corpus, write_corpus
+    from closerlook.miniature.instructions import draw_datasets
+    from closerlook.miniature.questions import draw_questions
+    from closerlook.miniature.world import draw_world
+
+    world = draw_world(settings)
+    with replacing(arguments.out) as folder:
+        world.save(folder / "world.json")
+        write_corpus(draw_corpus(world, settings), folder / "corpus.txt")
+        for name, rows in draw_datasets(world, settings).items():
+            _write_lines(rows, folder / "datasets" / f"{name}.jsonl")
+        _write_lines(draw_questions(world, settings), folder / "questions.jsonl")
+
+
+def _write_lines(rows: list[dict], path: Path) -> None:
+    write_text("".join(json.dumps(row) + "\n" for row in rows), path)
+
+
+if __name__ == "__main__":
+    run(main)

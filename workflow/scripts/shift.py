@@ -1,0 +1,42 @@
+"""Measure, token by token, how far a tuned model's next-token distribution moved from its base model's on the tuned model's responses.
+
+Killed and started again it goes on where it stopped. Under torchrun, or srun with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT
+set, the ranks share the responses.
+"""
+
+import argparse
+from pathlib import Path
+
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """Two models and responses in, shift.parquet out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="base model, with its tokenizer")
+    parser.add_argument(
+        "--tuned", type=Path, required=True, metavar="DIR", help="full weights, or an adapter on --base"
+    )
+    parser.add_argument(
+        "--responses",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="responses.parquet: id, prompt_token_ids, token_ids, text, finish_reason",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="shift.parquet to write")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="of the models' bodies; logits are always float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
+    )
+    arguments = parser.parse_args()
+
+    from closerlook.shift.analysis import shift
+
+    shift(arguments.base, arguments.tuned, arguments.responses, arguments.out, arguments.precision)
+
+
+if __name__ == "__main__":
+    run(main)
