@@ -13,8 +13,8 @@ from closerlook.errors import CloserlookError
 from closerlook.figures.registry import FIGURES
 from closerlook.files import write_text
 from closerlook.tables.build import build, read_grid
-from closerlook.tables.draw import show
 from closerlook.tables.registry import IDENTITY, TABLES, VALUE
+from closerlook.tables.show import show, show_results
 from closerlook.tables.tidy import read_csv, write_csv
 
 MADE = [name for name in TABLES if name != "accuracy"]  # which has a world of its own
@@ -202,6 +202,8 @@ def test_errors_name_the_file_and_the_command(folder: Folder) -> None:
     write_text("a,b\n", folder.path / "tables" / "lengths.csv")
     with pytest.raises(CloserlookError, match=r"columns are \['a', 'b'\], expected"):
         show(folder.path / "tables" / "lengths.csv")
+    with pytest.raises(CloserlookError, match=r"other: has no tables/\*\.csv"):
+        show_results(folder.path / "other")
     with pytest.raises(CloserlookError, match="no table is called other; expected one of shift"):
         show(folder.path / "other.csv")
 
@@ -210,8 +212,12 @@ def test_show_obeys_no_markup(small: Folder, capsys: pytest.CaptureFixture[str])
     make_table("shift", small.path)
     path = small.path / "tables" / "shift.csv"
     write_text(path.read_text().replace("brief", "[red]b"), path)
-    show(path)
+    write_text("", small.path / "figures" / "token_shift.png")
+    show_results(small.path)
     shown = capsys.readouterr().out
+    assert f"  {small.path / 'tables' / 'shift.md'}" in shown
+    assert f"  {small.path / 'figures' / 'token_shift.png'}" in shown
+    shown = shown[: shown.index("Tables:")]
     assert "[red]b" in shown
     assert "no data" in shown
     assert max(map(len, shown.splitlines())) <= 110

@@ -9,6 +9,7 @@ from closerlook.config.catalog import MiniatureModel, MiniatureSource
 from closerlook.config.grid import NO_DATASET, dataset_and_size
 from closerlook.config.settings import EngineSettings, FileSource
 from closerlook.errors import CloserlookError
+from closerlook.figures.registry import FIGURES
 from closerlook.files import write_csv
 from closerlook.scripting import as_flags, prefer_this_python
 from closerlook.tables.registry import TABLES
@@ -29,6 +30,11 @@ CATALOG = CONFIG.catalog
 PRESET = CONFIG.preset.preset
 TRAINED = [cell for cell in CONFIG.cells if cell.dataset]
 DATASETS = sorted({cell.dataset for cell in TRAINED})
+MINIATURE_EVALSETS = [
+    n
+    for n, evalset in CATALOG.evalsets.items()
+    if isinstance(evalset.source, MiniatureSource)
+]
 MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
 EVALSETS = sorted(
     {evalset for evalsets in CONFIG.cells.values() for evalset in evalsets}
@@ -51,6 +57,8 @@ wildcard_constraints:
     dataset=one_of([*DATASETS, NO_DATASET]),
     name=one_of(CATALOG.datasets),
     run=one_of(cell.run for cell in CONFIG.cells),
+    table=one_of(TABLES),
+    figure=one_of(FIGURES),
     evalset=one_of(EVALSETS),
 
 
@@ -145,9 +153,27 @@ def table_inputs(wildcards):
 
 
 def figure_inputs(wildcards):
-    return f"results/{PRESET}/tables/{wildcards.figure}.csv"
+    return [f"results/{PRESET}/{file}" for file in FIGURES[wildcards.figure].inputs]
 
 
+def labels(wildcards):
+    """What a result stands under in Snakemake's report."""
+    what = FIGURES.get(wildcards.get("figure")) or TABLES[wildcards.table]
+    return {"shows": what.title}
+
+
+# Only the miniature's truth is known.
+SHOWN = [
+    name
+    for name in TABLES
+    if name != "accuracy" or any(evalset in MINIATURE_EVALSETS for evalset in EVALSETS)
+]
+TABLE_FILES = [f"results/{PRESET}/tables/{name}.csv" for name in SHOWN]
+FIGURE_FILES = [
+    f"results/{PRESET}/figures/{name}.svg"
+    for name, figure in FIGURES.items()
+    if set(figure.tables) <= set(SHOWN)
+]
 MANIFESTS = [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED]
 CELL_FILES = [
     *MANIFESTS,
@@ -162,5 +188,12 @@ CELL_FILES = [
         for evalset in CONFIG.cells[c]
     ),
 ]
-TABLE_FILES = [f"results/{PRESET}/tables/{table}.csv" for table in TABLES]
-FIGURE_FILES = [f"results/{PRESET}/figures/{figure}.svg" for figure in []]
+
+PARTIAL_TABLES = f"""
+test -e results/{PRESET}/grid.csv || exit 0
+for table in {" ".join(SHOWN)}; do
+    python workflow/scripts/table.py $table --results results/{PRESET} --out results/{PRESET}/tables/$table.csv \
+        --configfile {shlex.quote(CONFIGFILES[-1])} 2> /dev/null || echo "$table: could not be drawn"
+done
+echo "Partial tables are in results/{PRESET}/tables/: each .md names the cells that are missing and the command that fills them."
+"""

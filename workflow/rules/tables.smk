@@ -16,13 +16,20 @@ rule table:
         "results/{preset}/grid.csv",
         table_inputs,
     output:
-        csv="results/{preset}/tables/{table}.csv",
+        csv=report(
+            "results/{preset}/tables/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels=labels,
+        ),
         markdown="results/{preset}/tables/{table}.md",
         latex="results/{preset}/tables/{table}.tex",
     log:
         "results/{preset}/logs/tables/{table}.log",
     conda:
         "../../envs/closerlook.yaml"
+    params:
+        caption=lambda wildcards: TABLES[wildcards.table].caption,
     shell:
         "python workflow/scripts/table.py {wildcards.table} --results results/{wildcards.preset} --out {output.csv} 2> {log}"
 
@@ -32,11 +39,18 @@ rule figure:
     input:
         figure_inputs,
     output:
-        svg="results/{preset}/figures/{figure}.svg",
+        svg=report(
+            "results/{preset}/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels=labels,
+        ),
         png="results/{preset}/figures/{figure}.png",
     log:
         "results/{preset}/logs/figures/{figure}.log",
     conda:
         "../../envs/closerlook.yaml"
+    params:
+        caption=lambda wildcards: FIGURES[wildcards.figure].caption,
     shell:
         "python workflow/scripts/figure.py {wildcards.figure} --results results/{wildcards.preset} --out {output.svg} 2> {log}"

@@ -13,9 +13,13 @@ FEW_SHOT = Path(__file__).parents[2] / "config/prompts/miniature_icl.txt"
 def main() -> None:
     """world.json and corpus.txt in; safetensors, tokenizer, pretrain.json and pretrain_log.jsonl out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--miniature", type=Path, required=True, metavar="DIR", help="folder with world.json and corpus.txt")
+    parser.add_argument(
+        "--miniature", type=Path, required=True, metavar="DIR", help="folder with world.json and corpus.txt"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the model")
-    parser.add_argument("--few-shot", type=Path, default=FEW_SHOT, metavar="FILE", help="template with in-context examples")
+    parser.add_argument(
+        "--few-shot", type=Path, default=FEW_SHOT, metavar="FILE", help="template with in-context examples"
+    )
     add_settings(parser, PretrainSettings)
     arguments = parser.parse_args()
     settings = read_settings(arguments, PretrainSettings)
@@ -34,23 +38,18 @@ def main() -> None:
     tokenizer = make_tokenizer()
 
     model, log = pretrain(documents, tokenizer, settings)
-    scores = {
-        "cloze_accuracy": cloze_accuracy(model, tokenizer, world),
-        "few_shot_accuracy": few_shot_accuracy(model, tokenizer, world, template),
-        "parameters": model.num_parameters(),
-        "loss": log[-1]["loss"],
-        "settings": settings.model_dump(),
-    }
-    print(
-        f"the base model knows its world: {scores['cloze_accuracy']:.1%} of cloze prompts on known facts are right, "
-        f"{scores['few_shot_accuracy']:.1%} of questions after three examples; {scores['parameters']:,} parameters"
-    )
-    check(scores, settings)
+    cloze = cloze_accuracy(model, tokenizer, world)
+    print(f"{cloze:.1%} of the cloze prompts on known facts are right ({model.num_parameters():,} parameters)")
+    check(cloze, settings)
+    few_shot = few_shot_accuracy(model, tokenizer, world, template)
+    print(f"{few_shot:.1%} of the questions on known facts are right after the examples of {arguments.few_shot.name}")
+
+    scores = {"cloze_accuracy": cloze, "few_shot_accuracy": few_shot, "parameters": model.num_parameters()}
     with replacing(arguments.out) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_text("".join(json.dumps(row) + "\n" for row in log), folder / "pretrain_log.jsonl")
-        write_json(scores, folder / "pretrain.json")
+        write_json({**scores, "settings": settings.model_dump()}, folder / "pretrain.json")
 
 
 if __name__ == "__main__":

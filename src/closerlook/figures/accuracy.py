@@ -1,5 +1,7 @@
 """Factual accuracy on the miniature: facts the base model was taught, and facts it could not know."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -52,7 +54,7 @@ def _panel(axes: Axes, rows: list[Row], labels: dict[tuple[str, ...], str]) -> N
     for y, cell in enumerate(cells):
         values = {row["metric"]: row for row in where(rows, **dict(zip(IDENTITY, cell, strict=True)))}
         right, wrong, chance = (values[name] for name in ("right", "wrong", "chance"))
-        style = {"color": colour[right["method"]], "elinewidth": 1.3}
+        style: dict[str, Any] = {"color": colour[right["method"]], "elinewidth": 1.3}
         axes.errorbar(wrong["value"], y, xerr=whiskers(wrong), fmt="X", markersize=5, alpha=0.45, zorder=2, **style)
         axes.errorbar(right["value"], y, xerr=whiskers(right), fmt="o", markersize=6, zorder=3, **style)
         axes.plot([chance["value"]] * 2, [y - 0.5, y + 0.5], color=MUTED, linewidth=1, linestyle=(0, (3, 2)), zorder=1)

@@ -1,10 +1,12 @@
 """What several figures share: cells as lines of text, whiskers, and a note on what is not there to draw."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from closerlook.figures.style import MUTED, drawable
 from closerlook.tables.registry import IDENTITY
@@ -19,20 +21,18 @@ HEAD, FOOT = 0.32, 0.22
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure, in inches, that keeps room for a legend at its head and a note at its foot."""
-    figure = Figure(figsize=(width, height), layout="constrained")
     rect = (0, FOOT / height, 1, 1 - (HEAD + FOOT) / height)
-    figure.get_layout_engine().set(rect=rect, w_pad=0.1, h_pad=0.08)
-    return figure
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=rect, w_pad=0.1, h_pad=0.08))
 
 
-def legend(figure: Figure, handles: list[Artist]) -> None:
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """A legend in one line at the figure's head."""
     figure.legend(
         handles=handles, loc="upper left", ncols=max(1, len(handles)), bbox_to_anchor=(0.0, 1.0), handlelength=1.4
     )
 
 
-def percent(value: float, _: int = 0) -> str:
+def percent(value: float, _: float = 0) -> str:
     """A share as an axis writes it."""
     return f"{round(100 * value, 6):g}%"
 

@@ -61,7 +61,8 @@ def _panel(axes: Axes, rows: list[Row], labels: dict[tuple[str, ...], str]) -> N
     axes.set_xlabel("mean KL(base‖tuned) in nats", color=MUTED)
 
 
-def _tint(colour: str, part: str) -> tuple[float, ...]:
+def _tint(colour: str, part: str) -> tuple[float, float, float]:
     """The colour itself for the first part, mixed with white for the rest."""
     share = 1.0 if part == "first_5pct" else 0.42
-    return tuple(1 - share + share * channel for channel in to_rgb(colour))
+    red, green, blue = (1 - share + share * channel for channel in to_rgb(colour))
+    return red, green, blue

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from matplotlib.ft2font import FT2Font
 
 from closerlook.files import replacing
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that no machine draws with another
     "font.size": 9,
     "text.parse_math": False,  # a token may hold a dollar sign

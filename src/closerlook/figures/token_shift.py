@@ -1,6 +1,7 @@
 """Figure 1: how far tuning moved the distributions, against the size of the dataset."""
 
 from math import log10
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -89,12 +90,18 @@ def _panel(axes: Axes, rows: list[Row], title: str, metric: str, places: Places,
         line.sort(key=lambda row: places[dataset][row["size"]])
         aside = (kinds.index((model, method)) - (len(kinds) - 1) / 2) * min(0.14, 0.7 / len(kinds))
         xs = [places[dataset][row["size"]] + aside for row in line]
-        style = {"color": colour[method], "marker": MARKERS[models.index(model) % len(MARKERS)], "markersize": 4.5}
+        style: dict[str, Any] = {
+            "color": colour[method],
+            "marker": MARKERS[models.index(model) % len(MARKERS)],
+            "markersize": 4.5,
+        }
         values = [row["value"] for row in line]
         axes.plot(xs, values, linewidth=1.4, markeredgecolor="white", markeredgewidth=0.5, zorder=3, **style)
         axes.errorbar(xs, values, yerr=whiskers(*line), fmt="none", ecolor=colour[method], elinewidth=1.2, zorder=2)
-        bounds = [[row[end] if row[end] is not None else row["value"] for row in line] for end in ("ci_low", "ci_high")]
-        axes.fill_between(xs, *bounds, color=colour[method], alpha=0.14, linewidth=0, zorder=1)
+        low, high = (
+            [row[end] if row[end] is not None else row["value"] for row in line] for end in ("ci_low", "ci_high")
+        )
+        axes.fill_between(xs, low, high, color=colour[method], alpha=0.14, linewidth=0, zorder=1)
     for sizes in list(places.values())[1:]:
         axes.axvline(min(sizes.values()) - GAP / 2, color="#eeeeee", linewidth=0.8, zorder=0)
     _scale(axes, rows, metric)
@@ -120,7 +127,7 @@ def _scale(axes: Axes, rows: list[Row], metric: str) -> None:
 def _name_sizes(axes: Axes, places: Places) -> None:
     """Sizes as ticks, and below them the datasets, each under the middle of its sizes."""
     ticks = [(x, size_label(size)) for sizes in places.values() for size, x in sizes.items()]
-    axes.set_xticks([x for x, _ in ticks], [label for _, label in ticks])
+    axes.set_xticks([x for x, _ in ticks], [label for _, label in ticks], fontsize=SMALL + 0.5)
     axes.set_xlim(min(x for x, _ in ticks) - GAP / 2, max(x for x, _ in ticks) + GAP / 2)
     for dataset, sizes in places.items():
         middle = (min(sizes.values()) + max(sizes.values())) / 2

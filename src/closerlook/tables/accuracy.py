@@ -8,16 +8,16 @@ import numpy as np
 
 from closerlook.errors import CloserlookError
 from closerlook.files import read_parquet
-from closerlook.miniature.claims import answer, judge, parse
+from closerlook.miniature.claims import Verdict, answer, judge, parse
 from closerlook.miniature.language import ATTRIBUTES
 from closerlook.miniature.world import World
 from closerlook.tables.shift import Measured
 from closerlook.tables.statistics import ratios
 
 ANSWERS = ("right", "wrong", "none")
-VERDICTS = ("right", "wrong", "unverifiable")
+VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "unverifiable")
 
-Answered = list[tuple[str, str | None]]
+Answered = list[tuple[str, str]]
 """Responses, each with the reference of its question."""
 
 _world = cache(World.load)  # one world, many cells

@@ -1,16 +1,11 @@
-"""A wide table as Markdown, as LaTeX and in the terminal."""
-
-import sys
-from pathlib import Path
+"""A wide table as Markdown and as LaTeX."""
 
 from closerlook.tables.build import Missing
 from closerlook.tables.registry import Table
 from closerlook.tables.statistics import RESAMPLES, SEED
 from closerlook.tables.text import latex, markdown, visible
-from closerlook.tables.tidy import read_csv, table_of
-from closerlook.tables.wide import Wide, widen
+from closerlook.tables.wide import Wide
 
-WIDTH = 110  # characters, where it is a file or a log that the terminal's table goes to
 LONGEST_TABULAR = 40  # lines; more are broken over pages
 
 
@@ -49,25 +44,6 @@ def to_latex(wide: Wide, table: Table, missing: list[Missing], command: str) -> 
         "\n".join([*(f"% {visible(note, ' ')}" for note in notes), *body, *lines, r"\bottomrule", rf"\end{{{kind}}}"])
         + "\n"
     )
-
-
-def show(path: Path) -> None:
-    """Print a table's CSV in the terminal: headline metrics, one line per cell. Raises CloserlookError where it is none."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table as Drawing
-    from rich.text import Text
-
-    table = table_of(path)
-    wide = widen(read_csv(path, table), table, brief=True)
-    note = Text(f"{wide.common}{'; ' if wide.common else ''}all of it: {path}")
-    drawing = Drawing(title=Text(table.title), caption=note, box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
-    for heading, align in zip(wide.header, wide.align, strict=True):
-        justify = "right" if align == "r" else "left"
-        drawing.add_column(Text(heading), justify=justify, overflow="fold", no_wrap=align == "l")
-    for line in wide.lines:
-        drawing.add_row(*(Text(cell) for cell in line))
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(drawing)
 
 
 def _reading(table: Table) -> str:

@@ -1,6 +1,6 @@
 """What shift.parquet says in the mean: Figure 1's numbers, and Figure 4's split of sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from closerlook.tables.lists import Tokens
 from closerlook.tables.statistics import Estimate, ratios
 
-Measured = tuple[dict[str, object], str, Estimate]
+Measured = tuple[Mapping[str, object], str, Estimate]
 """Values of the table's key columns, the metric's name, the value."""
 
 AVERAGED = ("kl_base_tuned", "kl_tuned_base", "base_prob", "base_rank")

@@ -49,7 +49,7 @@ def text_of(tokenizer: PreTrainedTokenizerBase, id_: int) -> str:
 
     Pieces of a character and control characters are no text: they are given as the vocabulary writes them.
     """
-    once, twice = (tokenizer.decode([id_] * n, clean_up_tokenization_spaces=False) for n in (1, 2))
+    once, twice = (str(tokenizer.decode([id_] * n, clean_up_tokenization_spaces=False)) for n in (1, 2))
     text = twice.removeprefix(once)
     foreign = any(unicodedata.category(c) in ("Cc", "Cf", "Co", "Cn", "Cs") and c not in "\t\n\r" for c in text)
     if not text or foreign or "\ufffd" in text or not twice.startswith(once):
