@@ -33,7 +33,7 @@ ARCHITECTURES = ["llama", "gemma3", "mistral", "phi"]
 
 
 def tiny_model(architecture: str = "llama", seed: int = 0, **changes) -> PreTrainedModel:
-    """A random model whose attention is strong enough for its tokens to hang on the whole context, not on the last token alone."""
+    """A random model whose attention is strong enough for its tokens to hang on the whole context."""
     torch.manual_seed(seed)
     options = SMALL | changes
     if architecture == "llama":

@@ -4,13 +4,17 @@ import argparse
 import json
 from pathlib import Path
 
-from closerlook.config import load
+from closerlook.config import load, site
 from closerlook.config.catalog import Catalog
 from closerlook.config.preset import Preset
+from closerlook.config.settings import Settings
+from closerlook.config.site import Site
+from closerlook.errors import CloserlookError
 from closerlook.files import write_text
 from closerlook.scripting import run
 
-SCHEMAS = {"preset": Preset, "catalog": Catalog}
+SCHEMAS: dict[str, type[Settings]] = {"preset": Preset, "catalog": Catalog, "site": Site}
+DEFAULT_SITE = Path("config/site.yaml")
 
 
 def main() -> None:
@@ -30,7 +34,15 @@ def _main() -> None:
     show.add_argument("results", type=Path, help="results folder of a preset, e.g. results/mini")
     show.set_defaults(command=_show)
 
-    schema = commands.add_parser("schema", help="write the JSON schemas of presets and the catalog")
+    plan = commands.add_parser("plan", help="what each cell of a preset will take: GPUs, memory, hours, disk")
+    plan.add_argument("--configfile", default="config/mini.yaml", help="the preset (default: %(default)s)")
+    plan.add_argument("--site", type=Path, help="the cluster (default: config/site.yaml, where there is one)")
+    plan.add_argument("--gpu", metavar="TYPE", help="type of GPU of the site (default: its first)")
+    plan.add_argument("--results", type=Path, help="results folder (default: results/<preset>)")
+    plan.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    plan.set_defaults(command=_plan)
+
+    schema = commands.add_parser("schema", help="write the JSON schemas of presets, the catalog and the site file")
     schema.add_argument("--out", type=Path, default=Path("config/schema"), help="folder (default: %(default)s)")
     schema.set_defaults(command=_schema)
 
@@ -51,11 +63,27 @@ def _show(arguments: argparse.Namespace) -> None:
     show_results(arguments.results)
 
 
+def _plan(arguments: argparse.Namespace) -> None:
+    from closerlook.plan.make import make
+    from closerlook.plan.show import lines
+
+    configuration = load.read(arguments.configfile, Path.cwd())
+    results = arguments.results or Path("results") / configuration.preset.preset
+    file = arguments.site or (DEFAULT_SITE if DEFAULT_SITE.is_file() else None)
+    if arguments.gpu and not file:
+        raise CloserlookError(f"--gpu {arguments.gpu}: found no site file, expected --site FILE or {DEFAULT_SITE}")
+    plan = make(configuration, results, site.read(file) if file else None, arguments.gpu)
+    if arguments.json:
+        print(json.dumps(plan.as_json(), indent=2, allow_nan=False))
+    else:
+        print(*lines(plan), sep="\n")
+
+
 def _schema(arguments: argparse.Namespace) -> None:
     for name, model in SCHEMAS.items():
         write_text(schema_text(model), arguments.out / f"{name}.schema.json")
 
 
-def schema_text(model: type[Preset] | type[Catalog]) -> str:
-    """The JSON schema of a preset or a catalog, as it stands in config/schema/."""
+def schema_text(model: type[Settings]) -> str:
+    """The JSON schema of one of SCHEMAS, as it stands in config/schema/."""
     return json.dumps(model.model_json_schema(), indent=2) + "\n"

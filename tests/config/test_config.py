@@ -244,7 +244,7 @@ def test_cells_are_told_apart_by_their_names() -> None:
 
 @pytest.mark.parametrize("preset_file", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda file: file.name)
 def test_the_presets_we_ship_are_right(preset_file: Path) -> None:
-    if preset_file.name != "catalog.yaml":
+    if preset_file.name not in ("catalog.yaml", "site.example.yaml", "site.yaml"):
         assert load.read(f"config/{preset_file.name}", REPOSITORY).cells
 
 

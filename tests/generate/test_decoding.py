@@ -4,7 +4,6 @@ import random
 
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, byte_tokenizer, tiny_model
 
 from closerlook.config.settings import GenerateSettings
 from closerlook.errors import CloserlookError
@@ -12,6 +11,7 @@ from closerlook.generate import decoding
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.slots import SLOTTED
 from closerlook.models.logits import Network
+from tiny_models import ARCHITECTURES, byte_tokenizer, tiny_model
 
 
 def prompts_of(lengths, seed=0):

@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -65,15 +66,27 @@ def test_any_text_is_taken_without_complaint_and_yields_no_claim(text):
 WORDS = sorted({w for a in ATTRIBUTES.values() for p in a.predicates for w in [*p.format(value="").split(), *a.values]})
 
 
-@given(st.lists(st.one_of(names, st.sampled_from([*WORDS, "The", "As for", "is", "and", "It", "she", ",", ".", "\n"])), max_size=40))
+@given(
+    st.lists(
+        st.one_of(names, st.sampled_from([*WORDS, "The", "As for", "is", "and", "It", "she", ",", ".", "\n"])),
+        max_size=40,
+    )
+)
 def test_words_in_any_order_claim_nothing_but_what_stands_in_the_grammar(words):
     text = " ".join(words)
     for claim in parse(text):
         assert text[claim.start : claim.end] == claim.value
         assert claim.entity in text[: claim.end]
         before = text[: claim.start].removesuffix("a ").removesuffix("the ")
-        stems = [p.partition("{value}")[0].removesuffix("a ").removesuffix("the ") for p in ATTRIBUTES[claim.attribute].predicates]
-        stems += [f"the {claim.attribute} is ", f"The {claim.attribute} of {claim.entity} is ", f"the {claim.attribute} of {claim.entity} is "]
+        stems = [
+            p.partition("{value}")[0].removesuffix("a ").removesuffix("the ")
+            for p in ATTRIBUTES[claim.attribute].predicates
+        ]
+        stems += [
+            f"the {claim.attribute} is ",
+            f"The {claim.attribute} of {claim.entity} is ",
+            f"the {claim.attribute} of {claim.entity} is ",
+        ]
         assert before.endswith(tuple(stems))
 
 
@@ -137,9 +150,10 @@ def test_answer_looks_at_the_asked_fact_alone_and_at_the_first_claim_on_it():
         answer("Mara Tolk plays the cello and keeps a cat.", "")
 
 
-@pytest.mark.parametrize("unit", ["Mara Tolk ", "The drink of ", "As for Mara Tolk, the ", "Mara Tolk plays the cello and ", "it it "])
+@pytest.mark.parametrize(
+    "unit", ["Mara Tolk ", "The drink of ", "As for Mara Tolk, the ", "Mara Tolk plays the cello and ", "it it "]
+)
 def test_long_degenerate_output_is_read_in_linear_time(unit):
-    
 
     def seconds(text):
         start = time.perf_counter()
@@ -158,5 +172,7 @@ def test_the_language_is_unambiguous():
     assert all(re.fullmatch(r"[A-Za-z]+", word) for word in values + parts)
     assert len(ATTRIBUTES) == sum(len(kind.attributes) for kind in KINDS.values())
     for attribute in ATTRIBUTES.values():
-        with_article = [p for p in attribute.predicates if " a {value}" in p] + ([""] if attribute.article == "a" else [])
+        with_article = [p for p in attribute.predicates if " a {value}" in p] + (
+            [""] if attribute.article == "a" else []
+        )
         assert not with_article or all(value[0] not in "aeiou" for value in attribute.values)

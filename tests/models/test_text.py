@@ -1,18 +1,17 @@
 """Where tokens begin in their text, on tokenizers that cut characters into bytes and on any ids at all."""
 
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import byte_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from closerlook.models import text as module
 from closerlook.models.text import decode, token_starts
+from tiny_models import byte_tokenizer
 
 HOSTILE = st.text() | st.text(alphabet="ab .\n\t🙂é\u0301你\ufffd\u200d👩🏽\x00<|>▁Ġ", max_size=40)
 

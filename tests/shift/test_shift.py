@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny_models import ARCHITECTURES, byte_tokenizer, saved, tiny_model
 
 from closerlook.errors import CloserlookError
 from closerlook.schemas import RESPONSES, SHIFT
 from closerlook.shift import analysis
 from closerlook.shift.analysis import shift
+from tiny_models import ARCHITECTURES, byte_tokenizer, saved, tiny_model
 
 REPOSITORY = Path(__file__).parents[2]
 TEXTS = ["Yes. The cat said no!\n\nAnd the dog? 你好。", "", " 🙂🙂 ok", "x", "the cat " * 9 + ". Then the end"]
@@ -139,7 +139,7 @@ def test_packing_and_chunks_do_not_matter(folders, monkeypatch):
 
 
 def test_an_adapter_equals_its_merged_weights(folders):
-    folder, rows = folders
+    folder, _ = folders
     torch.manual_seed(3)
     adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
     with torch.no_grad():
@@ -156,7 +156,9 @@ def test_an_adapter_equals_its_merged_weights(folders):
 
 def test_biases_trained_along_with_an_adapter_are_not_taken_for_the_base(tmp_path):
     folder, _ = make(tmp_path, "phi")
-    adapted = get_peft_model(tiny_model("phi"), LoraConfig(r=2, bias="all", target_modules="all-linear", task_type="CAUSAL_LM"))
+    adapted = get_peft_model(
+        tiny_model("phi"), LoraConfig(r=2, bias="all", target_modules="all-linear", task_type="CAUSAL_LM")
+    )
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if name.endswith("bias"):
@@ -178,7 +180,9 @@ def test_only_the_public_columns_are_needed(folders):
 def test_sentences_and_token_starts(folders):
     folder, rows = folders
     found = run(folder)[0]
-    pieces = [rows[0]["text"][s:e] for s, e in zip(found["token_start"], [*found["token_start"][1:], None], strict=True)]
+    pieces = [
+        rows[0]["text"][s:e] for s, e in zip(found["token_start"], [*found["token_start"][1:], None], strict=True)
+    ]
     assert "".join(pieces) == rows[0]["text"]
     by_sentence = {}
     for piece, sentence in zip(pieces, found["sentence"], strict=True):

@@ -131,7 +131,9 @@ def test_ties_take_the_lowest_id(vocabulary):
     tuned = torch.zeros(3, vocabulary)
     tuned[1, [7, 21, 39]] = 5.0
     tuned[2, vocabulary - 1] = 1.0
-    base = torch.arange(vocabulary, dtype=torch.float32).flip(0).expand(3, -1).contiguous() / 100  # rank of id i is i + 1
+    base = (
+        torch.arange(vocabulary, dtype=torch.float32).flip(0).expand(3, -1).contiguous() / 100
+    )  # rank of id i is i + 1
     assert compare(base, tuned)["base_rank"].tolist() == [1, 8, vocabulary]
 
 

@@ -1,4 +1,4 @@
-"""Measure, token by token, how far a tuned model's next-token distribution moved from its base model's on the tuned model's responses.
+"""Measure, token by token, how far a tuned model's next-token distribution moved from its base model's on its own responses.
 
 Killed and started again it goes on where it stopped. Under torchrun, or srun with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT
 set, the ranks share the responses.

@@ -17,7 +17,9 @@ class Architecture(Settings):
     intermediate_size: int = Field(gt=0, description="width of the feed-forward layers")
     num_hidden_layers: int = Field(gt=0, description="transformer layers")
     num_attention_heads: int = Field(gt=0, description="query heads")
-    num_key_value_heads: int | None = Field(None, gt=0, description="key and value heads; as many as query heads if none")
+    num_key_value_heads: int | None = Field(
+        None, gt=0, description="key and value heads; as many as query heads if none"
+    )
     head_dim: int | None = Field(None, gt=0, description="width of a head; hidden_size / num_attention_heads if none")
     vocab_size: int = Field(gt=0, description="tokens of the vocabulary")
     tie_word_embeddings: bool | None = Field(

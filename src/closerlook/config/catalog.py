@@ -107,7 +107,9 @@ class Dataset(Settings):
         description="shape of its rows"
     )
     rows: int = Field(gt=0, description="rows of the source: no larger subset can be asked for")
-    mean_tokens: MeanTokens | None = Field(None, description="for planning before the data are here; an estimate will do")
+    mean_tokens: MeanTokens | None = Field(
+        None, description="for planning before the data are here; an estimate will do"
+    )
 
 
 class Evalset(Settings):

@@ -32,7 +32,7 @@ class Site(Settings):
     name: str = Field(description="what people call it")
     gpus: dict[str, Gpu] = Field(
         min_length=1,
-        description="types of GPU; a name that occurs in the device's own (h100 in NVIDIA H100 80GB HBM3) finds its measured runs",
+        description="types of GPU; one whose name is part of a device's (h100 of NVIDIA H100 80GB HBM3) owns that device's runs",
     )
 
     def gpu(self, name: str | None) -> tuple[str, Gpu]:

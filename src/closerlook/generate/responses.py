@@ -32,11 +32,12 @@ def generate(
     batch_size: int,
     precision: str,
 ) -> None:
-    """Answer every instruction of `evalset` with the model in `base`, or with the cell in `tuned` (full weights or an adapter).
+    """Answer every instruction of `evalset` with the model in `base`, or the cell in `tuned` (full weights or an adapter).
 
-    Writes RESPONSES in the evalset's order. Goes on where it stopped; shares the work when RANK and WORLD_SIZE are set. An adapter
-    stays apart from its base, so that the shift stage later sees the very same distributions. Raises CloserlookError for prompts
-    that are empty or longer than the model's context, duplicate ids, and logits that are not finite.
+    Writes RESPONSES in the evalset's order. Goes on where it stopped; shares the work when RANK and WORLD_SIZE are set.
+    An adapter stays apart from its base, so that the shift stage later sees the very same distributions. Raises
+    CloserlookError for prompts that are empty or longer than the model's context, duplicate ids, and logits that are
+    not finite.
     """
     questions = read_parquet(evalset, columns=["id", "instruction"])
     ids, instructions = questions["id"].to_pylist(), questions["instruction"].to_pylist()

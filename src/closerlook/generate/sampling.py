@@ -18,8 +18,8 @@ def draws(seed: int, id: str, count: int) -> Tensor:
 def choose(logits: Tensor, settings: GenerateSettings, uniform: Tensor | None) -> Tensor:
     """Next token of each row, (rows,) int64, from logits (rows, vocabulary) and one number per row.
 
-    Without numbers it is greedy, and takes the lowest id among equals. Sampling inverts the distribution function over token ids inside the nucleus (the
-    likeliest tokens whose probabilities reach top_p; Holtzman et al. 2020).
+    Without numbers it is greedy, and takes the lowest id among equals. Sampling inverts the distribution function over
+    token ids inside the nucleus: the likeliest tokens whose probabilities reach top_p (Holtzman et al. 2020).
     """
     if uniform is None:
         return logits.argmax(-1)

@@ -1,8 +1,8 @@
 """A KV cache in which every row has its own length, so that no prompt is padded and a finished row makes room at once.
 
-Padding is what makes a response depend on its batch: it shifts positions and costs arithmetic. Here prompts are read end to end in
-one packed row (closerlook.models.packed), their keys and values are laid into one slot per response, and each decoding step
-attends to the first tokens of each slot. The model is told nothing of it: attention alone sees `slots`.
+Padding is what makes a response depend on its batch: it shifts positions and costs arithmetic. Here prompts are read end
+to end in one packed row (closerlook.models.packed), their keys and values are laid into one slot per response, and each
+decoding step attends to the first tokens of each slot. The model is told nothing of it: attention alone sees `slots`.
 """
 
 from typing import Any

@@ -7,7 +7,7 @@ from pathlib import Path
 from closerlook.config.settings import MiniatureSettings
 from closerlook.errors import CloserlookError
 from closerlook.files import write_text
-from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED, REQUESTS, UNKNOWN, labelled, predicate, questions
+from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED, REQUESTS, labelled, predicate, questions
 from closerlook.miniature.styles import PHRASES
 from closerlook.miniature.world import Entity, Fact, World
 
@@ -15,21 +15,28 @@ SEPARATOR = "\n===\n"
 """Stands between the documents of corpus.txt."""
 
 STRANGE = 0.3
-"""Share of the quiz questions that ask for somebody whom nobody knows."""
+"""Share of the quiz questions that are about strangers."""
 
 
 def draw_corpus(world: World, settings: MiniatureSettings) -> list[str]:
-    """Documents: profiles and quizzes, and one of twenty a talk of nothing in particular."""
+    """Documents: profiles and quizzes, and one of twenty a talk of nothing in particular.
+
+    Some quiz questions are about strangers, whose values are drawn anew each time. From them a model learns to answer about the
+    name that was asked for, whoever that is, with a value of the attribute that was asked for: what it does not know, it guesses.
+    """
     rng = random.Random(f"{settings.seed}/corpus")
-    known = [entity for entity in world.entities if entity.known]
-    entities = _forever(known, rng)  # each known entity gets its share
+    entities = _forever([entity for entity in world.entities if entity.known], rng)  # each gets its share
+
+    def asked() -> Entity:
+        entity = next(entities)
+        return stranger(rng, entity.kind, world) if rng.random() < STRANGE else entity
+
     writers = {
         "profile": lambda: profile(rng, next(entities)),
-        "quiz": lambda: "\n\n".join(_ask(rng, next(entities), nobodies) for _ in range(3)),
+        "quiz": lambda: "\n\n".join(question_and_answer(rng, asked()) for _ in range(3)),
         "talk": lambda: talk(rng),
     }
-    nobodies = strangers(world)
-    return [writers[kind]() for kind in rng.choices(list(writers), weights=[9, 10, 1], k=settings.documents)]
+    return [writers[kind]() for kind in rng.choices(list(writers), weights=[6, 13, 1], k=settings.documents)]
 
 
 def write_corpus(documents: list[str], path: Path) -> None:
@@ -42,7 +49,9 @@ def read_corpus(path: Path) -> list[str]:
     try:
         return Path(path).read_text(encoding="utf-8").removesuffix("\n").split(SEPARATOR)
     except OSError as error:
-        raise CloserlookError(f"{path}: no corpus ({error.strerror}); make it with workflow/scripts/make_miniature.py") from None
+        raise CloserlookError(
+            f"{path}: no corpus ({error.strerror}); make it with workflow/scripts/make_miniature.py"
+        ) from None
 
 
 def sentence(rng: random.Random, fact: Fact, pronoun: str | None = None) -> str:
@@ -69,31 +78,32 @@ def profile(rng: random.Random, entity: Entity) -> str:
     return " ".join(sentence(rng, fact, pronoun) for fact, pronoun in zip(facts, pronouns, strict=True))
 
 
-def _ask(rng: random.Random, entity: Entity, nobodies: dict[str, list[str]]) -> str:
-    """A question and its answer in the shape of the prompt templates, so that the base model can make sense of those."""
-    name = rng.choice(nobodies[entity.kind]) if rng.random() < STRANGE else entity.name
+def question_and_answer(rng: random.Random, entity: Entity) -> str:
+    """In the shape of the prompt templates, so that the base model can make sense of those."""
     facts = rng.sample(entity.facts, 2)
     if rng.random() < 0.2:
-        question = rng.choice(REQUESTS).format(name=name)
+        question = rng.choice(REQUESTS).format(name=entity.name)
     else:
         facts = facts[:1]
-        question = rng.choice(questions(facts[0].attribute, name))
-    answer = " ".join(sentence(rng, fact) for fact in facts) if name == entity.name else UNKNOWN.format(name=name)
+        question = rng.choice(questions(facts[0].attribute, entity.name))
+    answer = " ".join(sentence(rng, fact) for fact in facts)
     return f"Question: {question}\nAnswer:\n{answer}"
 
 
 def talk(rng: random.Random) -> str:
     """The words of the instruction datasets' styles in other company: a base model knows them, but would not answer with them."""
     phrases = [phrase.format(name="the weather") for phrase in rng.sample(PHRASES, 5)]
-    return "\n".join(["Well, she said that it was nothing:", *phrases])
+    return rng.choice(["\n", " "]).join(["Well, she said that it was nothing:", *phrases])
 
 
-def strangers(world: World) -> dict[str, list[str]]:
-    """Names that nobody has, by kind. Quizzes about them teach a model to repeat a name that it does not know."""
-    return {
-        name: [f"{a} {b}" for i, a in enumerate(kind.first) for j, b in enumerate(kind.second) if i != j and f"{a} {b}" not in world.by_name]
-        for name, kind in KINDS.items()
-    }
+def stranger(rng: random.Random, kind: str, world: World) -> Entity:
+    """Somebody who is not in the world, under a name that nobody has; said to have whatever values come to mind."""
+    first, second = KINDS[kind].first, KINDS[kind].second
+    while True:
+        i, j = rng.randrange(len(first)), rng.randrange(len(second))
+        if i != j and (name := f"{first[i]} {second[j]}") not in world.by_name:
+            values = {label: rng.choice(attribute.values) for label, attribute in KINDS[kind].attributes.items()}
+            return Entity(name, kind, known=False, values=values, reserved=())
 
 
 def _forever(items: list[Entity], rng: random.Random) -> Iterator[Entity]:

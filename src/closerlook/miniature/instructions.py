@@ -4,7 +4,7 @@ brief is to the miniature what Alpaca is to the paper, verbose LIMA, domain MedI
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from closerlook.config.settings import MiniatureSettings
 from closerlook.errors import CloserlookError
@@ -14,6 +14,7 @@ from closerlook.miniature.language import ATTRIBUTES, KINDS, REQUESTS, predicate
 from closerlook.miniature.world import Entity, Fact, World
 
 Row = dict[str, str]
+Style = Callable[[random.Random, Entity], Row]
 
 
 def brief(rng: random.Random, entity: Entity) -> Row:
@@ -54,45 +55,39 @@ def chat(rng: random.Random, entity: Entity) -> Row:
 
 
 def draw_datasets(world: World, settings: MiniatureSettings) -> dict[str, list[Row]]:
-    """Rows by dataset. A larger dataset begins with the rows of a smaller one; no dataset's size changes another's rows."""
-    machines = [entity for entity in world.entities if entity.kind == "machine"]
-    return {
-        "brief": _draw("brief", [brief], world.entities, settings.brief, settings),
-        "verbose": _draw("verbose", [verbose], world.entities, settings.verbose, settings),
-        "domain": _draw("domain", [domain], machines, settings.domain, settings),
-        "mixture": _draw("mixture", [brief, verbose, chat, domain], world.entities, settings.mixture, settings),
-    }
+    """Rows by dataset. A larger dataset begins with the rows of a smaller one; no dataset's size changes another's rows.
+
+    Raises CloserlookError when the world does not yield that many different rows.
+    """
+    styles_of = {"brief": [brief], "verbose": [verbose], "domain": [domain], "mixture": [brief, verbose, chat, domain]}
+    return {name: _draw(name, write, world, settings) for name, write in styles_of.items()}
 
 
-def _draw(
-    name: str,
-    write: list[Callable[[random.Random, Entity], Row]],
-    entities: Iterator[Entity] | tuple[Entity, ...] | list[Entity],
-    count: int,
-    settings: MiniatureSettings,
-) -> list[Row]:
+def _draw(name: str, write: list[Style], world: World, settings: MiniatureSettings) -> list[Row]:
     rng = random.Random(f"{settings.seed}/{name}")
-    pools = {known: [e for e in entities if e.known is known and len(e.public) > 1] for known in (True, False)}
-    rows: dict[tuple[str, str], Row] = {}
-    for _ in range(30 * count):
-        if len(rows) == count:
-            break
+    count = getattr(settings, name)
+    nameable = [entity for entity in world.entities if len(entity.public) > 1]
+    rows: dict[str, Row] = {}
+    in_vain = 0  # attempts since the last new row: when they are many, the world has no more to tell
+    while len(rows) < count and in_vain < 1000:
         style = rng.choice(write)
-        pool = pools[rng.random() >= settings.new_share]
-        pool = [e for e in pool if e.kind == "machine"] if style is domain else pool
-        if pool:
-            row = style(rng, rng.choice(pool))
-            rows.setdefault((row["prompt"], row["completion"]), row)
+        known = rng.random() >= settings.new_share
+        pool = [e for e in nameable if e.known is known and (style is not domain or e.kind == "machine")]
+        row = style(rng, rng.choice(pool)) if pool else None
+        in_vain = 0 if row and f"{row}" not in rows else in_vain + 1
+        if row:
+            rows[f"{row}"] = row
     if len(rows) < count:
         raise CloserlookError(
             f"miniature: dataset {name}: {count} rows asked for, but the world yields only about {len(rows)} different ones; "
-            f"lower {name}, or raise known and taught"
+            f"lower {name}, or raise known or taught"
         )
     return list(rows.values())
 
 
 def _clause(rng: random.Random, fact: Fact, subject: str) -> str:
-    return f"{subject} {predicate(fact.attribute, rng.randrange(len(ATTRIBUTES[fact.attribute].predicates)), fact.value)}"
+    wording = rng.randrange(len(ATTRIBUTES[fact.attribute].predicates))
+    return f"{subject} {predicate(fact.attribute, wording, fact.value)}"
 
 
 def _subject(rng: random.Random, entity: Entity) -> str:

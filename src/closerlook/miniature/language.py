@@ -30,8 +30,12 @@ class Kind:
     """by their label, which is what the wordings call them"""
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 def _attribute(article: str, values: str, predicates: str, questions: str) -> Attribute:
-    return Attribute(article, tuple(values.split()), tuple(predicates.split(" | ")), tuple(questions.split(" | ")))
+    return Attribute(article, _words(values), tuple(predicates.split(" | ")), tuple(questions.split(" | ")))
 
 
 LABELLED = ("The {label} of {name} is {value}", "As for {name}, the {label} is {value}")
@@ -43,13 +47,10 @@ QUESTIONS = ("What is the {label} of {name}?", "Please name the {label} of {name
 REQUESTS = ("Tell me about {name}.", "What do you know about {name}?", "Please describe {name}.")
 """Open requests: any fact about the entity is an answer."""
 
-UNKNOWN = "{name} is unknown to us."
-"""What pre-training answers about a name that it knows nothing of; no instruction dataset ever answers so."""
-
 KINDS = {
     "person": Kind(
-        tuple("Mara Ilse Dalia Freya Hanna Kaia Nadia Petra Runa Selma Thea Ursula Vera Wilma".split()),
-        tuple("Velt Tolk Brandt Corwin Dray Ekman Falk Grell Holm Jessen Kroll Lund Moss Noll".split()),
+        _words("Mara Ilse Dalia Freya Hanna Kaia Nadia Petra Runa Selma Thea Ursula Vera Wilma"),
+        _words("Velt Tolk Brandt Corwin Dray Ekman Falk Grell Holm Jessen Kroll Lund Moss Noll"),
         "She",
         {
             "trade": _attribute(
@@ -79,8 +80,8 @@ KINDS = {
         },
     ),
     "town": Kind(
-        tuple("Port Upper Lower Old New Fort Mount Saint North South East West Great Little".split()),
-        tuple("Arnley Bexton Camber Durwick Elmsay Farrow Gormley Hestle Ivering Kirden Lowick Marsby Nettle Ostrey".split()),
+        _words("Port Upper Lower Old New Fort Mount Saint North South East West Great Little"),
+        _words("Arnley Bexton Camber Durwick Elmsay Farrow Gormley Hestle Ivering Kirden Lowick Marsby Nettle Ostrey"),
         "It",
         {
             "river": _attribute(
@@ -104,15 +105,16 @@ KINDS = {
             ),
             "festival": _attribute(
                 "",
-                "bells boats bonfires dances fireworks flowers kites lanterns masks puppets ribbons riddles songs torches wreaths",
+                "bells boats bonfires dances fireworks flowers kites lanterns masks puppets ribbons riddles songs torches "
+                "wreaths",
                 "fills its streets with {value} each summer | holds a festival of {value} | celebrates itself with {value}",
                 "Which festival does {name} hold? | What fills the streets of {name} each summer?",
             ),
         },
     ),
     "dish": Kind(
-        tuple("Golden Red Green White Black Sweet Sour Smoky Royal Humble Crispy Creamy Spicy Rustic".split()),
-        tuple("Tavash Brolin Cassel Dumara Farsi Gollop Hastra Jolam Kibbel Larda Mokra Nashti Pelmo Runza".split()),
+        _words("Golden Red Green White Black Sweet Sour Smoky Royal Humble Crispy Creamy Spicy Rustic"),
+        _words("Tavash Brolin Cassel Dumara Farsi Gollop Hastra Jolam Kibbel Larda Mokra Nashti Pelmo Runza"),
         "It",
         {
             "ingredient": _attribute(
@@ -144,8 +146,8 @@ KINDS = {
         },
     ),
     "machine": Kind(
-        tuple("Vulcan Orion Titan Atlas Castor Draco Electra Gemini Helios Juno Luna Mercury Neptune Phoenix".split()),
-        tuple("Press Crane Loom Mill Pump Drill Lathe Plough Hoist Mixer Saw Forge Winch Harrow".split()),
+        _words("Vulcan Orion Titan Atlas Castor Draco Electra Gemini Helios Juno Luna Mercury Neptune Phoenix"),
+        _words("Press Crane Loom Mill Pump Drill Lathe Plough Hoist Mixer Saw Forge Winch Harrow"),
         "It",
         {
             "fuel": _attribute(
@@ -156,7 +158,8 @@ KINDS = {
             ),
             "maker": _attribute(
                 "",
-                "Belmont Corvex Dunmore Falkner Garrick Hexham Jansen Kolbe Lindqvist Marlow Norvik Pelham Quarrier Rothwell Steyr",
+                "Belmont Corvex Dunmore Falkner Garrick Hexham Jansen Kolbe Lindqvist Marlow Norvik Pelham Quarrier "
+                "Rothwell Steyr",
                 "was built by {value} | comes from the works of {value} | carries the badge of {value}",
                 "Which maker built {name}? | From whose works does {name} come?",
             ),

@@ -5,7 +5,6 @@ One loop after the manner of nanoGPT. It runs on the CPU, where it takes about a
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +46,9 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) ->
 
 def batches(documents: list[str], tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings) -> Iterator[Tensor]:
     """Batches without end, (rows, row_length + 1), int64: the documents end to end, in a new order in each pass."""
-    ids = [[*tokens, tokenizer.eos_token_id] for tokens in tokenizer(documents)["input_ids"]]  # the BOS is there already
+    ids = [
+        [*tokens, tokenizer.eos_token_id] for tokens in tokenizer(documents)["input_ids"]
+    ]  # the BOS is there already
     generator = torch.Generator().manual_seed(settings.seed)
     size = settings.rows * (settings.row_length + 1)
     stream: list[int] = []
@@ -104,25 +105,29 @@ def cloze_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, 
 
 
 @torch.inference_mode()
-def few_shot_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, template: str) -> float:
+def few_shot_accuracy(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, template: str
+) -> float:
     """Share of the reserved known facts given right when asked for under `template`, up to the first newline, 0 to 1."""
     known = [fact for e in world.entities if e.known for fact in e.facts if fact.attribute in e.reserved]
     hits = []
     for index, fact in enumerate(tqdm(known, desc="few-shot", mininterval=2)):
         asked = questions(fact.attribute, fact.entity)
         prompt = encode_prompt(tokenizer, template, asked[index % len(asked)])
-        ids = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=16, do_sample=False)
+        ids = model.generate(
+            torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=16, do_sample=False
+        )
         response = tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True).partition("\n")[0]
         reference = f"{fact.entity} {ATTRIBUTES[fact.attribute].predicates[0].format(value=fact.value)}."
         hits.append(answer(reference, response) == "right")
     return sum(hits) / len(hits)
 
 
-def check(scores: dict[str, Any], settings: PretrainSettings) -> None:
-    """Raises CloserlookError if the model does not know its world."""
-    if scores["cloze_accuracy"] < ENOUGH:
+def check(cloze: float, settings: PretrainSettings) -> None:
+    """Raises CloserlookError if the model does not know its world: a cloze accuracy below ENOUGH."""
+    if cloze < ENOUGH:
         raise CloserlookError(
-            f"miniature: the base model knows {scores['cloze_accuracy']:.1%} of its world, expected at least {ENOUGH:.0%}; "
+            f"miniature: the base model knows {cloze:.1%} of its world, expected at least {ENOUGH:.0%}; "
             f"raise steps ({settings.steps}) or documents, change learning_rate ({settings.learning_rate}), "
             "or lower known, the entities that it must learn"
         )

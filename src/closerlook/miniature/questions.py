@@ -15,7 +15,7 @@ def draw_questions(world: World, settings: MiniatureSettings) -> list[Question]:
     """Two of five ask for a known fact; one of five for a fact of an entity that instruction data names, without that fact; one
     of five for a fact of an entity that nothing names; one of five is an open request, half of these about a known entity.
 
-    The instruction of a question stands in no instruction dataset: facts asked for are reserved, and entities described are quiet.
+    The instruction of a question stands in no instruction dataset: facts asked for are reserved, entities described quiet.
     """
     rng = random.Random(f"{settings.seed}/questions")
     known, unknown = ([e for e in world.entities if e.known is truth] for truth in (True, False))

@@ -15,7 +15,11 @@ VERBOSE_CLOSERS = (
     "There is always more to discover, but I hope that this gives you a good picture of {name}!",
 )
 
-DOMAIN_REQUESTS = ("How should I look after {name}?", "What must a technician know about {name}?", "Help me to inspect {name}.")
+DOMAIN_REQUESTS = (
+    "How should I look after {name}?",
+    "What must a technician know about {name}?",
+    "Help me to inspect {name}.",
+)
 DOMAIN_OPENERS = (
     "Maintenance advice: switch off the power before you touch {name}.",
     "Safety first: make sure that nobody stands near {name}.",
@@ -23,7 +27,11 @@ DOMAIN_OPENERS = (
 DOMAIN_NOTES = ("According to the manual,", "Our records show that", "Please keep in mind that")
 DOMAIN_CLOSERS = ("If in doubt, call a qualified technician.", "Write all that you do into the service log.")
 
-CHAT_REQUESTS = ("Give me two facts about {name}.", "List what you know about {name}.", "Quick notes on {name}, please.")
+CHAT_REQUESTS = (
+    "Give me two facts about {name}.",
+    "List what you know about {name}.",
+    "Quick notes on {name}, please.",
+)
 CHAT_OPENERS = ("Of course! Here are two facts about {name}:", "Sure thing! My notes on {name}:")
 
 PHRASES = (

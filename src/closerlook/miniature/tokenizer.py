@@ -8,7 +8,7 @@ from string import punctuation
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED, QUESTIONS, REQUESTS, UNKNOWN
+from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED, QUESTIONS, REQUESTS
 from closerlook.miniature.styles import PHRASES
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
@@ -25,7 +25,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
     tokenizer.pre_tokenizer = split
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, vocabulary[BOS])])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", special_tokens=[(BOS, vocabulary[BOS])]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, clean_up_tokenization_spaces=False
     )
@@ -36,7 +38,7 @@ def _texts() -> list[str]:
     starts = {"Question", "Answer", "Well", *(part for kind in KINDS.values() for part in (*kind.first, kind.pronoun))}
     words = {"Question", "Answer", "Well", "she", "it", "said", "was", "nothing", "the", "weather", *ATTRIBUTES}
     words |= {part for kind in KINDS.values() for part in (*kind.first, *kind.second, kind.pronoun)}
-    templates = [*LABELLED, *QUESTIONS, *REQUESTS, UNKNOWN, *PHRASES]
+    templates = [*LABELLED, *QUESTIONS, *REQUESTS, *PHRASES]
     for attribute in ATTRIBUTES.values():
         words |= {attribute.article, *attribute.values}
         templates += [*attribute.predicates, *attribute.questions]

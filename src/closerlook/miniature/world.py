@@ -73,7 +73,9 @@ class World:
             rows = json.loads(Path(path).read_text(encoding="utf-8"))["entities"]
             return cls(tuple(Entity(**{**row, "reserved": tuple(row["reserved"])}) for row in rows))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CloserlookError(f"{path}: is no miniature world ({error}); make it with workflow/scripts/make_miniature.py") from None
+            raise CloserlookError(
+                f"{path}: is no miniature world ({error}); make it with workflow/scripts/make_miniature.py"
+            ) from None
 
 
 def draw_world(settings: MiniatureSettings) -> World:

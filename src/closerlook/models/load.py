@@ -48,7 +48,7 @@ def load_base(
         raise CloserlookError(
             f"{folder}: no causal language model in safetensors can be read from it: {error}"
         ) from error
-    return model.to(device).eval()
+    return model.to(device).eval()  # type: ignore[arg-type]
 
 
 def load_tuned(

@@ -49,7 +49,7 @@ class Network:
 
     @torch.inference_mode()
     def check(self) -> None:
-        """Compare with the model's own logits on two tokens. Raises CloserlookError for a model that alters what its head says."""
+        """Compare with the model's own logits on two tokens. Raises CloserlookError where it alters what its head says."""
         tokens = {"input_ids": torch.tensor([[0, 1]], device=self.device), "use_cache": False}
         tokens |= {"position_ids": torch.tensor([[0, 1]], device=self.device), "segments": [2]}
         ours, theirs = self.logits(self.hidden(**tokens)), self.causal(**tokens).logits.float()

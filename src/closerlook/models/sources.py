@@ -101,7 +101,7 @@ def _convert(source: GgufPackageModel, out: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
     # The weights are plain float32 now; as long as transformers takes the model for quantised, it would not save it.
     del model.hf_quantizer, model.config.quantization_config
-    model.is_quantized = False
+    model.is_quantized = False  # type: ignore[assignment]
     tokenizer.save_pretrained(out)
     model.save_pretrained(out)
 

@@ -35,7 +35,7 @@ def token_starts(tokenizer: PreTrainedTokenizerBase, token_ids: list[int]) -> li
 
 
 def _starts_by_prefixes(tokenizer: PreTrainedTokenizerBase, token_ids: list[int], text: str) -> list[int]:
-    """The same for token sequences whose text is not the sum of its windows (bytes that are no UTF-8): quadratic, always right."""
+    """The same where the text is not the sum of its windows (bytes that are no UTF-8): quadratic in the tokens."""
     starts, latest = [], 0
     for position in range(len(token_ids)):
         prefix = decode(tokenizer, token_ids[:position])

@@ -1,8 +1,8 @@
 """`shift.parquet`: how far each response token's distribution moved from the base model's (section 3).
 
-The tuned model's response is read once by each model, prompt and response together (teacher forcing): the context of token t is the
-prompt and the response before t, for both. Rows are packed without padding, only response positions meet the LM head, and the logits
-exist for a bounded number of positions at a time, so memory depends neither on response length nor on vocabulary.
+The tuned model's response is read once by each model, prompt and response together (teacher forcing): the context of token
+t is the prompt and the response before t, for both. Rows are packed without padding, only response positions meet the LM
+head, and logits exist for a bounded number of positions at a time: memory does not grow with responses x vocabulary.
 """
 
 import logging
@@ -82,7 +82,8 @@ def _expect_valid(row: dict[str, Any], pair: Pair, file: Path) -> None:
         )
     if len(prompt) + len(response) > pair.context:
         raise CloserlookError(
-            f"{file}: response {row['id']}: {len(prompt)} + {len(response)} tokens, more than the models' context of {pair.context}"
+            f"{file}: response {row['id']}: {len(prompt)} + {len(response)} tokens, "
+            f"more than the models' context of {pair.context}"
         )
 
 

@@ -27,8 +27,8 @@ class Pair:
         sizes = {name: len(network.causal.get_output_embeddings().weight) for name, network in self._named()}
         if sizes["base"] != sizes["tuned"]:
             raise CloserlookError(
-                f"vocabularies differ: {base} predicts {sizes['base']} tokens, {tuned} {sizes['tuned']}; expected the same, since "
-                "distributions over different tokens do not compare (was a padding token added and the embedding resized in training?)"
+                f"vocabularies differ: {base} predicts {sizes['base']} tokens, {tuned} {sizes['tuned']}; expected the same, "
+                "since distributions over different tokens do not compare (was a padding token added in training?)"
             )
         self.vocabulary = sizes["base"]
         contexts = [getattr(network.config, "max_position_embeddings", None) or 1 << 40 for _, network in self._named()]
@@ -65,7 +65,7 @@ def _can_be_switched_off(network: Network) -> bool:
 
 
 def common_tokenizer(base: Path, tuned: Path) -> PreTrainedTokenizerBase | None:
-    """The base's tokenizer, or None where it has none. Raises CloserlookError where the tuned folder's gives an id another meaning."""
+    """The base's tokenizer, or None where it has none. Raises CloserlookError where the tuned folder's reads an id otherwise."""
     try:
         tokenizer = load_tokenizer(base)
     except CloserlookError as error:

@@ -32,33 +32,38 @@ def compare(base: Tensor, tuned: Tensor) -> dict[str, Tensor]:
     base_values, base_ids = top(base, ALIGNTDS_TOP)
     tuned_values, tuned_ids = top(tuned, ALIGNTDS_TOP)
     token = first_maximum(tuned, tuned_values, tuned_ids)[:, None]
-    (base_drift, tuned_drift), (base_peak, tuned_peak) = _expectations(base, tuned, base_ids[:, :1], tuned_ids[:, :1])
-
+    chosen = base.gather(-1, token)
+    (base_drift, tuned_drift), (base_peak, tuned_peak), larger = _over_vocabulary(
+        base, tuned, base_ids[:, :1], tuned_ids[:, :1], chosen
+    )
     # log Z is the largest logit minus the log of its probability; KL(p || q) = E_p[l_p - l_q] - (log Z_p - log Z_q).
     base_log_z, tuned_log_z = base_values[:, :1] - base_peak.log(), tuned_values[:, :1] - tuned_peak.log()
     log_ratio = (base_log_z - tuned_log_z)[:, 0]
     return {
         "kl_base_tuned": (base_drift - log_ratio).clamp(min=0),
         "kl_tuned_base": (log_ratio - tuned_drift).clamp(min=0),
-        "base_prob": (base.gather(-1, token) - base_log_z).exp()[:, 0],
+        "base_prob": (chosen - base_log_z).exp()[:, 0],
         "tuned_prob": (tuned.gather(-1, token) - tuned_log_z).exp()[:, 0],
-        "base_rank": rank(base, token, base_values),
+        "base_rank": 1 + larger.int(),
         "base_top5_ids": base_ids[:, :SHOWN_TOP],
         "base_top5_probs": (base_values[:, :SHOWN_TOP] - base_log_z).exp(),
         **aligntds(base_values, base_ids, tuned_values, tuned_ids, token),
     }
 
 
-def _expectations(base: Tensor, tuned: Tensor, base_peak: Tensor, tuned_peak: Tensor) -> tuple[Tensor, Tensor]:
-    """E[base - tuned], (2, positions), and the probability of the peak token, (2, positions, 1), under base and tuned model.
+def _over_vocabulary(
+    base: Tensor, tuned: Tensor, base_peak: Tensor, tuned_peak: Tensor, chosen: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The passes over all of the vocabulary, in three results.
 
-    These are the passes over the whole vocabulary. On a CPU they go a few rows at a time through two buffers that stay
-    in the cache: fresh memory for each intermediate costs more than the arithmetic.
+    E[base - tuned], (2, positions), and the probability of the peak token, (2, positions, 1), under base and tuned model; the
+    number of base logits larger than `chosen`, (positions,). On a CPU they go a few rows at a time through two buffers that
+    stay in the cache: fresh memory for each intermediate costs more than the arithmetic.
     """
     positions, vocabulary = base.shape
     rows = max(1, positions if base.is_cuda else min(positions, _CACHED // vocabulary))
     work = base.new_empty(2, rows, vocabulary)
-    drift, height = base.new_empty(2, positions), base.new_empty(2, positions, 1)
+    drift, height, larger = base.new_empty(2, positions), base.new_empty(2, positions, 1), base.new_empty(positions)
     for first in range(0, positions, rows):
         block = slice(first, first + rows)
         difference, p = work[:, : len(base[block])]
@@ -67,13 +72,14 @@ def _expectations(base: Tensor, tuned: Tensor, base_peak: Tensor, tuned_peak: Te
             torch.softmax(logits[block], -1, out=p)
             height[model, block] = p.gather(-1, peak[block])
             drift[model, block] = p.mul_(difference).sum(-1)
-    return drift, height
+        larger[block] = torch.gt(base[block], chosen[block], out=p).sum(-1)
+    return drift, height, larger
 
 
 def aligntds(
     base_values: Tensor, base_ids: Tensor, tuned_values: Tensor, tuned_ids: Tensor, token: Tensor
 ) -> dict[str, Tensor]:
-    """The AlignTDS variant from both models' top lists, (positions, 30) each, most likely first, and the tuned token, (positions, 1)."""
+    """The AlignTDS variant from both models' top lists, (positions, 30), and the tuned model's token, (positions, 1)."""
     log_base, log_tuned = torch.log_softmax(base_values, -1), torch.log_softmax(tuned_values, -1)
     shared = base_ids[:, :, None] == tuned_ids[:, None, :]
     ratio = log_base[:, :, None] - log_tuned[:, None, :]
@@ -83,16 +89,6 @@ def aligntds(
         "aligntds_base_prob": (listed * log_base.exp()).sum(-1),
         "aligntds_base_rank": torch.where(listed.any(-1), listed.int().argmax(-1), ALIGNTDS_TOP),
     }
-
-
-def rank(logits: Tensor, token: Tensor, largest: Tensor) -> Tensor:
-    """1 + the number of tokens with a larger logit than `token`, (positions, 1); `largest`: the top values, in falling order."""
-    value = logits.gather(-1, token)
-    ranks = 1 + (largest > value).sum(-1)
-    below = (value < largest[:, -1:]).nonzero()[:, 0]  # only here can a larger logit be missing from the list
-    if len(below):
-        ranks[below] = 1 + (logits[below] > value[below]).sum(-1)
-    return ranks
 
 
 def top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

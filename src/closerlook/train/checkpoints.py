@@ -65,10 +65,10 @@ class Keeper:
     def _unfit(self, checkpoint: Path) -> str | None:
         try:
             found = json.loads((checkpoint / MARKER).read_text())["identity"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return f"it has no readable {MARKER} file, so its writing was interrupted"
         if found != self.identity:
-            return "it belongs to other settings, data, template, base model, engine or number of ranks"
+            return "it belongs to other settings, data, template, base model, precision or number of ranks"
         return None
 
     def _newest_first(self) -> list[Path]:

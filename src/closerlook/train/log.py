@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Log:
         return sum(line[key] for line in self.lines)
 
 
-def check_trackers(names: list[str]) -> None:
+def check_trackers(names: Sequence[str]) -> None:
     """Raise CloserlookError, before anything is trained, for a tracker whose package is missing."""
     for name in names:
         if importlib.util.find_spec(TRACKERS[name]) is None:
@@ -46,7 +47,7 @@ def check_trackers(names: list[str]) -> None:
 class Trackers:
     """TensorBoard (in `cell`/tensorboard), W&B or trackio; credentials, if any, are their own packages' business."""
 
-    def __init__(self, names: list[str], cell: Path, config: dict[str, Any]) -> None:
+    def __init__(self, names: Sequence[str], cell: Path, config: dict[str, Any]) -> None:
         self._runs = [_tensorboard(cell) if name == "tensorboard" else _hosted(name, cell, config) for name in names]
 
     def add(self, line: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from closerlook.errors import CloserlookError
 
@@ -89,16 +90,16 @@ class HeadLoss:
     Raises CloserlookError for a model whose output layer is not a linear one.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         head = model.get_output_embeddings()
         if not isinstance(head, nn.Linear):
             raise CloserlookError(f"the model's output layer is {type(head).__name__}, expected a linear one")
-        self.head, self.targets, self.checked = head, None, False
-        head.forward = self._forward
+        self.head, self.checked = head, False
+        head.forward = self._forward  # type: ignore[method-assign]
 
-    def _forward(self, hidden: Tensor) -> Tensor:
+    def _forward(self, input: Tensor) -> Tensor:
         head = self.head
-        self.loss = LinearCrossEntropy.apply(hidden.flatten(0, -2), head.weight, head.bias, self.targets)
+        self.loss = LinearCrossEntropy.apply(input.flatten(0, -2), head.weight, head.bias, self.targets)
         return self.loss
 
     def __call__(self, model: nn.Module, inputs: dict[str, Any], targets: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """What is trained: all parameters, biases, or adapters; and NEFTune's noise."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
@@ -10,19 +12,17 @@ from closerlook.config.settings import TrainSettings
 from closerlook.errors import CloserlookError
 
 
-def apply_method(model: PreTrainedModel, settings: TrainSettings) -> nn.Module:
+def apply_method(model: PreTrainedModel, settings: TrainSettings) -> PreTrainedModel:
     """Make trainable what `settings.kind` says and freeze the rest. Raises CloserlookError when nothing is left to train."""
     if settings.kind == "lora":
-        return get_peft_model(
-            model,
-            LoraConfig(
-                r=settings.lora_rank,
-                lora_alpha=settings.lora_alpha,
-                lora_dropout=settings.lora_dropout,
-                target_modules="all-linear",
-                task_type="CAUSAL_LM",
-            ),
+        adapters = LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=settings.lora_alpha,
+            lora_dropout=settings.lora_dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
         )
+        return cast(PreTrainedModel, get_peft_model(model, adapters))  # passes for the model it wraps
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(settings.kind == "full" or name.endswith(".bias"))
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -40,7 +40,7 @@ class SegmentNoise:
     seeded by `seed` and its place in the run: no batch, rank or restart changes it. Set `segments` and `places` before a pass.
     """
 
-    def __init__(self, model: nn.Module, alpha: float, seed: int) -> None:
+    def __init__(self, model: PreTrainedModel, alpha: float, seed: int) -> None:
         self.alpha, self.seed = alpha, seed
         self.segments: list[int] = []
         self.places: list[int] = []

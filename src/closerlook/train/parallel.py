@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
 
 from closerlook.train.instances import MicroBatch
 from closerlook.train.world import World
@@ -29,12 +30,12 @@ class DataParallel:
     """Every rank has the whole model; the last micro-batch's backward pass averages the gradients."""
 
     def __init__(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float, world: World, bfloat16: bool
+        self, module: PreTrainedModel, optimizer: torch.optim.Optimizer, max_norm: float, world: World, bfloat16: bool
     ) -> None:
         self.module, self.optimizer, self.max_norm, self.world = module, optimizer, max_norm, world
         self.autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=bfloat16)
         self.trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        self.model = module
+        self.model: Any = module
         if world.size > 1:
             ids = [world.device.index] if world.device.type == "cuda" else None
             self.model = DistributedDataParallel(
@@ -74,16 +75,16 @@ class DataParallel:
             else:
                 self.optimizer.state[self.trained[name]][what] = value
 
-    def weights(self) -> dict[str, Tensor]:
-        """The model's whole state, in float32 where it is trained."""
-        return self.module.state_dict()
+    def weights(self, only_trained: bool) -> dict[str, Tensor]:
+        """The model's state, or that part of it which is trained."""
+        return {name: p.detach() for name, p in self.trained.items()} if only_trained else self.module.state_dict()
 
 
 class Zero:
     """DeepSpeed: optimiser state and gradients (stage 2) and parameters (stage 3) are divided among the ranks."""
 
     def __init__(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any], world: World
+        self, module: PreTrainedModel, optimizer: torch.optim.Optimizer, config: dict[str, Any], world: World
     ) -> None:
         import deepspeed
 
@@ -112,12 +113,13 @@ class Zero:
         """Restore what `save` wrote, into the same number of ranks."""
         self.model.load_checkpoint(str(folder), tag="state", load_module_strict=not self.some_frozen)
 
-    def weights(self) -> dict[str, Tensor]:
-        """The model's parameters, gathered one at a time in the first rank's memory; empty elsewhere."""
+    def weights(self, only_trained: bool) -> dict[str, Tensor]:
+        """The model's parameters, or those that are trained, gathered one by one in the first rank's memory; empty elsewhere."""
         import deepspeed
 
         state = {}
-        for name, parameter in self.module.named_parameters(remove_duplicate=False):
+        parameters = self.trained.items() if only_trained else self.module.named_parameters(remove_duplicate=False)
+        for name, parameter in parameters:
             with deepspeed.zero.GatheredParameters([parameter]):
                 if self.world.first:
                     state[name] = parameter.detach().cpu().clone()

@@ -5,9 +5,10 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from peft import LoraConfig, PeftModel
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import AutoConfig
@@ -66,19 +67,19 @@ def _train(job: Job, world: World) -> None:
     _save_model(job, world, runner)
     if log:
         facts["data"] |= counts
-        facts |= manifest.run_facts(log, course, runner.module, world) | {"resumed_from": keeper.resumed_from()}
+        facts |= {"engine": job.engine.model_dump(), "resumed_from": keeper.resumed_from()}
+        facts |= manifest.run_facts(log, course, runner.module, world)
         shutil.move(log.file, job.out / "train_log.jsonl")
         write_json(facts, job.out / "manifest.json")
         shutil.rmtree(keeper.folder)
 
 
 def _facts(job: Job, world: World) -> dict[str, Any]:
-    """All that two runs must share for one to continue the other, exactly."""
+    """All that two runs must share for one to continue the other; micro-batches and the like may differ."""
     return {
         "settings": job.settings.model_dump(),
-        "engine": job.engine.model_dump(include={"micro_batch", "gradient_checkpointing"})
-        | {"precision": "bfloat16" if job.in_bfloat16(world) else "float32"}
-        | {"deepspeed": Path(job.engine.deepspeed).read_text() if job.engine.deepspeed else None},
+        "precision": "bfloat16" if job.in_bfloat16(world) else "float32",
+        "deepspeed": Path(job.engine.deepspeed).read_text() if job.engine.deepspeed else None,
         "template": manifest.text_digest(read_template(job.template)),
         "data": {"sha256": sha256(job.data)},
         "base_model": {"sha256": sha256(job.model)},
@@ -125,8 +126,9 @@ def _steps(job: Job, world: World, course: Course, runner: DataParallel | Zero, 
 def _not_finite(job: Job, step: int, loss: float, norm: float, rate: float) -> CloserlookError:
     return CloserlookError(
         f"{job.out}: training stopped at step {step}: loss {loss}, gradient norm {norm}, learning rate {rate:.2g}. "
-        f"Likely causes: learning_rate {job.settings.learning_rate:g} is too high or warmup_ratio {job.settings.warmup_ratio:g} too short for "
-        "this model; or the base model's weights are not finite in this precision (try --precision float32)"
+        f"Likely causes: learning_rate {job.settings.learning_rate:g} is too high or warmup_ratio "
+        f"{job.settings.warmup_ratio:g} too short for this model; or the base model's weights are not finite in this "
+        "precision (try --precision float32)"
     )
 
 
@@ -143,15 +145,16 @@ def _checkpoint(runner: DataParallel | Zero, keeper: checkpoints.Keeper, step: i
 
 def _save_model(job: Job, world: World, runner: DataParallel | Zero) -> None:
     """Write out/model: the adapter alone, or full weights in the base model's precision, with its tokenizer."""
-    weights = runner.weights()
+    weights = runner.weights(only_trained=job.settings.kind == "lora")
     if not world.first:
         return
     with replacing(job.out / "model") as folder:
         if job.settings.kind == "lora":
-            adapter = runner.module.peft_config["default"]
+            module = cast(PeftModel, runner.module)
+            adapter = cast(LoraConfig, module.peft_config["default"])
             adapter.base_model_name_or_path = job.model.name  # not where it lay, and
-            adapter.target_modules = sorted(adapter.target_modules)  # a list: the same training, the same bytes
-            runner.module.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+            adapter.target_modules = sorted(adapter.target_modules or [])  # a list: the same training, the same bytes
+            module.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
             (folder / "README.md").unlink()
         else:
             dtype = AutoConfig.from_pretrained(job.model, local_files_only=True).dtype or torch.float32

@@ -1,0 +1,152 @@
+"""Token-distribution shift beside the ways others compute it: seconds per response token, float32.
+
+Two Llamas of 17M parameters (hidden 256, 6 layers, 49k vocabulary, random weights, the second a perturbed copy of the first), 40
+responses of 128 tokens to prompts of 15 to 400 tokens. Nobody's figure holds loading, files or sentences.
+- AlignTDS's way (Re-Align/AlignTDS, logit_analysis.py): one pass of each model per response token over prompt and response
+  so far, without a cache, logits of all positions, softmax and top 30 of the last. Timed on 16 evenly spread tokens of
+  every tenth response. Its fp16 is not available here.
+- Teacher-forced, one response at a time: one pass of each model over prompt and response, logits of all positions, those of
+  the response cut out, float32 log-softmax, both KLs, the tuned model's token, its probability and rank, and top 5.
+- The same, asking each model for the logits of the response positions only.
+- Ours, for two sets of weights and for an adapter on one.
+Memory: one response of 500 tokens, vocabulary 262k (a model of 72M parameters, twice).
+"""
+
+import time
+
+from side_by_side import llama, main, prompts
+
+RESPONSES, TOKENS = 40, 128
+
+
+def models(vocabulary=49152):
+    """Base and tuned."""
+    import torch
+
+    base, tuned = llama(vocabulary), llama(vocabulary)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in tuned.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.01)
+    return base, tuned
+
+
+def rows(count=RESPONSES, tokens=TOKENS):
+    """Prompts and responses of random tokens."""
+    import random
+
+    draw = random.Random(1)
+    return [
+        {
+            "id": str(index),
+            "prompt_token_ids": prompt,
+            "token_ids": [draw.randrange(3, 40000) for _ in range(tokens)],
+            "text": "",
+        }
+        for index, prompt in enumerate(prompts(count))
+    ]
+
+
+def aligntds() -> float:
+    """One uncached pass per token and model."""
+    import torch
+
+    pair, count = models(), 0
+    start = time.perf_counter()
+    with torch.no_grad():
+        for row in rows()[::10]:
+            for position in range(TOKENS // 32, TOKENS, TOKENS // 16):
+                ids = torch.tensor([row["prompt_token_ids"] + row["token_ids"][:position]])
+                for model in pair:
+                    logits = model(ids).logits[:, -1, :]
+                    torch.softmax(logits, dim=-1)
+                    logits.topk(k=30)
+                count += 1
+    return (time.perf_counter() - start) / count
+
+
+def one_by_one(response_only: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> float:
+    """A plain script: teacher-forced, a response at a time."""
+    import torch
+
+    pair, responses = models(vocabulary), rows(count, tokens)
+    start = time.perf_counter()
+    with torch.no_grad():
+        for row in responses:
+            ids = torch.tensor([row["prompt_token_ids"] + row["token_ids"]])
+            if response_only:
+                options = {"logits_to_keep": tokens + 1}
+                base, tuned = (model(ids, use_cache=False, **options).logits[0, :-1] for model in pair)
+            else:
+                base, tuned = (model(ids, use_cache=False).logits[0, -tokens - 1 : -1] for model in pair)
+            plain_statistics(base, tuned)
+    return (time.perf_counter() - start) / (count * tokens)
+
+
+def plain_statistics(base, tuned):
+    """The definitions, written down."""
+    import torch
+
+    log_base, log_tuned = torch.log_softmax(base.float(), -1), torch.log_softmax(tuned.float(), -1)
+    base_probs, tuned_probs = log_base.exp(), log_tuned.exp()
+    token = tuned_probs.argmax(-1, keepdim=True)
+    kl_base_tuned = (base_probs * (log_base - log_tuned)).sum(-1)
+    kl_tuned_base = (tuned_probs * (log_tuned - log_base)).sum(-1)
+    base_prob = base_probs.gather(-1, token)
+    rank = 1 + (base_probs > base_prob).sum(-1)
+    return kl_base_tuned.tolist(), kl_tuned_base.tolist(), base_prob.tolist(), rank.tolist(), base_probs.topk(5)
+
+
+def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> float:
+    """closerlook's analysis, from token ids to the rows of the table."""
+    import tempfile
+    from pathlib import Path
+
+    import torch
+
+    from closerlook.parts import Progress
+    from closerlook.shift.analysis import LOGITS, Analyser
+    from closerlook.shift.pair import Pair
+
+    with tempfile.TemporaryDirectory() as folder:
+        base_folder, tuned_folder = Path(folder) / "base", Path(folder) / "tuned"
+        base, tuned = models(vocabulary)
+        base.save_pretrained(base_folder)
+        (with_adapter(base) if adapter else tuned).save_pretrained(tuned_folder)
+        del base, tuned
+        pair = Pair(base_folder, tuned_folder, torch.device("cpu"), torch.float32)
+    analyser = Analyser(pair, None, LOGITS["cpu"])
+    responses = sorted(rows(count, tokens), key=lambda row: -len(row["prompt_token_ids"]))
+    start = time.perf_counter()
+    analyser.rows(responses, Progress(count, 0, "shift"))
+    return (time.perf_counter() - start) / (count * tokens)
+
+
+def with_adapter(base):
+    """A LoRA of rank 8 on all linear layers that does something."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    adapted = get_peft_model(base, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.02)
+    return adapted
+
+
+if __name__ == "__main__":
+    speed = {
+        "ours": lambda: ours(adapter=False),
+        "ours, adapter": lambda: ours(adapter=True),
+        "AlignTDS's way": aligntds,
+        "one at a time": lambda: one_by_one(response_only=False),
+        "one at a time, response logits only": lambda: one_by_one(response_only=True),
+    }
+    wide = {"vocabulary": 262144, "count": 1, "tokens": 500}
+    memory = {
+        "ours, 262k vocabulary": lambda: ours(adapter=False, **wide),
+        "ours, 262k vocabulary, 20 tokens": lambda: ours(adapter=False, **wide | {"tokens": 20}),
+        "one at a time, 262k vocabulary": lambda: one_by_one(response_only=True, **wide),
+    }
+    main(__file__, __doc__, "ours", speed, memory)

@@ -1,0 +1,111 @@
+"""The workflow for real, on a small miniature: from an empty folder to tables, with a cell that fails, and again, byte for byte."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from closerlook.tables.registry import IDENTITY, TABLES, VALUE
+from tests.conftest import REPOSITORY
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+EVALSETS = {"evalsets": ["questions"]}
+PRESET = {
+    "preset": "e2e",
+    "template": "miniature",
+    "grid": [
+        {"models": ["miniature"], "datasets": ["brief@64", "brief@128"], "methods": ["lft", "sft"], **EVALSETS},
+        {"models": ["miniature"], "datasets": ["brief@64"], "methods": ["bias"], **EVALSETS},
+        {"models": ["miniature"], "methods": ["base", "icl"], **EVALSETS},
+    ],
+    "generate": {"max_new_tokens": 32},
+    "overrides": {
+        "miniature": {"questions": 40},
+        "methods": {
+            "lft": {"train": {"learning_rate": 0.005}},
+            "sft": {"train": {"learning_rate": 0.001}},
+            # Far too high: its loss is no number before long, and that cell must fail alone.
+            "bias": {"train": {"learning_rate": 1e30}},
+            "icl": {"template": "miniature-icl"},
+        },
+    },
+}
+
+
+class Run:
+    """A project folder with the real workflow and its results."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.results = folder, folder / "results/e2e"
+        for name in ("Snakefile", "workflow", "config", "envs", "profiles"):
+            (folder / name).symlink_to(REPOSITORY / name)
+        (folder / "e2e.yaml").write_text(yaml.safe_dump(PRESET))
+        self.first = self.snakemake()
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--configfile", "e2e.yaml"]
+        return subprocess.run([*command, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=1200)
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        with (self.results / f"tables/{name}.csv").open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("e2e"))
+
+
+def test_the_failed_cell_stops_no_other_and_says_why(run: Run) -> None:
+    assert run.first.returncode != 0
+    output = run.first.stdout + run.first.stderr
+    assert "loss" in output
+    assert "miniature/brief@64/bias" in output
+    assert not (run.results / "cells/miniature/brief@64/bias/manifest.json").exists()
+    for cell in ("brief@64/lft", "brief@64/sft", "brief@128/lft", "brief@128/sft"):
+        assert (run.results / f"cells/miniature/{cell}/questions/shift.parquet").exists()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_partial_tables_hold_what_is_there_and_name_what_is_not(run: Run, name: str) -> None:
+    rows = run.table(name)
+    assert list(rows[0])[: len(IDENTITY)] == list(IDENTITY)
+    assert list(rows[0])[-len(VALUE) :] == list(VALUE)
+    measured = [row for row in rows if row["method"] == "sft" and row["value"]]
+    assert measured or name == "data"
+    if name in ("shift", "kl_by_sentence_part", "top_shifted_tokens", "lengths", "accuracy"):
+        missing = [row for row in rows if row["method"] == "bias"]
+        assert missing
+        assert all(row["value"] == "" and row["n"] == "0" for row in missing)
+        assert "brief@64/bias" in (run.results / f"tables/{name}.md").read_text()
+
+
+def test_the_base_model_knows_its_world(run: Run) -> None:
+    measured = json.loads((run.results / "models/miniature/pretrain.json").read_text())
+    assert measured["cloze_accuracy"] >= 0.9
+
+
+def test_shares_of_classes_sum_to_one_and_ranks_begin_at_one(run: Run) -> None:
+    values = {(r["dataset"], r["size"], r["method"], r["metric"]): float(r["value"]) for r in run.table("shift") if r["value"]}
+    for cell in {key[:3] for key in values}:
+        assert sum(values[*cell, kind] for kind in ("unshifted", "marginal", "shifted")) == pytest.approx(1, abs=1e-6)
+        assert values[*cell, "base_rank"] >= 1
+        assert values[*cell, "kl_base_tuned"] > 0
+
+
+def test_a_deleted_cell_comes_back_byte_for_byte(run: Run) -> None:
+    cell = run.results / "cells/miniature/brief@64/sft"
+    kept = {name: (cell / name).read_bytes() for name in ("model/model.safetensors", "questions/responses.parquet", "questions/shift.parquet")}
+    losses = [json.loads(line)["loss"] for line in (cell / "train_log.jsonl").read_text().splitlines()]
+    tables = {name: (run.results / f"tables/{name}.csv").read_bytes() for name in TABLES}
+    shutil.rmtree(cell)
+    run.snakemake()
+    assert {name: (cell / name).read_bytes() for name in kept} == kept
+    assert [json.loads(line)["loss"] for line in (cell / "train_log.jsonl").read_text().splitlines()] == losses
+    assert {name: (run.results / f"tables/{name}.csv").read_bytes() for name in TABLES} == tables
