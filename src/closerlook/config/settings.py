@@ -47,7 +47,7 @@ class EngineSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
     )
-    checkpoint_steps: int = Field(200, gt=0, description="optimiser steps between checkpoints")
+    checkpoint_steps: int = Field(640, gt=0, description="optimiser steps between checkpoints")
     report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
         [], description="trackers that also get the log"
     )
@@ -92,8 +92,8 @@ class PretrainSettings(Settings):
     layers: int = Field(4, gt=0, description="transformer layers")
     heads: int = Field(4, gt=0, description="attention heads")
     intermediate_size: int = Field(256, gt=0, description="width of the feed-forward layers")
-    steps: int = Field(200, gt=0, description="optimiser steps")
-    rows: int = Field(32, gt=0, description="rows per step")
+    steps: int = Field(640, gt=0, description="optimiser steps")
+    rows: int = Field(8, gt=0, description="rows per step")
     row_length: int = Field(128, gt=1, description="tokens per row")
     learning_rate: float = Field(
         5e-3, gt=0, description="peak learning rate, after a tenth of the steps; cosine to a tenth of it"

@@ -60,7 +60,13 @@ def generate(
 
     def answer(part: list[int], progress: Progress) -> Rows:
         chosen = [responses[index] for index in part]
-        decoder.respond(chosen, progress.finished)
+        try:
+            decoder.respond(chosen, progress.finished)
+        except torch.OutOfMemoryError:
+            raise CloserlookError(
+                f"{where} has too little memory for {decoder.batch_size} responses at a time; give --batch-size "
+                f"{max(1, decoder.batch_size // 2)} (finished parts are kept)"
+            ) from None
         return [
             {
                 "id": response.id,

@@ -74,20 +74,32 @@ def pretrain(
 ) -> tuple[LlamaForCausalLM, list[dict[str, float]]]:
     """Train a new model; returns it in evaluation mode, and one log row per step: loss in nats per token, learning rate."""
     model = new_model(settings, tokenizer).train()
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.01, fused=True)
+    optimizers = _optimizers(model)
     log = []
     steps = tqdm(range(settings.steps), desc="pretrain", mininterval=2)
     for step, batch in zip(steps, batches(documents, tokenizer, settings), strict=False):
-        optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
+        rate = learning_rate(step, settings)
         logits = model(batch[:, :-1], use_cache=False).logits
         loss = cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        log.append({"step": step + 1, "loss": round(loss.item(), 4), "learning_rate": optimizer.param_groups[0]["lr"]})
-        steps.set_postfix(loss=f"{loss.item():.3f}")
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad()
+        log.append({"step": step + 1, "loss": round(loss.item(), 4), "learning_rate": rate})
+        steps.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     return model.eval(), log
+
+
+def _optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, which learns the facts in about half the steps; AdamW for all else."""
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    others = [p for p in model.parameters() if not any(p is matrix for matrix in matrices)]
+    return [
+        torch.optim.Muon(matrices, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.01, fused=True),
+    ]
 
 
 @torch.inference_mode()
