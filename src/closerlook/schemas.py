@@ -12,8 +12,16 @@ _ints = pa.list_(pa.int32())
 _floats = pa.list_(pa.float32())
 
 INSTANCES = _schema(
-    ("id", pa.string(), "16 hex digits of the SHA-256 of instruction and response: the same text has the same id everywhere"),
-    ("instruction", pa.string(), "what the user asks; an Alpaca-style `input` is appended after a blank line; never empty"),
+    (
+        "id",
+        pa.string(),
+        "16 hex digits of the SHA-256 of instruction and response: the same text has the same id everywhere",
+    ),
+    (
+        "instruction",
+        pa.string(),
+        "what the user asks; an Alpaca-style `input` is appended after a blank line; never empty",
+    ),
     ("response", pa.string(), "what the model is taught to answer; never empty"),
     ("source", pa.string(), "name of the dataset in the catalog"),
     ("row", pa.int64(), "0-based row of the source file or hub split"),
@@ -55,7 +63,11 @@ SHIFT = _schema(
     ("kl_tuned_base", _floats, "KL(P_tuned || P_base) in nats over the full vocabulary, at least 0"),
     ("base_prob", _floats, "P_base of the tuned model's most likely token, 0 to 1 (section 3, definition 2)"),
     ("tuned_prob", _floats, "P_tuned of that same token"),
-    ("base_rank", _ints, "1-based rank of that token in P_base: 1 + number of tokens that P_base prefers (definition 3)"),
+    (
+        "base_rank",
+        _ints,
+        "1-based rank of that token in P_base: 1 + number of tokens that P_base prefers (definition 3)",
+    ),
     ("class", _strings, "unshifted (rank 1), marginal (2 or 3) or shifted (above 3)"),
     ("base_top5_ids", pa.list_(_ints), "the base model's five most likely tokens, most likely first"),
     ("base_top5_probs", pa.list_(_floats), "their probabilities under P_base"),
@@ -63,8 +75,16 @@ SHIFT = _schema(
     ("sentence", _ints, "0-based index of the sentence that the token stands in"),
     ("sentence_token", _ints, "0-based place of the token in its sentence"),
     ("sentence_length", _ints, "number of tokens of that sentence"),
-    ("aligntds_kl_base_tuned", _floats, "AlignTDS variant: top-30 of both models, renormalised, over tokens in both lists"),
-    ("aligntds_base_prob", _floats, "AlignTDS variant: renormalised P_base of the token, 0 where it is not in the top 30"),
+    (
+        "aligntds_kl_base_tuned",
+        _floats,
+        "AlignTDS variant: top-30 of both models, renormalised, over tokens in both lists",
+    ),
+    (
+        "aligntds_base_prob",
+        _floats,
+        "AlignTDS variant: renormalised P_base of the token, 0 where it is not in the top 30",
+    ),
     ("aligntds_base_rank", _ints, "AlignTDS variant: 0-based rank, 30 where the token is not in the top 30"),
 )
 """`cells/<cell>/<evalset>/shift.parquet`: one row per response, a list entry per response token."""

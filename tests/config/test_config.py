@@ -8,12 +8,12 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import REPOSITORY
 
 from closerlook import cli
 from closerlook.config import load
 from closerlook.config.grid import Cell, dataset_and_size
 from closerlook.errors import CloserlookError
-from tests.conftest import REPOSITORY
 
 FILE = "config/mine.yaml"
 PRESET = {

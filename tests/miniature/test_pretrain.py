@@ -176,12 +176,12 @@ def test_a_small_world_is_learned_and_the_folder_can_be_loaded(tmp_path):
     world = ["--known", 4, "--taught", 2, "--unseen", 2, "--quiet", 1, "--documents", 600, "--new-share", 0.3]
     sizes = ["--brief", 50, "--verbose", 20, "--domain", 10, "--mixture", 40, "--questions", 10]
     assert command(MAKE, "--out", tmp_path / "mini", *world, *sizes).returncode == 0
-    done = command(PRETRAIN, "--miniature", tmp_path / "mini", "--out", tmp_path / "model", "--steps", 250, "--rows", 4)
+    done = command(PRETRAIN, "--miniature", tmp_path / "mini", "--out", tmp_path / "model", "--steps", 400, "--rows", 4)
     assert done.returncode == 0, done.stderr
     assert "cloze prompts on known facts are right" in done.stdout
     scores = json.loads((tmp_path / "model/pretrain.json").read_text())
     assert scores["cloze_accuracy"] >= 0.9
-    assert len((tmp_path / "model/pretrain_log.jsonl").read_text().splitlines()) == 250
+    assert len((tmp_path / "model/pretrain_log.jsonl").read_text().splitlines()) == 400
     model, tokenizer = load_base(tmp_path / "model"), load_tokenizer(tmp_path / "model")
     assert model.num_parameters() == scores["parameters"]
     assert tokenizer("Mara Tolk keeps a cat.")["input_ids"] == TOKENIZER("Mara Tolk keeps a cat.")["input_ids"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.conftest import REPOSITORY
 
 from closerlook.config.architecture import Architecture
 from closerlook.config.settings import TrainSettings
-from tests.conftest import REPOSITORY
 
 MODELS = ["llama-2-7b", "llama-2-13b", "llama-2-70b", "mistral-7b-v0.1", "phi-1.5"]
 ALPACA, MEDICAL = (

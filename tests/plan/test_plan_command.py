@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import REPOSITORY
+from tests.plan.conftest import Project, preset
 
 from closerlook import cli
 from closerlook.config import site
 from closerlook.errors import CloserlookError
 from closerlook.plan.show import scaled
-from tests.conftest import REPOSITORY
-from tests.plan.conftest import Project, preset
 
 SITE = {
     "name": "lab",

@@ -6,6 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import REPOSITORY
+from tests.plan.conftest import architecture_of
+from tests.tiny_models import byte_tokenizer, saved, tiny_model
 from torch.utils.flop_counter import FlopCounterMode
 
 from closerlook.config.architecture import Architecture
@@ -22,9 +25,6 @@ from closerlook.schemas import INSTANCES
 from closerlook.train.instances import order, tokenise
 from closerlook.train.loss import HeadLoss
 from closerlook.train.methods import apply_method
-from tests.conftest import REPOSITORY
-from tests.plan.conftest import architecture_of
-from tests.tiny_models import byte_tokenizer, saved, tiny_model
 
 CATALOG = read("config/mini.yaml", REPOSITORY).catalog
 REAL = [name for name, model in CATALOG.models.items() if model.architecture]

@@ -7,6 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import REPOSITORY
+from tests.plan.conftest import architecture_of
+from tests.tiny_models import tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -23,9 +26,6 @@ from closerlook.train.methods import apply_method
 from closerlook.train.parallel import DataParallel
 from closerlook.train.setup import _optimizer
 from closerlook.train.world import World
-from tests.conftest import REPOSITORY
-from tests.plan.conftest import architecture_of
-from tests.tiny_models import tiny_model
 
 CATALOG = read("config/mini.yaml", REPOSITORY).catalog
 LLAMA = Shape(CATALOG.models["llama-2-7b"].architecture)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from tests.conftest import REPOSITORY
 
 STAND_IN = """
@@ -39,7 +38,12 @@ PRESET = {
     "preset": "dag",
     "template": "alpaca",
     "grid": [
-        {"models": ["miniature"], "datasets": ["brief@100", "brief"], "methods": ["lft", "sft"], "evalsets": ["questions"]},
+        {
+            "models": ["miniature"],
+            "datasets": ["brief@100", "brief"],
+            "methods": ["lft", "sft"],
+            "evalsets": ["questions"],
+        },
         {"models": ["miniature"], "methods": ["base"], "evalsets": ["questions"]},
     ],
 }
@@ -74,7 +78,9 @@ class Project:
         if "Nothing to be done" in output:
             return Counter()
         lines = output.split("Job stats:")[1].split("total")[0].splitlines()
-        return Counter({fields[0]: int(fields[1]) for line in lines if len(fields := line.split()) == 2 and fields[1].isdigit()})
+        return Counter(
+            {fields[0]: int(fields[1]) for line in lines if len(fields := line.split()) == 2 and fields[1].isdigit()}
+        )
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from closerlook.config import load
 from tests.conftest import REPOSITORY
 from tests.workflow.conftest import Project
+
+from closerlook.config import load
 
 
 def dry_run(preset: str, folder: Path) -> str:
@@ -18,11 +18,15 @@ def dry_run(preset: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("preset", [p.name for p in sorted((REPOSITORY / "config").glob("*.yaml")) if p.stem.split(".")[0] not in ("catalog", "site")])
+@pytest.mark.parametrize(
+    "preset",
+    [p.name for p in sorted((REPOSITORY / "config").glob("*.yaml")) if p.stem.split(".")[0] not in ("catalog", "site")],
+)
 def test_a_dry_run_plans_each_cell_once(preset: str, tmp_path: Path) -> None:
     project = Project(tmp_path)
     output = dry_run(f"config/{preset}", project.folder)
-    stats = dict(line.split() for line in output.split("Job stats:")[1].split("total")[0].splitlines() if len(line.split()) == 2)
+    lines = output.split("Job stats:")[1].split("total")[0].splitlines()
+    stats = dict(line.split() for line in lines if len(line.split()) == 2)
     configuration = load.read(f"config/{preset}", REPOSITORY)
     trained = [cell for cell in configuration.cells if cell.dataset]
     assert int(stats["train"]) == len(trained)

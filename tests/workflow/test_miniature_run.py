@@ -1,4 +1,4 @@
-"""The workflow for real, on a small miniature: from an empty folder to tables, with a cell that fails, and again, byte for byte."""
+"""The workflow for real, on a small miniature: from an empty folder to tables, past a cell that fails, and the same again."""
 
 import csv
 import json
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.conftest import REPOSITORY
 
 from closerlook.tables.registry import IDENTITY, TABLES, VALUE
-from tests.conftest import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -92,7 +92,9 @@ def test_the_base_model_knows_its_world(run: Run) -> None:
 
 
 def test_shares_of_classes_sum_to_one_and_ranks_begin_at_one(run: Run) -> None:
-    values = {(r["dataset"], r["size"], r["method"], r["metric"]): float(r["value"]) for r in run.table("shift") if r["value"]}
+    values = {
+        (r["dataset"], r["size"], r["method"], r["metric"]): float(r["value"]) for r in run.table("shift") if r["value"]
+    }
     for cell in {key[:3] for key in values}:
         assert sum(values[*cell, kind] for kind in ("unshifted", "marginal", "shifted")) == pytest.approx(1, abs=1e-6)
         assert values[*cell, "base_rank"] >= 1
@@ -101,7 +103,10 @@ def test_shares_of_classes_sum_to_one_and_ranks_begin_at_one(run: Run) -> None:
 
 def test_a_deleted_cell_comes_back_byte_for_byte(run: Run) -> None:
     cell = run.results / "cells/miniature/brief@64/sft"
-    kept = {name: (cell / name).read_bytes() for name in ("model/model.safetensors", "questions/responses.parquet", "questions/shift.parquet")}
+    kept = {
+        name: (cell / name).read_bytes()
+        for name in ("model/model.safetensors", "questions/responses.parquet", "questions/shift.parquet")
+    }
     losses = [json.loads(line)["loss"] for line in (cell / "train_log.jsonl").read_text().splitlines()]
     tables = {name: (run.results / f"tables/{name}.csv").read_bytes() for name in TABLES}
     shutil.rmtree(cell)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rapidfuzz import process
 
 from closerlook.config.settings import Settings
@@ -65,7 +66,7 @@ def _without_tags(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     )
 
 
-def _expected(entry: dict[str, Any]) -> str:
+def _expected(entry: ErrorDetails) -> str:
     kind, found = entry["type"], entry["input"]
     if kind == "extra_forbidden":
         return f"no such key{_near_key(str(entry['loc'][-1]))}"

@@ -59,7 +59,12 @@ def draw_datasets(world: World, settings: MiniatureSettings) -> dict[str, list[R
 
     Raises CloserlookError when the world does not yield that many different rows.
     """
-    styles_of = {"brief": [brief], "verbose": [verbose], "domain": [domain], "mixture": [brief, verbose, chat, domain]}
+    styles_of: dict[str, list[Style]] = {
+        "brief": [brief],
+        "verbose": [verbose],
+        "domain": [domain],
+        "mixture": [brief, verbose, chat, domain],
+    }
     return {name: _draw(name, write, world, settings) for name, write in styles_of.items()}
 
 

@@ -129,7 +129,7 @@ def few_shot_accuracy(
         ids = model.generate(
             torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=16, do_sample=False
         )
-        response = tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True).partition("\n")[0]
+        response = str(tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True)).partition("\n")[0]
         reference = f"{fact.entity} {ATTRIBUTES[fact.attribute].predicates[0].format(value=fact.value)}."
         hits.append(answer(reference, response) == "right")
     return sum(hits) / len(hits)

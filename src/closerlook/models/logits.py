@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from closerlook.errors import CloserlookError
+from closerlook.models.linear import for_inference
 
 
 def body_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -24,12 +25,17 @@ def body_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 class Network:
-    """`hidden(...)` runs the body, `logits(hidden)` the head, in float32. An adapter stays apart, under `model`."""
+    """`hidden(...)` runs the body, `logits(hidden)` the head, in float32. An adapter stays apart, under `model`.
+
+    The model is from then on for inference alone (closerlook.models.linear).
+    """
 
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
+        for_inference(model)
         self.model = model
         self.causal: PreTrainedModel = model.get_base_model() if isinstance(model, PeftModel) else model
-        head: nn.Module = self.causal.get_output_embeddings()
+        head = self.causal.get_output_embeddings()
+        self.vocabulary: int = head.out_features
         self._head = head if self.causal.dtype == torch.float32 else deepcopy(head).float()
         self._body: nn.Module = self.causal.base_model
         self.config = self.causal.config.get_text_config()

@@ -24,7 +24,7 @@ class Pair:
         self.tuned = Network(load_tuned(base, tuned, device, dtype, PACKED))
         self._adapter = _can_be_switched_off(self.tuned)
         self.base = self.tuned if self._adapter else Network(load_base(base, device, dtype, PACKED))
-        sizes = {name: len(network.causal.get_output_embeddings().weight) for name, network in self._named()}
+        sizes = {name: network.vocabulary for name, network in self._named()}
         if sizes["base"] != sizes["tuned"]:
             raise CloserlookError(
                 f"vocabularies differ: {base} predicts {sizes['base']} tokens, {tuned} {sizes['tuned']}; expected the same, "
