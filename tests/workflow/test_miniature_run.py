@@ -28,8 +28,8 @@ PRESET = {
     "overrides": {
         "miniature": {"questions": 40},
         "methods": {
-            "lft": {"train": {"learning_rate": 0.005}},
-            "sft": {"train": {"learning_rate": 0.001}},
+            "lft": {"train": {"learning_rate": 0.002, "batch_size": 8}},
+            "sft": {"train": {"learning_rate": 0.0005, "batch_size": 8}},
             # Far too high: its loss is no number before long, and that cell must fail alone.
             "bias": {"train": {"learning_rate": 1e30}},
             "icl": {"template": "miniature-icl"},

@@ -19,6 +19,7 @@ rule pretrain:
     input:
         corpus="results/{preset}/miniature/corpus.txt",
         world="results/{preset}/miniature/world.json",
+        few_shot=ancient("config/prompts/miniature_icl.txt"),
     output:
         directory("results/{preset}/models/{model}"),
     log:
@@ -34,7 +35,7 @@ rule pretrain:
         ),
     shell:
         "python workflow/scripts/pretrain_miniature.py --miniature results/{wildcards.preset}/miniature"
-        " --out {output} {params.settings} 2> {log}"
+        " --few-shot {input.few_shot} --out {output} {params.settings} 2> {log}"
 
 
 ruleorder: pretrain > model

@@ -4,7 +4,7 @@ brief is to the miniature what Alpaca is to the paper, verbose LIMA, domain MedI
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from closerlook.config.settings import MiniatureSettings
 from closerlook.errors import CloserlookError
@@ -59,7 +59,7 @@ def draw_datasets(world: World, settings: MiniatureSettings) -> dict[str, list[R
 
     Raises CloserlookError when the world does not yield that many different rows.
     """
-    styles_of: dict[str, list[Style]] = {
+    styles_of: dict[str, Sequence[Style]] = {
         "brief": [brief],
         "verbose": [verbose],
         "domain": [domain],
@@ -68,7 +68,7 @@ def draw_datasets(world: World, settings: MiniatureSettings) -> dict[str, list[R
     return {name: _draw(name, write, world, settings) for name, write in styles_of.items()}
 
 
-def _draw(name: str, write: list[Style], world: World, settings: MiniatureSettings) -> list[Row]:
+def _draw(name: str, write: Sequence[Style], world: World, settings: MiniatureSettings) -> list[Row]:
     rng = random.Random(f"{settings.seed}/{name}")
     count = getattr(settings, name)
     nameable = [entity for entity in world.entities if len(entity.public) > 1]
