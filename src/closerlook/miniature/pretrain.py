@@ -5,6 +5,7 @@ One loop after the manner of nanoGPT. It runs on the CPU, where it takes about a
 
 import math
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -126,7 +127,7 @@ def few_shot_accuracy(
     for index, fact in enumerate(tqdm(known, desc="few-shot", mininterval=2)):
         asked = questions(fact.attribute, fact.entity)
         prompt = encode_prompt(tokenizer, template, asked[index % len(asked)])
-        ids = model.generate(
+        ids = cast(Any, model).generate(  # transformers' own annotation refuses every model
             torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=16, do_sample=False
         )
         response = str(tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True)).partition("\n")[0]
