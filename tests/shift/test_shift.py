@@ -277,3 +277,14 @@ def test_the_script(folders, monkeypatch, capsys):
         runpy.run_path(script, run_name="__main__")
     assert "error: " in (message := capsys.readouterr().err.splitlines()[-1])
     assert "nowhere" in message
+
+
+def test_bfloat16_bodies_still_give_float32_distributions(folders):
+    folder, _ = folders
+    exact = run(folder)
+    rough = run(folder, precision="bfloat16")
+    means = [np.mean([kl for row in rows for kl in row["kl_base_tuned"]]) for rows in (exact, rough)]
+    assert means[0] != means[1]
+    assert means[1] == pytest.approx(means[0], rel=0.5)  # 8 bits of mantissa in every layer of a tiny model
+    for row in run(folder, tuned=folder / "base", precision="bfloat16"):
+        assert all(kl == 0 for kl in row["kl_base_tuned"])
