@@ -5,7 +5,7 @@ to end in one packed row (closerlook.models.packed), their keys and values are l
 decoding step attends to the first tokens of each slot. The model is told nothing of it: attention alone sees `slots`.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -118,8 +118,9 @@ def slotted_attention(
 
     query (rows, heads, T, d), key and value (rows, key heads, T, d); returns (rows, T, heads, d).
     """
+    layer = cast(int, module.layer_idx)
     if slots is not None and slots.segments is None:
-        keys, values = slots.append(module.layer_idx, key, value)
+        keys, values = slots.append(layer, key, value)
         rows, heads, _, width = query.shape
         # With one query per row, the heads that share a key head are its queries: no key is ever repeated.
         grouped = query.reshape(rows, keys.shape[1], -1, width)
@@ -128,7 +129,8 @@ def slotted_attention(
         return output.reshape(rows, 1, heads, -1), None
     if slots is not None:
         segments = slots.segments
-        slots.store(module.layer_idx, key, value)
+        slots.store(layer, key, value)
+    assert segments is not None
     return packed_attention(
         module, query, key, value, None, segments=segments, scaling=scaling, sliding_window=sliding_window, **options
     )

@@ -6,11 +6,11 @@ than 0.1 are the same number, and ranks and the greedy token would be decided by
 """
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from closerlook.errors import CloserlookError
@@ -33,11 +33,11 @@ class Network:
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
         for_inference(model)
         self.model = model
-        self.causal: PreTrainedModel = model.get_base_model() if isinstance(model, PeftModel) else model
+        self.causal = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
         head = self.causal.get_output_embeddings()
         self.vocabulary: int = head.out_features
         self._head = head if self.causal.dtype == torch.float32 else deepcopy(head).float()
-        self._body: nn.Module = self.causal.base_model
+        self._body = self.causal.base_model
         self.config = self.causal.config.get_text_config()
 
     @property

@@ -7,7 +7,7 @@ _INCOMPLETE = "\ufffd"
 
 def decode(tokenizer: PreTrainedTokenizerBase, token_ids: list[int]) -> str:
     """The text of `token_ids` without special tokens, not prettified."""
-    return tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return str(tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def token_starts(tokenizer: PreTrainedTokenizerBase, token_ids: list[int]) -> list[int]:

@@ -40,7 +40,8 @@ class Pair:
         return [("base", self.base), ("tuned", self.tuned)]
 
     def _as_base(self) -> AbstractContextManager:
-        return self.tuned.model.disable_adapter() if self._adapter else nullcontext()
+        model = self.tuned.model
+        return model.disable_adapter() if self._adapter and isinstance(model, PeftModel) else nullcontext()
 
     def hidden(self, sequences: list[list[int]], positions: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states, (len(positions), width) each, at `positions` of the sequences laid end to end."""
