@@ -57,7 +57,7 @@ class Project:
         template = (self.root / "config/prompts/alpaca.txt").read_text()
         manifest = {
             "settings": TrainSettings(kind=kind).model_dump(mode="json"),
-            "engine": {"micro_batch": 8, "gradient_checkpointing": False, "precision": "bfloat16", "deepspeed": None},
+            "engine": {"micro_batch": 4, "gradient_checkpointing": False, "precision": "bfloat16", "deepspeed": None},
             "template": {"sha256": hashlib.sha256(template.encode()).hexdigest()},
             "world_size": 4,
             "tokens": 300_000,

@@ -151,6 +151,8 @@ def test_what_does_not_fit_is_said(project: Project, plan) -> None:
     site_file = project.write(SITE, "lab.yaml")
     value = preset()
     value["grid"][0] |= {"models": ["llama-2-70b", "llama-2-13b"], "datasets": ["lima"]}
+    roomy = {"lora": {"micro_batch": 8, "gradient_checkpointing": False}}
+    value["overrides"] = {"models": {"llama-2-13b": {"launch": roomy}}}
     found = plan(value, "--site", site_file)
     warnings = "\n".join(found["warnings"])
     assert "llama-2-70b/lima/sft: asks for 32 GPUs, and a job can get 8" in warnings
