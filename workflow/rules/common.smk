@@ -16,13 +16,11 @@ from closerlook.tables.registry import TABLES
 
 prefer_this_python()
 
-CONFIGFILES = [str(file) for file in workflow.overwrite_configfiles] or [
+CONFIGFILES = [os.path.relpath(file) for file in workflow.overwrite_configfiles] or [
     "config/mini.yaml"
 ]
 try:
-    CONFIG = configuration.load(
-        config, os.path.relpath(CONFIGFILES[-1]), root=Path.cwd()
-    )
+    CONFIG = configuration.load(config, " + ".join(CONFIGFILES), root=Path.cwd())
 except CloserlookError as error:
     raise WorkflowError(str(error)) from None
 
@@ -193,7 +191,7 @@ PARTIAL_TABLES = f"""
 test -e results/{PRESET}/grid.csv || exit 0
 for table in {" ".join(SHOWN)}; do
     python workflow/scripts/table.py $table --results results/{PRESET} --out results/{PRESET}/tables/$table.csv \
-        --configfile {shlex.quote(CONFIGFILES[-1])} 2> /dev/null || echo "$table: could not be drawn"
+        --configfile {shlex.join(CONFIGFILES)} 2> /dev/null || echo "$table: could not be drawn"
 done
 echo "Partial tables are in results/{PRESET}/tables/: each .md names the cells that are missing and the command that fills them."
 """

@@ -3,7 +3,7 @@
 import csv
 import importlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -41,7 +41,7 @@ def read_grid(results: Path) -> list[Row]:
     return rows
 
 
-def build(name: str, table: Table, results: Path, configfile: str | None = None) -> tuple[list[Row], list[Missing]]:
+def build(name: str, table: Table, results: Path, configfiles: Sequence[str] = ()) -> tuple[list[Row], list[Missing]]:
     """All rows of a table, in the grid's order, and the files that were not there.
 
     A row of the grid whose files are absent has one row per metric with an empty value and n = 0.
@@ -56,7 +56,7 @@ def build(name: str, table: Table, results: Path, configfile: str | None = None)
         absent = [path for path in paths if not path.exists()]
         for path in absent:
             what = " on ".join(filter(None, [cell["cell"], identity["evalset"]]))
-            missing.setdefault(path, Missing(what, _command(path, configfile)))
+            missing.setdefault(path, Missing(what, _command(path, configfiles)))
         rows += _unmeasured(part, identity, table) if absent else _measured(part, identity, paths, table)
     return rows, list(missing.values())
 
@@ -88,5 +88,5 @@ def _unmeasured(part: Part, identity: Row, table: Table) -> Iterator[Row]:
             yield {**dict.fromkeys(table.columns, ""), **identity, **keys, "metric": metric, "n": 0, "n_null": 0}
 
 
-def _command(path: Path, configfile: str | None) -> str:
-    return shlex.join(["snakemake", *(["--configfile", configfile] if configfile else []), path.as_posix()])
+def _command(path: Path, configfiles: Sequence[str]) -> str:
+    return shlex.join(["snakemake", path.as_posix(), *(["--configfile", *configfiles] if configfiles else [])])
