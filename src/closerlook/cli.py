@@ -58,7 +58,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from closerlook.tables.show import show_results  # pandas and rich: only where they are needed
+    from closerlook.tables.show import show_results  # rich: only where it is needed
 
     show_results(arguments.results)
 
