@@ -38,10 +38,10 @@ small: .venv/small
 	$(BIN)/closerlook show results/small
 
 test: .venv/dev lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 quick: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: .venv/dev
 	$(BIN)/ruff check

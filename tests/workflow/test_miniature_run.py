@@ -13,7 +13,8 @@ from tests.conftest import REPOSITORY
 
 from closerlook.tables.registry import IDENTITY, TABLES, VALUE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+# One group: the tests share one run, and so one process.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("miniature_run")]
 
 EVALSETS = {"evalsets": ["questions"]}
 PRESET = {

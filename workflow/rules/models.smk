@@ -28,7 +28,6 @@ rule pretrain:
         model=one_of(MINIATURE_MODELS),
     conda:
         "../../envs/closerlook.yaml"
-    threads: 2
     params:
         settings=lambda wildcards: as_flags(
             CATALOG.models[wildcards.model].source.miniature
