@@ -15,7 +15,9 @@ def main() -> None:
     parser.add_argument("name", choices=TABLES, metavar="NAME", help=f"one of {', '.join(TABLES)}")
     parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
     parser.add_argument("--out", type=Path, required=True, help="the .csv to write; .md and .tex are written beside it")
-    parser.add_argument("--configfile", nargs="+", default=[], help="preset, for the commands that fill what is missing")
+    parser.add_argument(
+        "--configfile", nargs="+", default=[], help="preset, for the commands that fill what is missing"
+    )
     arguments = parser.parse_args()
 
     from closerlook.files import write_text
