@@ -40,3 +40,4 @@ rule trained:
 onerror:
     # Tables never wait for a failed cell: they are drawn from what is there, and name what is missing and how to fill it.
     shell(PARTIAL_TABLES)
+    print("Cells that are not whole:", *unfinished(CONFIG, CONFIGFILES), sep="\n")

@@ -13,6 +13,7 @@ from closerlook.figures.registry import FIGURES
 from closerlook.files import write_csv
 from closerlook.scripting import as_flags, prefer_this_python
 from closerlook.tables.registry import TABLES
+from closerlook.unfinished import unfinished
 
 prefer_this_python()
 
