@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 
 
@@ -12,8 +13,7 @@ def unfinished(configuration: Configuration, configfiles: Sequence[str]) -> list
     preset, root = configuration.preset.preset, configuration.root
     lines = []
     for cell, evalsets in configuration.cells.items():
-        stages = _stages(cell.name, evalsets, trained=cell.dataset is not None)
-        for stage, file, log in stages:
+        for stage, file, log in stages(cell, evalsets):
             file, log = f"results/{preset}/{file}", f"results/{preset}/{log}"
             if not (root / file).exists():
                 command = shlex.join(["snakemake", file, "--configfile", *configfiles])
@@ -22,14 +22,15 @@ def unfinished(configuration: Configuration, configfiles: Sequence[str]) -> list
     return lines
 
 
-def _stages(cell: str, evalsets: Sequence[str], trained: bool) -> Iterator[tuple[str, str, str]]:
-    """Stage, file and log of a cell, in the order they are made, relative to the results folder."""
+def stages(cell: Cell, evalsets: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Stage, file and log of a cell, in the order they are made, relative to the results folder; a control trains nothing."""
+    name, trained = cell.name, cell.dataset is not None
     if trained:
-        yield "train", f"cells/{cell}/manifest.json", f"logs/train/{cell}.log"
+        yield "train", f"cells/{name}/manifest.json", f"logs/train/{name}.log"
     for evalset in evalsets:
-        yield "generate", f"cells/{cell}/{evalset}/responses.parquet", f"logs/generate/{cell}/{evalset}.log"
+        yield "generate", f"cells/{name}/{evalset}/responses.parquet", f"logs/generate/{name}/{evalset}.log"
         if trained:
-            yield "shift", f"cells/{cell}/{evalset}/shift.parquet", f"logs/shift/{cell}/{evalset}.log"
+            yield "shift", f"cells/{name}/{evalset}/shift.parquet", f"logs/shift/{name}/{evalset}.log"
 
 
 def _reason(log: Path) -> str:

@@ -13,7 +13,7 @@ from closerlook.figures.registry import FIGURES
 from closerlook.files import write_csv
 from closerlook.scripting import as_flags, prefer_this_python
 from closerlook.tables.registry import TABLES
-from closerlook.unfinished import unfinished
+from closerlook.unfinished import stages, unfinished
 
 prefer_this_python()
 
@@ -175,17 +175,9 @@ FIGURE_FILES = [
 ]
 MANIFESTS = [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED]
 CELL_FILES = [
-    *MANIFESTS,
-    *(
-        f"results/{PRESET}/cells/{c.name}/{evalset}/responses.parquet"
-        for c, sets in CONFIG.cells.items()
-        for evalset in sets
-    ),
-    *(
-        f"results/{PRESET}/cells/{c.name}/{evalset}/shift.parquet"
-        for c in TRAINED
-        for evalset in CONFIG.cells[c]
-    ),
+    f"results/{PRESET}/{file}"
+    for cell, evalsets in CONFIG.cells.items()
+    for _, file, _ in stages(cell, evalsets)
 ]
 
 PARTIAL_TABLES = f"""
