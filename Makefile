@@ -4,12 +4,13 @@ BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
 
-.PHONY: demo small test quick lint format schema bench clean help
+.PHONY: demo small test quick lint format schema bench profile clean help
 help:
 	@echo "make demo     the miniature, end to end; prints its tables        (about ten minutes on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
 	@echo "make test     every test;  make quick: those that take seconds"
 	@echo "make lint     ruff, snakefmt, mypy, snakemake --lint;  make format: mend what can be mended"
+	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
 
@@ -59,6 +60,14 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/shift.py
+
+# Snakemake looks for profiles by name there. Somebody else's profile of that name is left alone.
+PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
+profile: .venv/base
+	@mkdir -p $(PROFILES)
+	@test -L $(PROFILES)/slurm -o ! -e $(PROFILES)/slurm || { echo "$(PROFILES)/slurm is there already: move it away, or say --profile profiles/slurm"; exit 1; }
+	ln -sfn $(CURDIR)/profiles/slurm $(PROFILES)/slurm
+	@test -e config/site.yaml || echo "next: cp config/site.example.yaml config/site.yaml, put your cluster in, and ask: .venv/bin/closerlook doctor"
 
 schema: .venv/base
 	$(BIN)/closerlook schema

@@ -10,12 +10,14 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/launch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/shift.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/plan.smk"
 
 
 rule all:
@@ -37,7 +39,13 @@ rule trained:
         MANIFESTS,
 
 
+onstart:
+    if workflow.is_main_process and not workflow.local_exec:
+        drive()
+
+
 onerror:
     # Tables never wait for a failed cell: they are drawn from what is there, and name what is missing and how to fill it.
     shell(PARTIAL_TABLES)
-    print("Cells that are not whole:", *unfinished(CONFIG, CONFIGFILES), sep="\n")
+    rows = status(CONFIG, Path("results") / PRESET, CONFIGFILES)
+    print("Where the cells stand:", *status_lines(rows, whole=False), sep="\n")

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from closerlook.config import load, site
@@ -42,6 +44,30 @@ def _main() -> None:
     plan.add_argument("--json", action="store_true", help="print JSON instead of a table")
     plan.set_defaults(command=_plan)
 
+    status = commands.add_parser(
+        "status",
+        help="how far a run is: what is done, runs, failed and why, and the command that goes on",
+        description=(
+            "Each stage of each cell, judged by its files: done, running, failed, stale (made with other settings, or from "
+            "what is not as it was), waiting (for a file) or new. Slurm is asked once, about attempts that have no end."
+        ),
+    )
+    status.add_argument("--configfile", default="config/mini.yaml", help="the preset (default: %(default)s)")
+    status.add_argument("--results", type=Path, help="results folder (default: results/<preset>)")
+    status.add_argument("--json", action="store_true", help="print JSON, which has all, instead of a table")
+    status.set_defaults(command=_status)
+
+    doctor = commands.add_parser(
+        "doctor", help="is the cluster as the site file says, and can a job there do its work?"
+    )
+    doctor.add_argument("--configfile", default="config/mini.yaml", help="the preset (default: %(default)s)")
+    doctor.add_argument("--site", type=Path, default=DEFAULT_SITE, help="the cluster (default: %(default)s)")
+    doctor.add_argument("--results", type=Path, help="results folder (default: results/<preset>)")
+    doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    doctor.add_argument("--no-jobs", action="store_true", help="look only at what Slurm says; run no job")
+    doctor.add_argument("--timeout", type=float, default=120, help="seconds for a job to start (default: %(default)s)")
+    doctor.set_defaults(command=_doctor)
+
     schema = commands.add_parser("schema", help="write the JSON schemas of presets, the catalog and the site file")
     schema.add_argument("--out", type=Path, default=Path("config/schema"), help="folder (default: %(default)s)")
     schema.set_defaults(command=_schema)
@@ -77,6 +103,35 @@ def _plan(arguments: argparse.Namespace) -> None:
         print(json.dumps(plan.as_json(), indent=2, allow_nan=False))
     else:
         print(*lines(plan), sep="\n")
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    from closerlook.jobs.show import lines
+    from closerlook.jobs.status import as_json, status
+
+    configuration = load.read(arguments.configfile, Path.cwd())
+    results = arguments.results or Path("results") / configuration.preset.preset
+    rows = status(configuration, results, [arguments.configfile])
+    if arguments.json:
+        print(json.dumps(as_json(configuration, results, rows), indent=2, allow_nan=False))
+    else:
+        print(*lines(rows), sep="\n")
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from closerlook.doctor.doctor import doctor
+
+    configuration = load.read(arguments.configfile, Path.cwd())
+    results = arguments.results or Path("results") / configuration.preset.preset
+    checks = []
+    for check in doctor(configuration, arguments.site, results, not arguments.no_jobs, arguments.timeout):
+        checks.append(check)
+        if not arguments.json:
+            print(check, flush=True)
+    if arguments.json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    if any(check.state == "FAILED" for check in checks):
+        sys.exit(1)
 
 
 def _schema(arguments: argparse.Namespace) -> None:

@@ -57,8 +57,8 @@ def in_parts(
 ) -> None:
     """Write `out` from `compute(part, progress)` for every part; row i of the table is the one computed for index i.
 
-    Finished parts lie in a hidden folder beside `out` until the table is whole. With WORLD_SIZE above 1 (torchrun, or srun with
-    RANK, MASTER_ADDR and MASTER_PORT set) each rank takes every WORLD_SIZE-th part and rank 0 writes the table.
+    Finished parts lie in a hidden folder beside `out` until the table is whole. With WORLD_SIZE above 1 (torchrun; srun after
+    `ranks.join_srun`) each rank takes every WORLD_SIZE-th part and rank 0 writes the table.
     """
     out = Path(out)
     ranks = int(os.environ.get("WORLD_SIZE", 1))

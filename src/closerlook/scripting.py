@@ -11,16 +11,25 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from closerlook.errors import CloserlookError
+from closerlook.errors import CloserlookError, reason_of
 
 S = TypeVar("S", bound=BaseModel)
+
+
+FAILURE_NOTE = "CLOSERLOOK_FAILURE_NOTE"
+"""Names the file in which a program notes why it failed, for the supervisor of its job; each rank adds its own ending."""
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a script's main; an error the user can mend is printed in one piece and exits with 2, anything else is a bug."""
     try:
         main()
-    except CloserlookError as error:
+    except Exception as error:
+        if note := os.environ.get(FAILURE_NOTE):
+            told = {"reason": reason_of(error), "message": str(error)}
+            Path(f"{note}.{os.environ.get('RANK', 0)}").write_text(json.dumps(told), encoding="utf-8")
+        if not isinstance(error, CloserlookError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -1,19 +1,24 @@
 """`closerlook plan`: states judged by files, measured runs beside estimates, warnings, and that it stays light and quick."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conftest import REPOSITORY
+from tests.jobs.conftest import attempt
 from tests.plan.conftest import Project, preset
 
 from closerlook import cli
 from closerlook.config import site
 from closerlook.errors import CloserlookError
+from closerlook.jobs import attempts
 from closerlook.plan.show import scaled
 
 SITE = {
@@ -59,7 +64,7 @@ def test_a_new_cell_is_planned(plan) -> None:
 def test_states_are_judged_by_files(project: Project, plan) -> None:
     results = project.root / "results/scale/cells"
     project.finish(LFT, "lora")
-    failed = results / "llama-2-7b/alpaca@10k/lft"
+    failed = results / "llama-2-7b/alpaca@10k/lft/attempts/train"
     failed.mkdir(parents=True)
     (failed / "failure.json").write_text(json.dumps({"reason": "out of memory"}))
     assert {name: row["state"] for name, row in cells(plan(small("lft"))).items()} == {
@@ -81,6 +86,18 @@ def test_states_are_judged_by_files(project: Project, plan) -> None:
     assert cells(plan(small("lft")))[LFT]["why"] == "the prompt template changed"
 
 
+def test_a_cell_at_work_is_running_and_one_that_failed_says_why(project: Project, plan) -> None:
+    folder = project.root / "results/scale/cells" / LFT
+    begun = attempt(host=socket.gethostname(), pid=os.getpid(), started=datetime.now(UTC))
+    attempts.write(folder, "train", [attempt(minutes=1, reason="preempted"), begun])
+    assert cells(plan(small("lft")))[LFT]["state"] == "running"
+    attempts.write(folder, "train", [attempt(minutes=1, reason="disk full", message="12 MB left")])
+    row = cells(plan(small("lft")))[LFT]
+    assert (row["state"], row["why"]) == ("failed", "disk full: 12 MB left")
+    attempts.write(folder, "train", [attempt(minutes=1)])  # it succeeded, and somebody removed what it made
+    assert cells(plan(small("lft")))[LFT]["state"] == "new"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"settings": 3}'])
 def test_a_manifest_that_tells_nothing_is_stale_and_breaks_nothing(project: Project, plan, text: str) -> None:
     folder = project.finish(LFT, "lora")
@@ -92,7 +109,7 @@ def test_a_manifest_that_tells_nothing_is_stale_and_breaks_nothing(project: Proj
 
 @pytest.mark.parametrize("text", ["", "[]", "{}"])
 def test_a_failure_that_tells_nothing_is_a_failure(project: Project, plan, text: str) -> None:
-    folder = project.root / "results/scale/cells" / LFT
+    folder = project.root / "results/scale/cells" / LFT / "attempts/train"
     folder.mkdir(parents=True)
     (folder / "failure.json").write_text(text)
     assert cells(plan(small("lft")))[LFT]["state"] == "failed"
@@ -262,7 +279,7 @@ def test_the_table_says_what_the_json_says(
     assert text.splitlines()[1].split()[:4] == [LFT, "done", "6.74B", "20.0M"]
     assert "4 cells: 1 done, 3 new" in text
     assert "the median of 1 finished run (" in text
-    assert "Not in them: generation" in text
+    assert "generate: roughly" in text
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ for file in files:
     file.write_text(" ".join(arguments))
 """
 
+SUPERVISE = "workflow/scripts/supervise.py"
+"""Runs the programs; it stays what it is."""
 PRESET = {
     "preset": "dag",
     "template": "alpaca",
@@ -59,7 +61,7 @@ class Project:
             source = REPOSITORY / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         for rules in (folder / "workflow/rules").glob("*.smk"):
-            for script in re.findall(r"workflow/scripts/\w+\.py", rules.read_text()):
+            for script in set(re.findall(r"workflow/scripts/\w+\.py", rules.read_text())) - {SUPERVISE}:
                 (folder / script).write_text(STAND_IN)
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:

@@ -7,13 +7,15 @@ from pathlib import Path
 from closerlook.config import load as configuration
 from closerlook.config.catalog import MiniatureModel, MiniatureSource
 from closerlook.config.grid import NO_DATASET, dataset_and_size
-from closerlook.config.settings import EngineSettings, FileSource
+from closerlook.config.settings import FileSource
 from closerlook.errors import CloserlookError
 from closerlook.figures.registry import FIGURES
 from closerlook.files import write_csv
+from closerlook.jobs.show import lines as status_lines
+from closerlook.jobs.stages import stages
+from closerlook.jobs.status import status
 from closerlook.scripting import as_flags, prefer_this_python
 from closerlook.tables.registry import TABLES
-from closerlook.unfinished import stages, unfinished
 
 prefer_this_python()
 
@@ -105,34 +107,6 @@ def template_file(wildcards):
     return CATALOG.templates[CONFIG.template_name(cell_of(wildcards))].file
 
 
-def launch_of(wildcards):
-    return CATALOG.models[wildcards.model].launch_of(
-        CONFIG.train_settings(cell_of(wildcards)).kind
-    )
-
-
-def train_program(wildcards, resources):
-    """What starts training: Python, or one Python per rank. It asks for `resources` so that Snakemake takes it
-    for derived: how a training is launched does not decide its result, so a change of it must not train again.
-    """
-    return launcher(launch_of(wildcards).ranks)
-
-
-def engine_flags(wildcards, resources):
-    """Speed and memory of a training; derived, like train_program."""
-    launch = launch_of(wildcards)
-    return as_flags(EngineSettings.model_validate(launch.model_dump(exclude={"ranks"})))
-
-
-def generate_program(wildcards, resources):
-    """What starts generation; derived, like train_program."""
-    return launcher(CATALOG.models[wildcards.model].generate.ranks)
-
-
-def launcher(ranks):
-    return "python" if ranks == 1 else f"torchrun --standalone --nproc-per-node={ranks}"
-
-
 def threads_of(wildcards):
     return CATALOG.models[wildcards.model].threads
 
@@ -175,9 +149,9 @@ FIGURE_FILES = [
 ]
 MANIFESTS = [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED]
 CELL_FILES = [
-    f"results/{PRESET}/{file}"
+    f"results/{PRESET}/{stage.file}"
     for cell, evalsets in CONFIG.cells.items()
-    for _, file, _ in stages(cell, evalsets)
+    for stage in stages(cell, evalsets)
 ]
 
 PARTIAL_TABLES = f"""

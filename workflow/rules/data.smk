@@ -22,7 +22,11 @@ localrules:
     dataset,
     evalset,
     model,
+    miniature,
+    subset,
     grid,
+    table,
+    figure,
 
 
 rule dataset:
@@ -91,6 +95,8 @@ rule contamination:
         "results/{preset}/logs/contamination/{name}/{evalset}.log",
     conda:
         "../../envs/closerlook.yaml"
+    resources:
+        **asks(on_cpu(hours=1, gigabytes=8)),
     shell:
         "python workflow/scripts/find_contamination.py --dataset {input.dataset} --evalset {input.evalset}"
         " --out {output} 2> {log}"

@@ -12,16 +12,21 @@ rule generate:
     conda:
         "../../envs/closerlook.yaml"
     threads: threads_of
+    resources:
+        **asks(generation),
     params:
         tuned=lambda wildcards, input: f"--tuned {input.tuned}" if input.tuned else "",
         settings=lambda wildcards: as_flags(
             CONFIG.generate_settings(cell_of(wildcards))
         ),
         template=lambda wildcards: CONFIG.template_digest(cell_of(wildcards)),
-        python=generate_program,
-        batch_size=lambda wildcards, resources: CATALOG.models[
-            wildcards.model
-        ].generate.batch_size,
+        supervised=supervised(
+            "generate",
+            lambda wildcards: as_flags(CONFIG.generate_settings(cell_of(wildcards)))
+            + CONFIG.template_digest(cell_of(wildcards)),
+        ),
+        python=evaluation_program,
+        batch_size=batch_size,
     shell:
-        "{params.python} workflow/scripts/generate.py --model {input.model} {params.tuned} --evalset {input.evalset}"
+        "{params.supervised} --log {log} -- {params.python} workflow/scripts/generate.py --model {input.model} {params.tuned} --evalset {input.evalset}"
         " --template {input.template} --out {output} --batch-size {params.batch_size} {params.settings} 2> {log}"

@@ -28,6 +28,8 @@ rule pretrain:
         model=one_of(MINIATURE_MODELS),
     conda:
         "../../envs/closerlook.yaml"
+    resources:
+        **asks(on_cpu(hours=1, gigabytes=4)),
     params:
         settings=lambda wildcards: as_flags(
             CATALOG.models[wildcards.model].source.miniature

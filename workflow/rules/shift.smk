@@ -11,6 +11,11 @@ rule shift:
     conda:
         "../../envs/closerlook.yaml"
     threads: threads_of
+    resources:
+        **asks(measuring_shift),
+    params:
+        supervised=supervised("shift", lambda wildcards: ""),
+        python=evaluation_program,
     shell:
-        "python workflow/scripts/shift.py --base {input.base} --tuned {input.tuned} --responses {input.responses}"
+        "{params.supervised} --log {log} -- {params.python} workflow/scripts/shift.py --base {input.base} --tuned {input.tuned} --responses {input.responses}"
         " --out {output} 2> {log}"

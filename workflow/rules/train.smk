@@ -13,12 +13,20 @@ rule train:
     conda:
         "../../envs/closerlook.yaml"
     threads: threads_of
+    resources:
+        **asks(training),
     params:
         settings=lambda wildcards: as_flags(CONFIG.train_settings(cell_of(wildcards))),
         template=lambda wildcards: CONFIG.template_digest(cell_of(wildcards)),
+        supervised=supervised(
+            "train",
+            lambda wildcards: as_flags(CONFIG.train_settings(cell_of(wildcards)))
+            + CONFIG.template_digest(cell_of(wildcards)),
+        ),
         python=train_program,
         engine=engine_flags,
     shell:
-        "{params.python} workflow/scripts/train.py --model {input.model} --data {input.data} --template {input.template}"
+        "{params.supervised} --log {log} -- {params.python} workflow/scripts/train.py"
+        " --model {input.model} --data {input.data} --template {input.template}"
         " --out results/{wildcards.preset}/cells/{wildcards.model}/{wildcards.dataset}/{wildcards.run}"
         " {params.settings} {params.engine} 2> {log}"

@@ -1,13 +1,13 @@
 """Let a model answer an evalset: greedy unless told otherwise, batched, the same tokens in any batch.
 
-Killed and started again it goes on where it stopped. Under torchrun, or srun with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT
-set, the ranks share the prompts.
+Killed and started again it goes on where it stopped. Under torchrun or srun the ranks share the prompts.
 """
 
 import argparse
 from pathlib import Path
 
 from closerlook.config.settings import GenerateSettings
+from closerlook.ranks import join_srun
 from closerlook.scripting import add_settings, read_settings, run
 
 
@@ -38,6 +38,7 @@ def main() -> None:
     if not 1 <= arguments.batch_size <= 64:
         parser.error(f"--batch-size: found {arguments.batch_size}, expected 1 to 64")
 
+    join_srun()
     from closerlook.generate.responses import generate
 
     generate(

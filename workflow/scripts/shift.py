@@ -1,12 +1,12 @@
 """Measure, token by token, how far a tuned model's next-token distribution moved from its base model's on its own responses.
 
-Killed and started again it goes on where it stopped. Under torchrun, or srun with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT
-set, the ranks share the responses.
+Killed and started again it goes on where it stopped. Under torchrun or srun the ranks share the responses.
 """
 
 import argparse
 from pathlib import Path
 
+from closerlook.ranks import join_srun
 from closerlook.scripting import run
 
 
@@ -33,6 +33,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
+    join_srun()
     from closerlook.shift.analysis import shift
 
     shift(arguments.base, arguments.tuned, arguments.responses, arguments.out, arguments.precision)

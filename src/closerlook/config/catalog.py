@@ -62,12 +62,20 @@ class Launch(EngineSettings):
     """How a training is launched: its ranks and its engine. Never part of a cell's identity."""
 
     ranks: int = Field(1, gt=0, description="processes, one per GPU (or gloo ranks on a CPU)")
+    gpu: str | None = Field(None, description="type of GPU of the site; the site's first when left out")
+    hours: float | None = Field(
+        None,
+        gt=0,
+        description="time limit to ask for at first; when left out, three times the plan's estimate and half an hour",
+    )
 
 
 class GenerateLaunch(Settings):
-    """How generation is launched."""
+    """How generation and shift are launched."""
 
-    ranks: int = Field(1, gt=0, description="processes that share the prompts")
+    ranks: int = Field(1, gt=0, description="processes that share the prompts, one per GPU")
+    gpu: str | None = Field(None, description="type of GPU of the site; the site's first when left out")
+    hours: float = Field(4, gt=0, description="time limit to ask for at first; it goes on where it stopped")
     batch_size: int = Field(32, gt=0, description="responses decoded together; more is faster and takes more memory")
 
 

@@ -23,6 +23,10 @@ class Gpu(Settings):
     mfu: float = Field(
         0.4, gt=0, le=1, description="share of the peak that training is taken to reach, until a run is measured"
     )
+    gres: str | None = Field(
+        None, description="what Slurm's --gres calls it; gpu:<type> when left out, plain gpu where GPUs have no type"
+    )
+    max_hours: float = Field(24, gt=0, description="longest time limit that the partition allows")
     price_per_gpu_hour: float | None = Field(None, gt=0, description="what one hour of one GPU costs, in any currency")
 
 
@@ -30,6 +34,17 @@ class Site(Settings):
     """A cluster."""
 
     name: str = Field(description="what people call it")
+    account: str | None = Field(None, description="Slurm account that jobs are charged to; your default when left out")
+    cpu_partition: str | None = Field(
+        None, description="partition of jobs without a GPU; Slurm's default partition when left out"
+    )
+    modules: list[str] = Field([], description="environment modules that each job loads first, such as cuda/12.8")
+    scratch: str | None = Field(
+        None, description="folder for checkpoints that all nodes see; beside the cell's results when left out"
+    )
+    notice_seconds: int = Field(
+        300, gt=0, description="how long before its time limit a training is told to write a checkpoint and stop"
+    )
     gpus: dict[str, Gpu] = Field(
         min_length=1,
         description="types of GPU; one whose name is part of a device's (h100 of NVIDIA H100 80GB HBM3) owns that device's runs",
@@ -41,6 +56,10 @@ class Site(Settings):
         if name not in self.gpus:
             raise CloserlookError(f"site {self.name}: found no GPU type {name!r}, expected {nearest(name, self.gpus)}")
         return name, self.gpus[name]
+
+    def gres(self, name: str, count: int) -> str:
+        """What Slurm's --gres asks for: `count` GPUs of a type on each node."""
+        return f"{self.gpus[name].gres or f'gpu:{name}'}:{count}"
 
 
 def read(file: Path) -> Site:

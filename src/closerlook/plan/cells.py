@@ -1,6 +1,6 @@
 """The plan of each cell: its work, its memory, its hours and its disk, estimated; beside it what was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +12,12 @@ from closerlook.config.catalog import Launch
 from closerlook.config.grid import Cell, dataset_and_size
 from closerlook.config.load import Configuration
 from closerlook.config.settings import TrainSettings
+from closerlook.jobs.standing import Standing, State
 from closerlook.plan import work
 from closerlook.plan.measured import Run
 from closerlook.plan.memory import Memory, Mode, Zero, host_memory, memory, mode_of
 from closerlook.plan.shape import Shape, shape_of
-from closerlook.plan.state import State, control_standing, trained_standing
+from closerlook.plan.state import Found, template_text, to_do
 from closerlook.plan.target import Target
 
 
@@ -47,6 +48,8 @@ class Row:
     gpu_hours: float | None = None
     gpu_hours_measured: float | None = None
     hours: float | None = None
+    answering_gpu_hours: float | None = None
+    """Of generation and shift."""
     disk: float | None = None
     checkpoints: float | None = None
     warnings: list[str] = field(default_factory=list)
@@ -69,21 +72,25 @@ class Planner:
         self._lengths: dict[tuple[str, str, int], work.Lengths | None] = {}
         self._zeros: dict[str, Zero] = {}
 
-    def rows(self) -> Iterator[Row]:
-        """The rows, in the order of the grid."""
-        for cell, evalsets in self.configuration.cells.items():
-            folder = self.results / "cells" / cell.name
-            if cell.dataset is None:
-                standing = control_standing(folder, evalsets)
-                yield Row(cell.name, cell.model, standing.state, parameters=self._total(cell.model), disk=0.0)
-            else:
-                yield self._trained(cell, cell.dataset, folder)
+    def rows(self, found: Iterable[Found]) -> Iterator[Row]:
+        """The rows, in the order of the grid. A cell stands where its training does, a control where its answers do."""
+        standings: dict[Cell, list[Standing]] = {}
+        for one in found:
+            if one.stage.name == ("train" if one.cell.dataset else "generate"):
+                standings.setdefault(one.cell, []).append(one.standing)
+        return (self.row(cell, standings[cell]) for cell in self.configuration.cells)
 
-    def _trained(self, cell: Cell, dataset: str, folder: Path) -> Row:
-        settings = self.configuration.train_settings(cell)
-        standing = trained_standing(folder, self.manifests.get(folder), settings, self._template)
+    def row(self, cell: Cell, standings: Sequence[Standing]) -> Row:
+        """The row of a cell; `standings` are those of the stages that it stands for."""
+        standing = to_do(standings)
+        if cell.dataset is None:
+            return Row(cell.name, cell.model, standing.state, standing.why, self.total(cell.model), disk=0.0)
+        return self._trained(cell, cell.dataset, standing)
+
+    def _trained(self, cell: Cell, dataset: str, standing: Standing) -> Row:
+        settings, folder = self.configuration.train_settings(cell), self.results / "cells" / cell.name
         launch = self.configuration.catalog.models[cell.model].launch_of(settings.kind)
-        row = Row(cell.name, cell.model, standing.state, standing.why, self._total(cell.model), gpus=launch.ranks)
+        row = Row(cell.name, cell.model, standing.state, standing.why, self.total(cell.model), gpus=launch.ranks)
         row.instances = self._instances(dataset)
         row.steps = work.steps(row.instances, settings)
         run = self.runs.get(folder)
@@ -190,11 +197,10 @@ class Planner:
     @cached_property
     def _template(self) -> str:
         """The text of the prompt template that all trained cells share, as the training reads it."""
-        preset, catalog = self.configuration.preset, self.configuration.catalog
-        raw = (self.configuration.root / catalog.templates[preset.template].file).read_bytes()
-        return raw.decode("utf-8-sig").replace("\r\n", "\n")
+        return template_text(self.configuration, self.configuration.preset.template)
 
-    def _total(self, model: str) -> int | None:
+    def total(self, model: str) -> int | None:
+        """Parameters of a base model."""
         shape = self.shapes[model]
         return shape.total if shape else self.configuration.catalog.models[model].parameters
 

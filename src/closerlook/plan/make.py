@@ -7,10 +7,11 @@ from typing import Any
 
 from closerlook.config.load import Configuration
 from closerlook.config.site import Site
+from closerlook.plan.answers import Answering
 from closerlook.plan.cells import Planner, Row
 from closerlook.plan.measured import run_of
 from closerlook.plan.shape import Shape, shape_of
-from closerlook.plan.state import read_manifests
+from closerlook.plan.state import read_manifests, survey
 from closerlook.plan.target import Target, choose
 
 
@@ -63,14 +64,18 @@ def make(configuration: Configuration, results: Path, site: Site | None, gpu: st
         if run := run_of(cell, manifest, shapes[base]):
             runs[cell] = run
     target = choose(site, gpu, list(runs.values()), set(manifests))
+    found = survey(configuration, results, manifests)
     planner = Planner(configuration, results, target, manifests, runs)
-    rows = list(planner.rows())
+    rows = list(planner.rows(found))
+    answering = Answering(configuration, results, target, found, {row.model: row.parameters for row in rows})
+    for row, hours in zip(rows, answering.of_cells(), strict=True):
+        row.answering_gpu_hours = hours
     return Plan(
         configuration.preset.preset,
         str(results),
         target,
         rows,
-        _totals(rows, planner, target),
+        _totals(rows, planner, target) | {"answering": answering.totals()},
         [*_wrong_counts(configuration, planner), *_grouped(rows)],
     )
 

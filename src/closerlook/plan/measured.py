@@ -1,9 +1,10 @@
 """What finished trainings took, to calibrate estimates of those to come, and to say how wrong the estimates are."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from typing import Any
 
 from closerlook.config.settings import TrainSettings
@@ -59,12 +60,21 @@ def run_of(cell: Path, manifest: Mapping[str, Any], shape: Shape | None) -> Run 
         return None
 
 
-def rate(runs: Iterable[Run], but: Path | None = None) -> float | None:
-    """Median operations per second and rank of `runs`, the run of cell `but` left out; None of no runs."""
-    rates = [run.rate for run in runs if run.cell != but]
-    return median(rates) if rates else None
+class Rates:
+    """Operations per second and rank of some runs: their median, and quickly so with any one of them left out."""
 
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._of = {run.cell: run.rate for run in runs}
+        self._sorted = sorted(self._of.values())
 
-def errors(runs: list[Run]) -> list[float]:
-    """For each run, how far its estimate from all other runs lies off: 0.1 is ten per cent too long or too short."""
-    return [abs(run.rate / other - 1) for run in runs if (other := rate(runs, but=run.cell))]
+    def median(self, but: Path | None = None) -> float | None:
+        """The median, the run of cell `but` left out; None of no runs."""
+        own = self._of.get(but) if but else None
+        place = len(self._sorted) if own is None else bisect_left(self._sorted, own)
+        count = len(self._sorted) - (own is not None)
+        middle = {(count - 1) // 2, count // 2}
+        return mean(self._sorted[i + (i >= place)] for i in middle) if count else None
+
+    def errors(self) -> list[float]:
+        """For each run, how far its estimate from all others lies off: 0.1 is ten per cent too long or too short."""
+        return [abs(own / other - 1) for cell, own in self._of.items() if (other := self.median(but=cell))]

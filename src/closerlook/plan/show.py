@@ -1,9 +1,14 @@
 """A plan as a table for people. Plain text: rich needs a quarter of a minute for 10,000 rows, and cuts what a pipe carries."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+from closerlook.config.load import Configuration
+from closerlook.config.site import Site
+from closerlook.files import write_json, write_text
 from closerlook.plan.cells import Row
-from closerlook.plan.make import Plan
+from closerlook.plan.make import Plan, make
 
 COLUMNS = (
     "cell", "state", "params", "trained", "tokens", "steps", "FLOP", "GPUs", "fewest", "GB/GPU", "measured",
@@ -22,6 +27,13 @@ def lines(plan: Plan) -> Iterator[str]:
         )
         yield "  ".join(padded)
     yield from _summary(plan)
+
+
+def write_plan(configuration: Configuration, site: Site | None, as_json: Path, as_text: Path) -> None:
+    """Plan the cells of the results folder that both files are written to: one for programs, one for people."""
+    plan = make(configuration, as_json.parent, site, None)
+    write_json(plan.as_json(), as_json)
+    write_text("".join(f"{line}\n" for line in lines(plan)), as_text)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -60,16 +72,30 @@ def _summary(plan: Plan) -> list[str]:
         text.append(
             f"done cells: {_hours(of_done['estimated'])} of GPU time estimated, {_hours(of_done['measured'])} measured"
         )
+    text += [_answering(stage, told) for stage, told in totals["answering"].items()]
     text += [
         f"disk: {_gigabytes(totals['disk_tuned_models'])} GB of tuned models, "
         f"{_gigabytes(totals['disk_base_models'])} GB of base models, and up to "
         f"{_gigabytes(totals['disk_checkpoints_of_one_cell'])} GB of checkpoints for each cell while it trains",
         f"speed: {plan.target.told}",
-        "All but `measured` are estimates (docs/plan.md). Not in them: generation, shift, judging, start-up, waiting.",
+        "All but `measured` are estimates (docs/plan.md). Not in them: start-up, judging, waiting.",
     ]
     stale = [f"stale: {row.cell}: {row.why}" for row in plan.rows if row.state == "stale"]
     failed = [f"failed: {row.cell}: {row.why}" for row in plan.rows if row.state == "failed"]
     return text + stale + failed + [f"warning: {warning}" for warning in plan.warnings]
+
+
+def _answering(stage: str, told: dict[str, Any]) -> str:
+    if told["flops_per_second"] is None:
+        return f"{stage}: unknown, since none was measured on this device"
+    speed = f"{told['flops_per_second'] / 1e12:.3g} TFLOP/s"
+    runs = told["measured_runs"]
+    source = f"{speed}, the median of {runs} finished" if runs else f"{speed} and the length of answers are assumptions"
+    unknown = f"; {told['unknown']} have no estimate" if told["unknown"] else ""
+    return (
+        f"{stage}: roughly {_hours(told['gpu_hours'])} of GPU time in all, {_hours(told['gpu_hours_to_do'])} still to do "
+        f"({source}){unknown}"
+    )
 
 
 def scaled(value: float | None) -> str:

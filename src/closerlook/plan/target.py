@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
 from closerlook.config.site import Gpu, Site
-from closerlook.plan.measured import Run, errors, rate
+from closerlook.plan.measured import Rates, Run
 
 ASSUMED = Gpu(
     partition="none",
@@ -33,6 +34,10 @@ class Target:
     """None where only its speed is known, from runs: a CPU, or a GPU that no site file describes."""
     runs: list[Run]
 
+    @cached_property
+    def _rates(self) -> Rates:
+        return Rates(self.runs)
+
     @property
     def bfloat16(self) -> bool:
         """Whether the precision `auto` is bfloat16 there."""
@@ -46,7 +51,7 @@ class Target:
     def rate(self, but: Path | None = None) -> float | None:
         """Operations per second and rank: measured where there are runs (without that of `but`), else peak times MFU."""
         expected = self.gpu.peak_tflops * 1e12 * self.gpu.mfu if self.gpu else None
-        return rate(self.runs, but) or expected
+        return self._rates.median(but) or expected
 
     @property
     def told(self) -> str:
@@ -64,7 +69,7 @@ class Target:
         text = f"{self.name}: {speed / 1e12:.3g} TFLOP/s per process, the median of {count}"
         if self.gpu:
             text += f" ({speed / self.gpu.peak_tflops / 1e12:.0%} of its peak)"
-        if missed := errors(self.runs):
+        if missed := self._rates.errors():
             text += (
                 f"; estimated from the others, each is off by {median(missed):.0%} (median), {max(missed):.0%} (worst)"
             )

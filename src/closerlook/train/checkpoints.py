@@ -22,6 +22,24 @@ def identity(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def place(folder: Path, scratch: Path | None) -> None:
+    """Make the folder of the checkpoints; with `scratch` a link to a folder there, which no other training's path leads to."""
+    if scratch and not folder.exists():
+        target = scratch / f"checkpoints-{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}"
+        target.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.unlink(missing_ok=True)  # a link to what somebody has cleared away
+        folder.symlink_to(target)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def remove_all(folder: Path) -> None:
+    """Remove the folder of the checkpoints, wherever it lies."""
+    shutil.rmtree(folder.resolve())
+    if folder.is_symlink():
+        folder.unlink()
+
+
 @dataclass(frozen=True)
 class Keeper:
     """The checkpoints in `folder` of the training `identity`."""

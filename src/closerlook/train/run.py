@@ -14,9 +14,10 @@ from tqdm import tqdm
 from transformers import AutoConfig
 
 from closerlook.data.prompts import read_template
-from closerlook.errors import CloserlookError
+from closerlook.errors import NonFiniteLoss, Stopped
 from closerlook.files import read_parquet, replacing, sha256, write_json
 from closerlook.models.load import load_tokenizer
+from closerlook.signals import Notice, notices
 from closerlook.train import checkpoints, manifest
 from closerlook.train.instances import Course, MicroBatch, order, tokenise
 from closerlook.train.log import Log, Trackers, check_trackers
@@ -30,17 +31,19 @@ from closerlook.train.world import World, join_world
 def train(job: Job) -> None:
     """Train a cell: writes out/model, out/train_log.jsonl and, last, out/manifest.json. Goes on from the last checkpoint.
 
-    Raises CloserlookError for whatever the user can mend; `out` then holds checkpoints at most.
+    Raises CloserlookError for whatever the user can mend, and Stopped when Slurm gave notice and all ranks have written a
+    checkpoint of the same step; `out` then holds checkpoints at most.
     """
     check_trackers(job.engine.report_to)
     world = join_world(deepspeed=job.engine.deepspeed is not None)
     try:
-        _train(job, world)
+        with notices() as notice:
+            _train(job, world, notice)
     finally:
         world.leave()
 
 
-def _train(job: Job, world: World) -> None:
+def _train(job: Job, world: World, notice: Notice) -> None:
     (job.out / "manifest.json").unlink(missing_ok=True)  # it says that all is done
     rows = read_parquet(job.data, columns=["instruction", "response"])
     tokenizer, template = load_tokenizer(job.model), read_template(job.template)
@@ -49,19 +52,25 @@ def _train(job: Job, world: World) -> None:
     runner = set_up(job, world)
 
     facts = _facts(job, world) if world.first else {}
-    keeper = checkpoints.Keeper(job.out / "checkpoints", checkpoints.identity(facts))
+    folder = job.out / "checkpoints"
+    if world.first:
+        checkpoints.place(folder, job.scratch)
+    keeper = checkpoints.Keeper(folder, checkpoints.identity(facts))
     done = world.share(keeper.resume_at() if world.first else None)
     if done:
         runner.load(keeper.at(done))
     log = Log(keeper.folder / "train_log.jsonl", done) if world.first else None
     trackers = Trackers(job.engine.report_to if world.first else [], job.out, job.settings.model_dump())
 
-    for line in _steps(job, world, course, runner, done):
+    for line, stop in _steps(job, world, course, runner, done, notice):
         if log:
             log.add(line)
             trackers.add(line)
-        if line["step"] % job.engine.checkpoint_steps == 0 and line["step"] < len(course.order):
+        unfinished = line["step"] < len(course.order)
+        if unfinished and (stop or line["step"] % job.engine.checkpoint_steps == 0):
             _checkpoint(runner, keeper, line["step"], world)
+        if unfinished and stop:
+            raise Stopped(f"{job.out}: told to stop; the next start goes on after step {line['step']}")
 
     trackers.close()
     _save_model(job, world, runner)
@@ -71,7 +80,7 @@ def _train(job: Job, world: World) -> None:
         facts |= manifest.run_facts(log, course, runner.module, world)
         shutil.move(log.file, job.out / "train_log.jsonl")
         write_json(facts, job.out / "manifest.json")
-        shutil.rmtree(keeper.folder)
+        checkpoints.remove_all(keeper.folder)
 
 
 def _facts(job: Job, world: World) -> dict[str, Any]:
@@ -87,8 +96,13 @@ def _facts(job: Job, world: World) -> dict[str, Any]:
     }
 
 
-def _steps(job: Job, world: World, course: Course, runner: DataParallel | Zero, done: int) -> Iterator[dict[str, Any]]:
-    """Run the optimiser steps after the first `done`, and tell of each. Raises CloserlookError when the loss is not finite."""
+def _steps(
+    job: Job, world: World, course: Course, runner: DataParallel | Zero, done: int, notice: Notice
+) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Run the optimiser steps after the first `done`, and tell of each; with it, whether any rank was told to stop.
+
+    Raises NonFiniteLoss.
+    """
     settings, steps = job.settings, len(course.order)
     head_loss = HeadLoss(runner.module)
     noise = SegmentNoise(runner.module, settings.neftune_alpha, settings.seed) if settings.neftune_alpha else None
@@ -105,11 +119,11 @@ def _steps(job: Job, world: World, course: Course, runner: DataParallel | Zero, 
 
         rate = learning_rate(step, steps, settings)
         own_loss, norm = runner.step(share.batches, loss_of, rate)
-        loss, slots = world.sum(own_loss / world.size, share.slots)
+        loss, slots, told = world.sum(own_loss / world.size, share.slots, notice.given)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise _not_finite(job, step + 1, loss, norm, rate)
         seconds = time.perf_counter() - begun
-        yield {
+        line = {
             "step": step + 1,
             "epoch": (step + 1) * settings.batch_size / len(course.instances),
             "loss": loss,
@@ -121,10 +135,11 @@ def _steps(job: Job, world: World, course: Course, runner: DataParallel | Zero, 
             "padding_share": 1 - share.tokens / slots,
             "seconds": seconds,
         }
+        yield line, told > 0
 
 
-def _not_finite(job: Job, step: int, loss: float, norm: float, rate: float) -> CloserlookError:
-    return CloserlookError(
+def _not_finite(job: Job, step: int, loss: float, norm: float, rate: float) -> NonFiniteLoss:
+    return NonFiniteLoss(
         f"{job.out}: training stopped at step {step}: loss {loss}, gradient norm {norm}, learning rate {rate:.2g}. "
         f"Likely causes: learning_rate {job.settings.learning_rate:g} is too high or warmup_ratio "
         f"{job.settings.warmup_ratio:g} too short for this model; or the base model's weights are not finite in this "

@@ -29,6 +29,8 @@ class Job:
     out: Path
     settings: TrainSettings
     engine: EngineSettings
+    scratch: Path | None = None
+    """Where checkpoints lie instead of in `out`, which then links to them."""
 
     def micro_steps(self, world: World) -> int:
         """Micro-batches per rank and optimiser step: as many as keep each at `micro_batch` instances on average."""

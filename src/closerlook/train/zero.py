@@ -1,7 +1,9 @@
 """DeepSpeed's configuration: the file the user names, with its "auto" values filled from the settings."""
 
+import importlib
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,11 @@ def join() -> None:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
 
+    if not torch.cuda.is_available():
+        # On a CPU DeepSpeed compiles an all-reduce over shared memory that training never uses: gloo does its work.
+        importlib.import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # type: ignore[attr-defined]
+    # Each collective would fill the log with the same line: DeepSpeed still calls them by their old names.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     deepspeed.init_distributed(dist.get_backend(), auto_mpi_discovery=False, verbose=False)
 
 

@@ -1,0 +1,10 @@
+"""Snakemake, asking Slurm every few seconds what became of its jobs: the plugin lets ever more time pass, up to three minutes."""
+
+import sys
+
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 2, lambda self, seconds: None)
+sys.argv[0] = "snakemake"
+main()

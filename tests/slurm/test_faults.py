@@ -1,0 +1,266 @@
+"""Jobs that are preempted, cancelled, killed, out of time or out of memory, and a driver that dies: nothing is lost.
+
+Each test lets one fault happen to the training of one cell and then demands the state that it must end in, and the tables of an
+undisturbed run, byte for byte. At the end a table says what was done to how many jobs, and what was lost.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.slurm.cluster import Cluster
+from tests.slurm.project import CELL, Project
+
+from closerlook.jobs import attempts
+
+pytestmark = pytest.mark.timeout(1500)
+
+TALLY: list[tuple[str, int, int]] = []
+"""Fault, times injected, results lost."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fault_table() -> Iterator[None]:
+    """Print what was done and what was lost."""
+    yield
+    if TALLY:
+        width = max(len(fault) for fault, _, _ in TALLY)
+        lines = [f"{'fault':{width}}  injected  results lost"]
+        lines += [f"{fault:{width}}  {injected:8}  {lost:12}" for fault, injected, lost in TALLY]
+        text = "\n".join(lines) + "\n"
+        if folder := os.environ.get("CLOSERLOOK_FAULT_TABLE"):
+            Path(folder).write_text(text)
+        print(f"\n{text}")
+
+
+@pytest.fixture
+def project(undisturbed: Project, tmp_path: Path) -> Project:
+    """The undisturbed run's folder, without one cell and without tables."""
+    copy = undisturbed.copy_to(tmp_path / "project")
+    shutil.rmtree(copy.results / "cells" / CELL)
+    shutil.rmtree(copy.results / "tables")
+    return copy
+
+
+class Cell:
+    """What a test watches: the training of one cell."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.folder = project, project.results / "cells" / CELL
+        self.targets = [str((self.folder / "manifest.json").relative_to(project.folder)), *project.table_files()]
+
+    def attempts(self) -> list[attempts.Attempt]:
+        return attempts.read(self.folder, "train")
+
+    def failure(self) -> dict[str, Any]:
+        return json.loads(attempts.failure_file(self.folder, "train").read_text())
+
+    def steps(self) -> int:
+        """Optimiser steps that its log holds."""
+        for file in (self.folder / "checkpoints/train_log.jsonl", self.folder / "train_log.jsonl"):
+            if file.is_file():
+                return len(file.read_text().splitlines())
+        return 0
+
+    def losses(self) -> list[float]:
+        return [json.loads(line)["loss"] for line in (self.folder / "train_log.jsonl").read_text().splitlines()]
+
+    def resumed_from(self) -> list[int]:
+        return json.loads((self.folder / "manifest.json").read_text())["resumed_from"]
+
+    def in_mid_training(self, least: int = 60) -> int:
+        """Wait until so many steps are done; the job's id."""
+        self.project.cluster.wait_for(lambda: self.steps() >= least, 180)
+        job = self.attempts()[-1].job
+        assert job is not None
+        return int(job)
+
+    def requeued(self, job: int) -> None:
+        """Wait until Slurm has put the job back, and let it start at once rather than in two minutes."""
+        cluster = self.project.cluster
+        cluster.wait_for(lambda: cluster.job(job)["state"] == "PENDING", 60)
+        cluster.start_now(job)
+
+    def status(self) -> list[dict[str, Any]]:
+        """What `closerlook status` says of its training."""
+        done = subprocess.run(
+            ["closerlook", "status", "--configfile", "lab.yaml", "--json"],
+            cwd=self.project.folder,
+            env=self.project.cluster.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        stages = json.loads(done.stdout)["stages"]
+        return [stage for stage in stages if stage["cell"] == CELL and stage["stage"] == "train"]
+
+
+def check_nothing_lost(cell: Cell, undisturbed: Project, fault: str) -> None:
+    """The cell's losses, model and all tables are those of the undisturbed run."""
+    reference = Cell(undisturbed)
+    assert cell.losses() == reference.losses()
+    found, expected = cell.project.tables(), undisturbed.tables()
+    lost = sum(found.get(name) != text for name, text in expected.items())
+    TALLY.append((fault, 1, lost))
+    assert found == expected
+    assert not attempts.failure_file(cell.folder, "train").exists()
+    assert not (cell.folder / "checkpoints").exists()
+
+
+def finish(driver: subprocess.Popen[str], project: Project) -> None:
+    assert driver.wait(600) == 0, (project.folder / "driver.log").read_text()[-6000:]
+
+
+def test_preempted_by_a_higher_partition(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+    cell = Cell(project)
+    driver = project.start(*cell.targets)
+    job = cell.in_mid_training()
+    urgent = cluster.run(
+        *("sbatch", "--parsable", "-p", "urgent", "--nodes=2", "--gres=gpu:4", "-t", "1", "-o", "/dev/null"),
+        *("--wrap", "sleep 1"),
+    )
+    cluster.wait_for(lambda: cluster.job(int(urgent))["state"] == "COMPLETED", 90)
+    cell.requeued(job)
+    finish(driver, project)
+    first, last = cell.attempts()
+    assert (first.reason, first.job, last.job) == ("preempted", str(job), str(job))
+    assert cell.resumed_from()[0] >= 60
+    check_nothing_lost(cell, undisturbed, "preempted by a higher partition")
+
+
+def test_time_limit(project: Project, undisturbed: Project) -> None:
+    """Notice comes before the limit; the next try asks for more time and goes on."""
+    project.launch["full"] = {"hours": 1 / 60}
+    cell = Cell(project)
+    slow_down(project)
+    finish(project.start(*cell.targets), project)
+    assert [attempt.reason for attempt in cell.attempts()[:-1]] == ["time limit"] * (len(cell.attempts()) - 1)
+    assert len(cell.attempts()) >= 2
+    assert cell.resumed_from()[0] > 0
+    limits = [flags[flags.index("-t") + 1] for flags in project.cluster.submissions() if project.is_training(flags)]
+    assert limits[-len(cell.attempts()) :][:2] == ["1", "2"]
+    check_nothing_lost(cell, undisturbed, "time limit")
+
+
+def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+    """Somebody wanted it to end: it is not tried again before somebody asks for it."""
+    cell = Cell(project)
+    driver = project.start(*cell.targets)
+    job = cell.in_mid_training()
+    cluster.run("scancel", str(job))
+    assert driver.wait(600) != 0
+    assert [attempt.reason for attempt in cell.attempts()] == ["cancelled"]
+    assert cell.failure()["reason"] == "cancelled"
+    assert cell.failure()["tried_again_by_itself"] is False
+    (standing,) = cell.status()
+    assert (standing["state"], standing["reason"]) == ("failed", "cancelled")
+    assert "manifest.json" in standing["command"]
+    said = (project.folder / "driver.log").read_text()
+    assert f"{CELL}" in said.split("Where the cells stand")[1]
+    finish(project.start(*cell.targets), project)
+    assert cell.resumed_from()[0] >= 60
+    check_nothing_lost(cell, undisturbed, "cancelled")
+
+
+def test_node_goes_down(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+    project.launch["full"] = {"checkpoint_steps": 20}
+    cell = Cell(project)
+    driver = project.start(*cell.targets)
+    job = cell.in_mid_training()
+    node = cell.attempts()[-1].nodes
+    assert node is not None
+    cluster.kill_node(node)
+    try:
+        cell.requeued(job)
+        finish(driver, project)
+    finally:
+        cluster.revive_node(node)
+    first, last = cell.attempts()
+    assert (first.reason, first.failed_nodes) == ("node failure", node)
+    assert last.nodes != node
+    assert cell.resumed_from()[0] >= 40
+    check_nothing_lost(cell, undisturbed, "node down")
+
+
+def test_out_of_memory(project: Project, undisturbed: Project) -> None:
+    """With micro-batches of 8 and of 4 it asks for a thousand terabytes, which it does not get; with 2 it does not ask."""
+    project.launch["full"] = {"micro_batch": 8}
+    project.change_script(
+        "train.py",
+        "    join_srun()\n",
+        "    join_srun()\n    import torch\n\n    torch.empty(1 << 50 if engine.micro_batch > 2 else 1)\n",
+    )
+    cell = Cell(project)
+    finish(project.start(*cell.targets), project)
+    assert [attempt.reason for attempt in cell.attempts()] == ["out of memory", "out of memory", None]
+    manifest = json.loads((cell.folder / "manifest.json").read_text())
+    assert manifest["engine"]["micro_batch"] == 2
+    reference = Cell(undisturbed)
+    # Float32 sums in another order: not the same losses to the last bit, but the same tables.
+    assert cell.losses() == pytest.approx(reference.losses(), abs=1e-4)
+    lost = sum(cell.project.tables()[name] != text for name, text in undisturbed.tables().items())
+    TALLY.append(("out of memory", 2, lost))
+    assert lost == 0
+
+
+def test_loss_that_is_no_number(project: Project, undisturbed: Project) -> None:
+    """Not tried again, though Snakemake would; tables come from what is there, and name the cell."""
+    rate = project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"]
+    project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"] = 1e30
+    cell = Cell(project)
+    assert project.start("all").wait(600) != 0
+    assert [attempt.reason for attempt in cell.attempts()] == ["non-finite loss"]
+    assert cell.failure()["reason"] == "non-finite loss"
+    tries = [flags for flags in project.cluster.submissions() if project.is_training(flags)][-4:]
+    assert [any("gres" in flag for flag in flags) for flags in tries] == [True, False, False, False]
+    assert CELL.encode() in (project.results / "tables/shift.md").read_bytes()
+    project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"] = rate
+    finish(project.start(*cell.targets), project)
+    check_nothing_lost(cell, undisturbed, "loss that is no number")
+
+
+def test_driver_killed(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+    """The next driver waits for the job that runs on, and takes what it makes; nothing runs twice."""
+    cell = Cell(project)
+    driver = project.start(*cell.targets)
+    job = cell.in_mid_training()
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    second = project.start(*cell.targets)
+    cluster.wait_for(lambda: [flags for flags in cluster.submissions() if f"--dependency=afterany:{job}" in flags], 60)
+    third = project.run(*cell.targets, status=1)
+    assert "another Snakemake" in third
+    finish(second, project)
+    assert [(attempt.job, attempt.reason) for attempt in cell.attempts()] == [(str(job), None)]
+    assert cell.resumed_from() == []
+    check_nothing_lost(cell, undisturbed, "driver killed")
+
+
+def test_driver_killed_and_its_jobs_end_before_the_next(
+    project: Project, undisturbed: Project, cluster: Cluster
+) -> None:
+    cell = Cell(project)
+    driver = project.start(*cell.targets)
+    job = cell.in_mid_training()
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    cluster.wait_for(lambda: cluster.job(job)["state"] == "COMPLETED", 120)
+    finish(project.start(*cell.targets), project)
+    assert [attempt.job for attempt in cell.attempts()] == [str(job)]
+    check_nothing_lost(cell, undisturbed, "driver killed, restarted after its jobs")
+
+
+def slow_down(project: Project) -> None:
+    """Make each step of the training wait, so that it does not end before its time limit."""
+    project.change_script(
+        "train.py",
+        "    join_srun()\n",
+        "    join_srun()\n    import time\n\n    from closerlook.train.parallel import DataParallel\n\n"
+        "    step = DataParallel.step\n    DataParallel.step = lambda *of: (time.sleep(0.1), step(*of))[1]\n",
+    )
