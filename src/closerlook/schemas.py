@@ -15,7 +15,8 @@ INSTANCES = _schema(
     (
         "id",
         pa.string(),
-        "16 hex digits of the SHA-256 of instruction and response: the same text has the same id everywhere",
+        "16 hex digits of the SHA-256 of instruction and response: the same text has the same id everywhere; a simplified "
+        "instance keeps the id of the one that it was made from",
     ),
     (
         "instruction",
@@ -24,7 +25,7 @@ INSTANCES = _schema(
     ),
     ("response", pa.string(), "what the model is taught to answer; never empty"),
     ("source", pa.string(), "name of the dataset in the catalog"),
-    ("row", pa.int64(), "0-based row of the source file or hub split"),
+    ("row", pa.int64(), "0-based row of the source file or hub split, also through datasets made from datasets"),
 )
 """`data/<dataset@size>.parquet`: one row per instruction-tuning instance, in the order that makes subsets nested."""
 
@@ -88,3 +89,37 @@ SHIFT = _schema(
     ("aligntds_base_rank", _ints, "AlignTDS variant: 0-based rank, 30 where the token is not in the top 30"),
 )
 """`cells/<cell>/<evalset>/shift.parquet`: one row per response, a list entry per response token."""
+
+PAIRWISE = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    (
+        "class",
+        pa.string(),
+        "one of closerlook.judge.pairwise.CLASSES, or disagreement (of the two orders, or of people); null where there is none",
+    ),
+    ("null_cause", pa.string(), "refused, unparsable, error or not labelled; null where there is a class"),
+    ("original_first", pa.string(), "class where the original's response was shown first; null for people, or if none"),
+    ("simplified_first", pa.string(), "class where the simplified's response was shown first; null likewise"),
+    ("reason", pa.string(), "what was said for it, or null"),
+    ("judge", pa.string(), "name and version of who decided"),
+)
+"""`cells/<cell>/<evalset>/pairwise/<judge>.parquet`: how the responses of a cell tuned on a simplified dataset compare with those
+of the cell tuned on the dataset itself (section 4, Figure 6); one row per instruction, in the evalset's order."""
+
+VERDICTS = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("aspect", pa.string(), "helpfulness, clarity, factuality, depth, engagement; safety under its own prompt"),
+    ("score", pa.int8(), "1 to 5; null where there is none"),
+    (
+        "null_cause",
+        pa.string(),
+        "why there is no score: refused, unparsable, not applicable or error; null where there is one",
+    ),
+    ("reason", pa.string(), "what the judge says to it, or what went wrong; null where nothing is said"),
+    (
+        "judge",
+        pa.string(),
+        "name and version: model asked@model that answered/prompt and 8 hex digits of the prompt file's SHA-256",
+    ),
+)
+"""`cells/<cell>/<evalset>/verdicts/<judge>.parquet`: one row per response and aspect, in the evalset's order."""

@@ -4,12 +4,12 @@ from typing import get_args
 
 import pytest
 
-from closerlook.config.catalog import Dataset
+from closerlook.config.catalog import Format
 from closerlook.data.formats import FORMATS, MalformedError, Turn, read_turn
 
 
 def test_the_catalog_offers_exactly_these_formats():
-    assert set(get_args(Dataset.model_fields["format"].annotation)) == set(FORMATS)
+    assert set(get_args(Format)) == set(FORMATS)
 
 
 @pytest.mark.parametrize(

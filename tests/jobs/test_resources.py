@@ -52,7 +52,7 @@ def test_one_gpu(results: Results, site: Site) -> None:
     assert training(results, site, hours=3.0) == {
         "slurm_partition": "gpu-h100",
         "slurm_account": "nlp",
-        "slurm_extra": "'--signal=USR2@300'",
+        "slurm_extra": "--signal=USR2@300",
         "nodes": 1,
         "gres": "gpu:h100:1",
         "mem_mb": 125_000,
@@ -106,7 +106,7 @@ def test_earlier_failures_teach(results: Results, site: Site) -> None:
     )
     asked = training(results, site, tries=2, hours=3.0, micro_batch=8)
     assert (asked["halvings"], asked["runtime"]) == (1, 12 * 60)
-    assert asked["slurm_extra"] == "'--signal=USR2@300 --exclude=n3'"
+    assert asked["slurm_extra"] == "--signal=USR2@300 --exclude=n3"
     assert "--exclude" not in training(results, site, tries=1)["slurm_extra"], "the node may be well again another day"
     assert training(results, site, hours=40.0)["runtime"] == 48 * 60, "no more than the partition allows"
 

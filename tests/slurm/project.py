@@ -38,6 +38,7 @@ PRESET: dict[str, Any] = {
         {"models": ["miniature"], "datasets": ["brief@64"], "methods": ["lft", "sft"], "evalsets": ["questions"]},
         {"models": ["miniature"], "methods": ["base"], "evalsets": ["questions"]},
     ],
+    "judges": ["oracle"],
     "generate": {"max_new_tokens": 16},
     "overrides": {
         "miniature": {
@@ -126,8 +127,10 @@ class Project:
         return f"rule_train_wildcards_lab_{CELL.replace('/', '_')}" in flags and str(self.folder) in flags
 
     def table_files(self) -> list[str]:
-        """Every table as a target; figures are left out, for their sake nothing is trained."""
-        return [f"results/lab/tables/{name}.csv" for name in TABLES]
+        """Every table that the preset has, as a target; figures are left out, for their sake nothing is trained."""
+        return [
+            f"results/lab/tables/{name}.csv" for name in TABLES if name not in {"judge_agreement", "simplification"}
+        ]
 
     def tables(self) -> dict[str, bytes]:
         """Every table and its bytes."""

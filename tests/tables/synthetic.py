@@ -9,7 +9,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from closerlook.files import write_json, write_parquet, write_text
-from closerlook.schemas import CONTAMINATION, EVALSET, INSTANCES, RESPONSES, SHIFT
+from closerlook.judge.aspects import ASPECTS
+from closerlook.schemas import CONTAMINATION, EVALSET, INSTANCES, RESPONSES, SHIFT, VERDICTS
 
 WORDS = [
     "Ġthe",
@@ -35,7 +36,8 @@ WORDS = [
 ]
 """The vocabulary, as byte-level BPE writes it: spaces, a newline, an emoji, half an emoji, an accent, markup of every sort."""
 
-GRID_COLUMNS = ("cell", "model", "dataset", "size", "method", "seed", "evalset")
+GRID_COLUMNS = ("cell", "model", "dataset", "size", "method", "seed", "evalset", "judges")
+JUDGES = ("alpha", "beta")
 
 
 class Folder:
@@ -56,7 +58,8 @@ class Folder:
             "method": method,
             "seed": seed,
         }
-        self.rows.append(row | {"size": int(size.replace("k", "000")) if size else "", "evalset": evalset})
+        row |= {"size": int(size.replace("k", "000")) if size else "", "evalset": evalset, "judges": " ".join(JUDGES)}
+        self.rows.append(row)
         quoted = [",".join('"' + str(row[c]).replace('"', '""') + '"' for c in GRID_COLUMNS) for row in self.rows]
         write_text("\n".join([",".join(GRID_COLUMNS), *quoted]) + "\n", self.path / "grid.csv")
         return self.path / "cells" / row["cell"] / evalset
@@ -132,6 +135,35 @@ def random_responses(seed: int, responses: int, mean: float = 30) -> list[dict[s
     ]
 
 
+def random_verdicts(
+    seed: int, responses: int, mean: float = 3.5, aspects: tuple[str, ...] = ASPECTS, null: float = 0.1
+) -> list[dict[str, Any]]:
+    """Rows of verdicts/<judge>.parquet: scores about `mean`, and nulls of every cause."""
+    rng = np.random.default_rng(seed)
+    causes = ("refused", "unparsable", "not applicable", "error")
+    rows = []
+    for i in range(responses):
+        for aspect in aspects:
+            score = int(np.clip(rng.normal(mean, 1), 1, 5).round())
+            cause = str(rng.choice(causes)) if rng.random() < null else None
+            rows.append(verdict_row(str(i), aspect, None if cause else score, cause))
+    return rows
+
+
+def verdict_row(
+    id_: str, aspect: str, score: int | None, cause: str | None = None, judge: str = "v1"
+) -> dict[str, Any]:
+    """A row of verdicts/<judge>.parquet."""
+    return {"id": id_, "aspect": aspect, "score": score, "null_cause": cause, "reason": None, "judge": judge}
+
+
+def judge(cell: Path, seed: int, responses: int, mean: float = 3.5) -> None:
+    """Verdicts of both judges, the second of them milder."""
+    for number, name in enumerate(JUDGES):
+        rows = random_verdicts(1000 * number + seed, responses, mean + number / 2)
+        write_parquet(rows, VERDICTS, cell / "verdicts" / f"{name}.parquet")
+
+
 def instances(seed: int, rows: int, mean: float) -> list[dict[str, Any]]:
     """Rows of data/<dataset@size>.parquet."""
     lengths = np.random.default_rng(seed).poisson(mean, rows) + 1
@@ -149,7 +181,7 @@ def fill(
     for i, subset in enumerate(subsets):
         mean = 20 * (1 + i)
         write_parquet(instances(i, 50, mean), INSTANCES, folder.path / "data" / f"{subset}.parquet")
-        cleaning(folder, subset, evalset)
+        cleaning(folder, subset, evalset, responses)
         for j, method in enumerate(methods):
             cell = folder.cell(subset, method, evalset)
             write_parquet(random_shift(10 * i + j, responses, 0.6 + j), SHIFT, cell / "shift.parquet")
@@ -157,10 +189,11 @@ def fill(
                 random_responses(10 * i + j, responses, mean * (1 + j / 4)), RESPONSES, cell / "responses.parquet"
             )
             training(cell.parent)
-    for method in ("base", "icl"):
-        write_parquet(
-            random_responses(99, responses), RESPONSES, folder.cell("", method, evalset) / "responses.parquet"
-        )
+            judge(cell, 10 * i + j, responses, 3 + i / 4 - j / 2)
+    for number, method in enumerate(("base", "icl")):
+        cell = folder.cell("", method, evalset)
+        write_parquet(random_responses(99, responses), RESPONSES, cell / "responses.parquet")
+        judge(cell, 99 + number, responses, 2 + number)
 
 
 def training(cell: Path, final_loss: float = 0.5) -> None:
@@ -178,14 +211,16 @@ def training(cell: Path, final_loss: float = 0.5) -> None:
     write_text("".join(json.dumps(line) + "\n" for line in lines), cell / "train_log.jsonl")
 
 
-def cleaning(folder: Folder, subset: str, evalset: str) -> None:
+def cleaning(folder: Folder, subset: str, evalset: str, questions: int = 7) -> None:
     """A dataset's report, an evalset, and pairs that both ask: one in the first rows, one in later ones."""
     dataset = subset.partition("@")[0]
     dropped = {"malformed": 1, "empty_instruction": 0, "duplicate": 2}
     report = {"rows_read": 103, "rows_kept": 100, "dropped": dropped, "noted": {"single_turn": 4}}
     write_json(report, folder.path / "data" / f"{dataset}.report.json")
-    asked = {"instruction": "?", "task_types": [], "topics": [], "reference": None, "source": evalset}
-    write_parquet([{"id": str(i)} | asked for i in range(7)], EVALSET, folder.path / "evalsets" / f"{evalset}.parquet")
+    asked = {"instruction": "?", "topics": [], "reference": None, "source": evalset}
+    types = (["math"], ["coding", "math"], [])
+    rows = [{"id": str(i), "task_types": types[i % 3]} | asked for i in range(questions)]
+    write_parquet(rows, EVALSET, folder.path / "evalsets" / f"{evalset}.parquet")
     pairs = [
         {"evalset_id": "0", "instance_id": f"{0:016x}", "match": "exact", "similarity": 1.0},
         {"evalset_id": "0", "instance_id": f"{1:016x}", "match": "near", "similarity": 0.9},

@@ -125,7 +125,7 @@ def test_latex_compiles(tmp_path: Path, lines: int) -> None:
     table = TABLES["lengths"]
     rows = token_rows((HOSTILE * 3)[:lines])
     rows = [row | {"what": row["token"], "dataset": str(i), "metric": "tokens"} for i, row in enumerate(rows)]
-    fragment = to_latex(widen(rows, table), table, [], "make \\x\n\\y")
+    fragment = to_latex([widen(rows, table)], table, [], "make \\x\n\\y")
     kind = "longtable" if lines > 40 else "tabular"
     assert fragment.count(f"\\begin{{{kind}}}") == fragment.count(f"\\end{{{kind}}}") == 1
     body = [line for line in fragment.splitlines() if not line.startswith("%")]
@@ -142,7 +142,7 @@ def test_latex_compiles(tmp_path: Path, lines: int) -> None:
 
 def test_commands_in_markdown_cannot_leave_their_code() -> None:
     table, rows = TABLES["top_shifted_tokens"], token_rows(["x"])
-    page = to_markdown(widen(rows, table), table, [], "make `a` ``b`` <b>\n# h")
+    page = to_markdown([widen(rows, table)], table, [], "make `a` ``b`` <b>\n# h")
     shown = Shown(MarkdownIt("commonmark").enable("table").render(page))
     assert "make `a` ``b`` <b> # h" in shown.text
     assert "b" not in shown.tags

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,13 +21,6 @@ from closerlook.train import zero
 
 CONFIGS = REPOSITORY / "config" / "deepspeed"
 SETTINGS = {"micro_batch": 2, "neftune_alpha": 5.0}
-
-
-def deepspeed_config(name):
-    """A shipped configuration, where DeepSpeed can compile the operator that it needs on a CPU."""
-    if not (shutil.which("c++") or shutil.which("g++")):
-        pytest.skip("DeepSpeed on a CPU compiles an operator, and there is no C++ compiler here")
-    return str(CONFIGS / f"{name}.json")
 
 
 def check_same(cell, reference, base):
@@ -68,10 +60,10 @@ def check_same(cell, reference, base):
 def test_ranks_equal_one_process(make_job, trained, base, kind, ranks, deepspeed, engine):
     reference = trained("one", kind=kind, **SETTINGS)
     if deepspeed:
-        engine = engine | {"deepspeed": deepspeed_config(deepspeed)}
+        engine = engine | {"deepspeed": str(CONFIGS / f"{deepspeed}.json")}
     job = make_job("many", kind=kind, **SETTINGS, **engine)
     done = run_script(job, ranks)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr[-4000:]
     check_same(job.out, reference, base)
     manifest = json.loads((job.out / "manifest.json").read_text())
     assert manifest["world_size"] == ranks
@@ -84,7 +76,7 @@ def test_killed_ranks_go_on(make_job, kind, deepspeed):
     """Kill all ranks in mid-training; resumed, every later loss equals the uninterrupted run's."""
     settings = SETTINGS | {"kind": kind, "epochs": 12.0, "checkpoint_steps": 4, "lora_dropout": 0.2}
     if deepspeed:
-        settings["deepspeed"] = deepspeed_config(deepspeed)
+        settings["deepspeed"] = str(CONFIGS / f"{deepspeed}.json")
     whole, job = make_job("whole", **settings), make_job("killed", **settings)
     assert run_script(whole, 2).returncode == 0
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -99,7 +91,7 @@ def test_killed_ranks_go_on(make_job, kind, deepspeed):
         os.kill(one.pid, signal.SIGKILL)
     process.wait()
     done = run_script(job, 2)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr[-4000:]
     assert json.loads((job.out / "manifest.json").read_text())["resumed_from"][0] >= 8
     assert losses(job.out) == losses(whole.out)
 

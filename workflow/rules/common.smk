@@ -6,6 +6,7 @@ from pathlib import Path
 
 from closerlook.config import load as configuration
 from closerlook.config.catalog import MiniatureModel, MiniatureSource
+from closerlook.config.derived import DerivedSource, ScoredSource, ancestry
 from closerlook.config.grid import NO_DATASET, dataset_and_size
 from closerlook.config.settings import FileSource
 from closerlook.errors import CloserlookError
@@ -31,6 +32,11 @@ CATALOG = CONFIG.catalog
 PRESET = CONFIG.preset.preset
 TRAINED = [cell for cell in CONFIG.cells if cell.dataset]
 DATASETS = sorted({cell.dataset for cell in TRAINED})
+DERIVED_DATASETS = [
+    name
+    for name, dataset in CATALOG.datasets.items()
+    if isinstance(dataset.source, DerivedSource)
+]
 MINIATURE_EVALSETS = [
     n
     for n, evalset in CATALOG.evalsets.items()
@@ -92,6 +98,21 @@ def dataset_source(wildcards):
     )
 
 
+def derivation(wildcards):
+    return CATALOG.datasets[wildcards.name].source
+
+
+def scored_source(wildcards):
+    """Where the rows with the scores of a filtered dataset come from; none where a file of its own holds them."""
+    source = derivation(wildcards)
+    if not isinstance(source, ScoredSource) or source.scores:
+        return None
+    *_, root = ancestry(wildcards.name, CATALOG.datasets)
+    return source_of(
+        CATALOG.datasets[root], "results/{preset}/miniature/datasets/{name}.jsonl"
+    )
+
+
 def evalset_source(wildcards):
     return source_of(
         CATALOG.evalsets[wildcards.evalset], "results/{preset}/miniature/{name}.jsonl"
@@ -138,8 +159,11 @@ def labels(wildcards):
 # Only the miniature's truth is known.
 SHOWN = [
     name
-    for name in TABLES
-    if name != "accuracy" or any(evalset in MINIATURE_EVALSETS for evalset in EVALSETS)
+    for name, table in TABLES.items()
+    if table.fits(CONFIG.rows)
+    and (
+        name != "accuracy" or any(evalset in MINIATURE_EVALSETS for evalset in EVALSETS)
+    )
 ]
 TABLE_FILES = [f"results/{PRESET}/tables/{name}.csv" for name in SHOWN]
 FIGURE_FILES = [
@@ -151,7 +175,7 @@ MANIFESTS = [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRA
 CELL_FILES = [
     f"results/{PRESET}/{stage.file}"
     for cell, evalsets in CONFIG.cells.items()
-    for stage in stages(cell, evalsets)
+    for stage in stages(cell, evalsets, CONFIG.preset.judges)
 ]
 
 PARTIAL_TABLES = f"""

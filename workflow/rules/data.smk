@@ -20,6 +20,7 @@ rule miniature:
 
 localrules:
     dataset,
+    derive,
     evalset,
     model,
     miniature,
@@ -38,6 +39,8 @@ rule dataset:
         report="results/{preset}/data/{name}.report.json",
     log:
         "results/{preset}/logs/data/{name}.log",
+    wildcard_constraints:
+        name=one_of(set(CATALOG.datasets) - set(DERIVED_DATASETS)),
     conda:
         "../../envs/closerlook.yaml"
     params:
@@ -47,6 +50,40 @@ rule dataset:
     shell:
         "python workflow/scripts/prepare_dataset.py --name {wildcards.name} --source {params.source}"
         " --format {params.format} --seed {params.seed} --out {output.data} --report {output.report} 2> {log}"
+
+
+rule derive:
+    """A dataset made from another of the catalog. Runs where the network is: a model may have to write it."""
+    input:
+        dataset=lambda wildcards: f"results/{wildcards.preset}/data/{derivation(wildcards).of}.parquet",
+        scores=lambda wildcards: getattr(derivation(wildcards), "scores", None) or [],
+        rows=lambda wildcards: file_of(scored_source(wildcards)),
+        prompt=lambda wildcards: [ancient(file) for file in simplify_prompt(wildcards)],
+    output:
+        data="results/{preset}/data/{name}.parquet",
+        report="results/{preset}/data/{name}.report.json",
+    log:
+        "results/{preset}/logs/data/{name}.log",
+    wildcard_constraints:
+        name=one_of(DERIVED_DATASETS),
+    conda:
+        "../../envs/closerlook.yaml"
+    params:
+        transform=lambda wildcards: json_flag(derivation(wildcards)),
+        source=lambda wildcards: (
+            f"--source {json_flag(source)}"
+            if (source := scored_source(wildcards))
+            else ""
+        ),
+        prompt=lambda wildcards: [
+            sha256(Path(file)) for file in simplify_prompt(wildcards)
+        ],
+        judge=lambda wildcards: asked(simplifying_judge(wildcards)),
+        pace=lambda wildcards, resources: paced(simplifying_judge(wildcards)),
+    shell:
+        "python workflow/scripts/derive_dataset.py --name {wildcards.name} --dataset {input.dataset}"
+        " --transform {params.transform} {params.source} {params.judge} {params.pace}"
+        " --out {output.data} --report {output.report} 2> {log}"
 
 
 rule subset:

@@ -119,12 +119,10 @@ def drive():
     jobs = [
         (results / one.folder, one.name)
         for cell, evalsets in CONFIG.cells.items()
-        for one in stages(cell, evalsets)
+        for one in stages(cell, evalsets, CONFIG.preset.judges)
     ]
     try:
-        print(
-            *start_driving(results, workflow.scheduler._executor.run_uuid, jobs),
-            sep="\n",
-        )
+        for line in start_driving(results, workflow.scheduler._executor.run_uuid, jobs):
+            print(line)
     except CloserlookError as error:
         raise WorkflowError(str(error)) from None

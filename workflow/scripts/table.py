@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from closerlook.scripting import run
@@ -24,13 +23,15 @@ def main() -> None:
     from closerlook.tables.build import build
     from closerlook.tables.draw import to_latex, to_markdown
     from closerlook.tables.tidy import read_csv, write_csv
-    from closerlook.tables.wide import widen
+    from closerlook.tables.wide import sections
 
     table = TABLES[arguments.name]
     rows, missing = build(arguments.name, table, arguments.results, arguments.configfile)
     write_csv(rows, table, arguments.out)
-    command = shlex.join(["python", "workflow/scripts/table.py", *sys.argv[1:]])
-    drawing = (widen(read_csv(arguments.out, table), table), table, missing, command)
+    # Without the configuration files: a whole table is the same bytes, whether a finished or a failed run drew it.
+    again = [arguments.name, "--results", str(arguments.results), "--out", str(arguments.out)]
+    command = shlex.join(["python", "workflow/scripts/table.py", *again])
+    drawing = (sections(read_csv(arguments.out, table), table), table, missing, command)
     write_text(to_markdown(*drawing), arguments.out.with_suffix(".md"))
     write_text(to_latex(*drawing), arguments.out.with_suffix(".tex"))
 

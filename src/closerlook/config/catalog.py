@@ -1,11 +1,12 @@
 """The catalog: everything a grid can name. One file, config/catalog.yaml, which a preset may override entry by entry."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, StringConstraints, Tag, ValidationInfo, field_validator
 
 from closerlook.config.architecture import Architecture
+from closerlook.config.derived import DERIVED, DerivedSource, LongestSource, ScoredSource, SimplifiedSource
+from closerlook.config.judges import Judge
 from closerlook.config.settings import (
     EngineSettings,
     FileSource,
@@ -17,6 +18,7 @@ from closerlook.config.settings import (
     PretrainSettings,
     Settings,
     TrainSettings,
+    by_key,
 )
 
 
@@ -32,29 +34,27 @@ class MiniatureModel(Settings):
     miniature: PretrainSettings = Field(description="how it is pre-trained; {} for the defaults")
 
 
-def _by_key(*keys: str) -> Callable[[Any], str | None]:
-    """A source is told apart by the one key that only it has, so that an error speaks of that source alone."""
-
-    def kind(value: Any) -> str | None:
-        if isinstance(value, dict):
-            return next((key for key in keys if key in value), None)
-        return next((key for key in keys if hasattr(value, key)), None)
-
-    return kind
-
-
 DataSource = Annotated[
     Annotated[HubSource, Tag("hub")]
     | Annotated[FileSource, Tag("file")]
     | Annotated[MiniatureSource, Tag("miniature")],
-    Discriminator(_by_key("hub", "file", "miniature")),
+    Discriminator(by_key("hub", "file", "miniature")),
+]
+DatasetSource = Annotated[
+    Annotated[HubSource, Tag("hub")]
+    | Annotated[FileSource, Tag("file")]
+    | Annotated[MiniatureSource, Tag("miniature")]
+    | Annotated[SimplifiedSource, Tag("simplify")]
+    | Annotated[LongestSource, Tag("longest")]
+    | Annotated[ScoredSource, Tag("minimum_score")],
+    Discriminator(by_key("hub", "file", "miniature", *DERIVED)),
 ]
 ModelSource = Annotated[
     Annotated[HubModel, Tag("hub")]
     | Annotated[FolderModel, Tag("folder")]
     | Annotated[GgufPackageModel, Tag("gguf_package")]
     | Annotated[MiniatureModel, Tag("miniature")],
-    Discriminator(_by_key("hub", "folder", "gguf_package", "miniature")),
+    Discriminator(by_key("hub", "folder", "gguf_package", "miniature")),
 ]
 
 
@@ -107,17 +107,34 @@ class MeanTokens(Settings):
     response: float = Field(gt=0, description="of the response")
 
 
+Format = Literal["alpaca", "dolly", "messages", "sharegpt", "prompt_completion"]
+
+
 class Dataset(Settings):
     """An instruction-tuning dataset."""
 
-    source: DataSource = Field(description="where its rows come from")
-    format: Literal["alpaca", "dolly", "messages", "sharegpt", "prompt_completion"] = Field(
-        description="shape of its rows"
+    source: DatasetSource = Field(description="where its rows come from")
+    format: Format | None = Field(
+        None,
+        validate_default=True,
+        description="shape of its rows; none for a dataset made from another of the catalog",
     )
     rows: int = Field(gt=0, description="rows of the source: no larger subset can be asked for")
     mean_tokens: MeanTokens | None = Field(
         None, description="for planning before the data are here; an estimate will do"
     )
+
+    @field_validator("format")
+    @classmethod
+    def _belongs_to_source(cls, value: str | None, info: ValidationInfo) -> str | None:
+        derived = isinstance(info.data.get("source"), DerivedSource)
+        if value is None and not derived and "source" in info.data:
+            raise ValueError(
+                "the shape of its rows, e.g. alpaca: the key has no default where rows are read from a source"
+            )
+        if value is not None and derived:
+            raise ValueError("no format: its instances come from another dataset")
+        return value
 
 
 class Evalset(Settings):
@@ -143,6 +160,10 @@ class Template(Settings):
     stop: list[str] = Field([], description="strings that end a response under this template")
 
 
+JudgeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Verdicts lie in verdicts/<name>.parquet, and grid.csv names a cell's judges between spaces."""
+
+
 class Catalog(Settings):
     """All that a grid can name."""
 
@@ -151,4 +172,5 @@ class Catalog(Settings):
     evalsets: dict[str, Evalset] = Field(description="evaluation instructions")
     methods: dict[str, Method] = Field(description="tuning methods and controls")
     templates: dict[str, Template] = Field(description="prompt templates")
+    judges: dict[JudgeName, Judge] = Field({}, description="judges that score responses")
     miniature: MiniatureSettings = Field(MiniatureSettings(), description="the miniature world")

@@ -1,10 +1,13 @@
 """The grid: which cells a preset asks for, and everything about them that can be refused before a job starts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from closerlook.config.catalog import Catalog
+from closerlook.config import derived_checks
+from closerlook.config.catalog import Catalog, MiniatureSource
+from closerlook.config.derived import SimplifiedSource
+from closerlook.config.judges import OracleJudge
 from closerlook.config.preset import Block, Preset
 from closerlook.config.problems import Problem, nearest
 
@@ -65,10 +68,26 @@ def cells_of(block: Block, catalog: Catalog) -> Iterator[Cell]:
                         yield Cell(model, dataset, method, seed)
 
 
+def originals(cells: Iterable[Cell], catalog: Catalog) -> dict[Cell, Cell]:
+    """For a cell tuned on a simplified dataset, the one that differs only in that its dataset is not, where the grid has it."""
+    trained = {(c.model, *dataset_and_size(c.dataset), c.method, c.seed): c for c in cells if c.dataset}
+    found = {}
+    for (model, name, size, method, seed), cell in trained.items():
+        source = catalog.datasets[name].source
+        if isinstance(source, SimplifiedSource) and (original := trained.get((model, source.of, size, method, seed))):
+            found[cell] = original
+    return found
+
+
 def problems(preset: Preset, catalog: Catalog, file: str) -> list[Problem]:
     """Everything wrong with a grid: names first, and only when those are right, what they are combined to."""
-    found = list(_unknown_names(preset, catalog, file))
-    return found or [*_impossible(preset, catalog, file), *_twice(preset, catalog, file)]
+    found = [*_unknown_names(preset, catalog, file), *derived_checks.unknown_names(preset, catalog, file)]
+    return found or [
+        *_impossible(preset, catalog, file),
+        *_twice(preset, catalog, file),
+        *_unjudged(preset, catalog, file),
+        *derived_checks.impossible(preset, catalog, file),
+    ]
 
 
 def _unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
@@ -78,6 +97,9 @@ def _unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Prob
         if method.template and method.template not in catalog.templates:
             expected = f"a template: {nearest(method.template, catalog.templates)}"
             yield Problem(preset.catalog, f"methods.{name}.template", method.template, expected)
+    for i, name in enumerate(preset.judges):
+        if name not in catalog.judges:
+            yield Problem(file, f"judges[{i}]", name, f"a judge: {nearest(name, catalog.judges)}")
     for b, block in enumerate(preset.grid):
         for kind in ("models", "datasets", "methods", "evalsets"):
             valid = getattr(catalog, kind)
@@ -111,6 +133,22 @@ def _impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem
         for i, seed in enumerate(block.seeds):
             if seed < 0:
                 yield Problem(file, f"grid[{b}].seeds[{i}]", seed, "a seed of 0 or more")
+
+
+def _unjudged(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    """The oracle knows the truth of the miniature alone; and a judge named twice would judge once."""
+    others = {
+        evalset
+        for block in preset.grid
+        for evalset in block.evalsets
+        if not isinstance(catalog.evalsets[evalset].source, MiniatureSource)
+    }
+    for i, name in enumerate(preset.judges):
+        if isinstance(catalog.judges[name], OracleJudge) and others:
+            expected = f"a judge that needs no truth to compare with, as for {', '.join(sorted(others))}"
+            yield Problem(file, f"judges[{i}]", name, f"{expected}: the oracle judges evalsets of the miniature only")
+        if name in preset.judges[:i]:
+            yield Problem(file, f"judges[{i}]", name, "each judge once")
 
 
 def _bad_size(

@@ -12,13 +12,17 @@ from pydantic import ValidationError
 
 from closerlook.config import grid
 from closerlook.config.catalog import Catalog
+from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
 from closerlook.config.grid import Cell
+from closerlook.config.judges import OracleJudge
 from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
 from closerlook.errors import CloserlookError
 
 Location = tuple[int | str, ...]
+LABELS = "labels"
+"""Stands for the people who compared responses by hand where otherwise a judge's name stands."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,17 @@ class Configuration:
         return {cell.name: cell for cell in self.cells}
 
     @cached_property
+    def originals(self) -> dict[Cell, Cell]:
+        """For a cell tuned on a simplified dataset, the cell tuned on the dataset itself."""
+        return grid.originals(self.cells, self.catalog)
+
+    @cached_property
     def rows(self) -> list[dict[str, str | int]]:
         """grid.csv: a row per cell and evalset. A control has no dataset and no size; a whole dataset has its catalog's rows."""
         rows = []
         for cell, evalsets in self.cells.items():
             name, size = grid.dataset_and_size(cell.dataset) if cell.dataset else ("", "")
-            identity = {
+            identity: dict[str, str | int] = {
                 "cell": cell.name,
                 "model": cell.model,
                 "dataset": name,
@@ -53,8 +62,19 @@ class Configuration:
                 "method": cell.method,
                 "seed": cell.seed,
             }
-            rows += [identity | {"evalset": evalset} for evalset in evalsets]
+            judges = " ".join(self.preset.judges)
+            rows += [
+                identity | {"evalset": evalset, "judges": judges} | self._pair(cell, evalset) for evalset in evalsets
+            ]
         return rows
+
+    def _pair(self, cell: Cell, evalset: str) -> dict[str, str | int]:
+        """The cell that this one is compared with on an evalset in the simplification study, and who compares them."""
+        original, comparison = self.originals.get(cell), self.preset.comparison
+        if original is None or evalset not in self.cells[original]:
+            return {"original": "", "compared_by": ""}
+        names = [*comparison.judges, *([LABELS] if comparison.labels else [])]
+        return {"original": original.name, "compared_by": " ".join(names)}
 
     def train_settings(self, cell: Cell) -> TrainSettings:
         """What decides the result of a cell's training. Raises ValueError for a control."""
@@ -95,6 +115,14 @@ def load(config: Mapping[str, Any], file: str, root: Path) -> Configuration:
         refuse(_problem_in(file, preset, written, *problem) for problem in from_pydantic(error))
         raise
     refuse(grid.problems(preset, catalog, file))
+    compares = {key: getattr(preset.comparison, key) for key in ("prompt_file", "labels")}
+    absent = ((key, name) for key, name in compares.items() if name and not (root / name).is_file())
+    refuse(Problem(file, f"comparison.{key}", name, "a file that exists") for key, name in absent)
+    if (preset.comparison.judges or preset.comparison.labels) and not grid.originals(
+        grid.expand(preset, catalog), catalog
+    ):
+        expected = "a simplified dataset in the grid beside the one it is made of: same size, model, method and seed"
+        refuse([Problem(file, "comparison", preset.comparison.model_dump(exclude_defaults=True), expected)])
     missing = ((where, name) for where, name in _files(preset, catalog) if not (root / name).exists())
     refuse(_problem_in(file, preset, written, where, name, "a file or folder that exists") for where, name in missing)
     return Configuration(preset, catalog, root)
@@ -169,12 +197,21 @@ def _files(preset: Preset, catalog: Catalog) -> Iterator[tuple[Location, str]]:
         for kind, launch in entry.launch.items():
             if launch.deepspeed:
                 yield ("models", model, "launch", kind, "deepspeed"), launch.deepspeed
-    for name in sorted({written.partition("@")[0] for block in preset.grid for written in block.datasets}):
-        if isinstance(source := catalog.datasets[name].source, FileSource):
+    datasets = {written.partition("@")[0] for block in preset.grid for written in block.datasets}
+    for name in sorted({origin for dataset in datasets for origin in ancestry(dataset, catalog.datasets)}):
+        source = catalog.datasets[name].source
+        if isinstance(source, FileSource):
             yield ("datasets", name, "source", "file"), source.file
+        if isinstance(source, ScoredSource) and source.scores:
+            yield ("datasets", name, "source", "scores"), source.scores
+        if isinstance(source, SimplifiedSource):
+            yield ("datasets", name, "source", "simplify", "prompt_file"), source.simplify.prompt_file
     for name in sorted({name for block in preset.grid for name in block.evalsets}):
         if isinstance(source := catalog.evalsets[name].source, FileSource):
             yield ("evalsets", name, "source", "file"), source.file
     methods = {method for block in preset.grid for method in block.methods}
     for name in sorted({catalog.methods[method].template or preset.template for method in methods}):
         yield ("templates", name, "file"), catalog.templates[name].file
+    for name in preset.judges:
+        if not isinstance(judge := catalog.judges[name], OracleJudge):
+            yield ("judges", name, "prompt_file"), judge.prompt_file

@@ -17,6 +17,23 @@ class Block(Settings):
     evalsets: list[str] = Field(min_length=1, description="names from the catalog")
 
 
+class Comparison(Settings):
+    """Who decides how a cell tuned on a simplified dataset compares with the one tuned on the dataset itself (Figure 6)."""
+
+    judges: list[str] = Field(
+        [], description="names from the catalog: each sees every pair of responses in both orders"
+    )
+    prompt_file: str = Field(
+        "config/prompts/compare.txt",
+        description="text with ${instruction}, ${response_a} and ${response_b} that asks for one of the classes",
+    )
+    labels: str | None = Field(
+        None,
+        description="CSV of classes that people decided, with the columns cell (tuned on the simplified dataset), evalset, id, "
+        "class; maybe labeller, where several people decided the same pair",
+    )
+
+
 class Preset(Settings):
     """A file under config/ that `snakemake --configfile` takes."""
 
@@ -28,4 +45,9 @@ class Preset(Settings):
     grid: list[Block] = Field(min_length=1, description="the blocks whose union is the grid")
     subset_seed: int = Field(0, ge=0, description="orders the instances of every dataset; a subset is the first rows")
     generate: GenerateSettings = Field(GenerateSettings(), description="how cells answer")
+    judges: list[str] = Field([], description="names from the catalog: who scores every response")
+    judge_budget: float | None = Field(
+        None, ge=0, description="most that this preset's judging may cost in all, in the currency of the judges' prices"
+    )
+    comparison: Comparison = Field(Comparison(), description="the pairs of the simplification study (section 4)")
     overrides: dict[str, Any] = Field({}, description="in the catalog's shape: replaces single values of its entries")

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from rapidfuzz import process
 
+from closerlook.config.derived import DERIVED
+from closerlook.config.judges import JUDGE_KEYS
 from closerlook.config.settings import Settings
 from closerlook.errors import CloserlookError
 
-_SOURCE_TAGS = {"hub", "file", "folder", "gguf_package", "miniature"}
+_SOURCE_TAGS = {"hub", "file", "folder", "gguf_package", "miniature", *DERIVED}
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def path(location: Iterable[int | str]) -> str:
 
 
 def _without_tags(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if location[:1] == ("judges",) and len(location) > 2 and location[2] in JUDGE_KEYS:
+        location = (*location[:2], *location[3:])
     before = (None, *location)
     return tuple(
         part for part, last in zip(location, before, strict=False) if not (last == "source" and part in _SOURCE_TAGS)
@@ -72,6 +76,8 @@ def _expected(entry: ErrorDetails) -> str:
         return f"no such key{_near_key(str(entry['loc'][-1]))}"
     if kind == "missing":
         return "a value: the key has no default"
+    if kind in ("union_tag_not_found", "union_tag_invalid") and entry["loc"][0] == "judges":
+        return "a judge: a mapping with one of the keys " + ", ".join(JUDGE_KEYS)
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return "a source: a mapping with one of the keys " + ", ".join(sorted(_SOURCE_TAGS))
     if kind in ("float_type", "int_type") and isinstance(found, str):

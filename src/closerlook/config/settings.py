@@ -1,6 +1,7 @@
 """The settings of each stage: every field has a description, which is its documentation, its --help and its JSON schema."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +10,17 @@ class Settings(BaseModel):
     """Base of everything a user writes: unknown keys are refused, types are not silently converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def by_key(*keys: str) -> Callable[[Any], str | None]:
+    """A source is told apart by the one key that only it has, so that an error speaks of that source alone."""
+
+    def kind(value: Any) -> str | None:
+        if isinstance(value, dict):
+            return next((key for key in keys if key in value), None)
+        return next((key for key in keys if hasattr(value, key)), None)
+
+    return kind
 
 
 class TrainSettings(Settings):

@@ -9,6 +9,7 @@ from closerlook.config.site import Site
 from closerlook.doctor import slurm
 from closerlook.doctor.checks import Check
 from closerlook.doctor.job import run_probe
+from closerlook.doctor.judges import judges
 from closerlook.doctor.models import models
 from closerlook.errors import CloserlookError
 
@@ -36,6 +37,7 @@ def doctor(
     else:
         yield from _on_cluster(site, str(site_file), results, jobs, timeout)
     yield from models(configuration, results)
+    yield from judges(configuration)
 
 
 def _on_cluster(site: Site, file: str, results: Path, jobs: bool, timeout: float) -> Iterator[Check]:

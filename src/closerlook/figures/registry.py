@@ -64,4 +64,22 @@ FIGURES: dict[str, Figure] = {
         tables=("accuracy",),
         draw="closerlook.figures.accuracy:draw",
     ),
+    "scores_by_aspect": Figure(
+        title="Judges' scores by aspect",
+        caption=(
+            "Mean scores with 95% bootstrap intervals over responses (dots), N/A left out; strokes: length-controlled, what the "
+            "mean would be if the cell's responses were as long as those of all cells are on average."
+        ),
+        tables=("scores_by_aspect",),
+        draw="closerlook.figures.scores:draw",
+    ),
+    "scores_radar": Figure(
+        title="Judges' scores by aspect, as polygons",
+        caption=(
+            "Mean scores, 1 to 5, as in Figures 2, 3 and 9 of the paper: a polygon per cell and control, a panel per model and "
+            "dataset. Intervals do not show here: the figure of scores by aspect has them."
+        ),
+        tables=("scores_by_aspect",),
+        draw="closerlook.figures.radar:draw",
+    ),
 }

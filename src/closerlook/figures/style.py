@@ -69,9 +69,19 @@ def colours(methods: Iterable[str]) -> dict[str, str]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write `path` (.svg) and the same as .png beside it, without dates or versions in them."""
+    _settle(figure)
     for kind, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
         with replacing(path.with_suffix(kind)) as temporary:
             figure.savefig(temporary, format=kind[1:], metadata=metadata, dpi=160)
+
+
+def _settle(figure: Figure) -> None:
+    """Fix the places of the panels: the layout's solver ends at others in the last bit from one run to the next."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(number, 6) for number in axes.get_position(original=True).bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 def drawable(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from closerlook.config.catalog import GenerateLaunch, Launch
 from closerlook.config.grid import Cell
+from closerlook.config.judges import LocalJudge
 from closerlook.config.load import Configuration
 from closerlook.config.problems import Problem, nearest
 from closerlook.config.site import Gpu, Site
@@ -60,6 +61,14 @@ class Asker:
         launch = self.configuration.catalog.models[cell.model].generate
         return self._gpu_job(self._folder(cell) / evalset, stage, launch, launch.hours, tries)
 
+    def judge(self, cell: Cell, evalset: str, judge: str, tries: int) -> Resources:
+        """Of a judge that scores a cell's responses: a chat model needs a GPU, an oracle needs none."""
+        folder, stage = self._folder(cell) / evalset / "verdicts", f"judge-{judge}"
+        entry = self.configuration.catalog.judges[judge]
+        if isinstance(entry, LocalJudge):
+            return self._gpu_job(folder, stage, GenerateLaunch(gpu=entry.gpu, hours=entry.hours), entry.hours, tries)
+        return {"halvings": 0, "tries": tries} | self.cpu(hours=1, gigabytes=4)
+
     def cpu(self, hours: float, gigabytes: float) -> Resources:
         """Of a job without a GPU."""
         if self.site is None:
@@ -108,7 +117,7 @@ class Asker:
             options.append(f"--exclude={','.join(dict.fromkeys(failed))}")
         if job := adopted_job(records):
             options.append(f"--dependency=afterany:{job}")
-        return f"'{' '.join(options)}'"
+        return " ".join(options)
 
     def _launch(self, cell: Cell) -> Launch:
         return self.configuration.catalog.models[cell.model].launch_of(self.configuration.train_settings(cell).kind)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from closerlook.config.grid import Cell
 
 STAGES = ("train", "generate", "shift")
+"""In the order they are made; judges come last."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Stage:
     """One stage of one cell. Paths are relative to the results folder."""
 
     name: str
-    """One of STAGES, as in attempts.json."""
+    """train, generate, shift, or judge-<name>, as in attempts.json: each judge is a stage of its own."""
     of: str
     """What of the cell it makes: the evalset; empty for the training."""
     file: str
@@ -25,7 +26,7 @@ class Stage:
     """What must be there before it can start."""
 
 
-def stages(cell: Cell, evalsets: Sequence[str]) -> Iterator[Stage]:
+def stages(cell: Cell, evalsets: Sequence[str], judges: Sequence[str]) -> Iterator[Stage]:
     """Every stage of a cell; a control trains nothing, so nothing of it shifts."""
     name, model = f"cells/{cell.name}", f"models/{cell.model}"
     manifest = f"{name}/manifest.json"
@@ -39,3 +40,6 @@ def stages(cell: Cell, evalsets: Sequence[str]) -> Iterator[Stage]:
         yield Stage("generate", evalset, responses, f"logs/generate/{log}", folder, inputs)
         if cell.dataset:
             yield Stage("shift", evalset, f"{folder}/shift.parquet", f"logs/shift/{log}", folder, (model, responses))
+        for judge in judges:
+            verdicts, log = f"{folder}/verdicts", f"logs/judge/{cell.name}/{evalset}/{judge}.log"
+            yield Stage(f"judge-{judge}", evalset, f"{verdicts}/{judge}.parquet", log, verdicts, (responses,))

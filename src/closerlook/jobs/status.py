@@ -66,8 +66,11 @@ def status(configuration: Configuration, results: Path, configfiles: Sequence[st
 
 def totals(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
     """How many of each stage are in each state, stages in their order, states with the most first."""
-    counts = {stage: Counter(row.state for row in rows if row.stage == stage) for stage in STAGES}
-    return {stage: dict(count.most_common()) for stage, count in counts.items() if count}
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        counts.setdefault(row.stage, Counter())[row.state] += 1
+    order = sorted(counts, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES))
+    return {stage: dict(counts[stage].most_common()) for stage in order}
 
 
 def as_json(configuration: Configuration, results: Path, rows: Sequence[Row]) -> dict[str, Any]:

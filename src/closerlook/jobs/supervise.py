@@ -150,7 +150,8 @@ def _run(job: Job, command: Sequence[str], mine: Attempt, note: Path) -> tuple[i
     """Run the command to its end: its exit status, and the attempt with its end. None when another start has taken its place."""
     told: list[signal.Signals] = []
     begun = slurm.job_facts(mine.job) if mine.job else {}
-    child = subprocess.Popen(command, env=os.environ | {FAILURE_NOTE: str(note)})
+    # Models and data were fetched by rules of their own; a job that asked the hub would wait for a network that is not there.
+    child = subprocess.Popen(command, env=os.environ | {FAILURE_NOTE: str(note), "HF_HUB_OFFLINE": "1"})
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         told.append(signal.Signals(number))

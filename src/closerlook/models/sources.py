@@ -24,7 +24,15 @@ from closerlook.files import replacing
 from closerlook.models.load import load_tokenizer
 
 WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
-TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model")
+TOKENIZER = (
+    "tokenizer*",
+    "chat_template*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
 UNWANTED = ("*/*", "consolidated*")
 """Weights that some repositories hold a second time, in the layout of the program that trained them."""
 

@@ -1,12 +1,14 @@
 """The whole plan: rows, totals and warnings, as a value that can be printed or written as JSON."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from closerlook.config.load import Configuration
 from closerlook.config.site import Site
+from closerlook.judge.cost import JudgeCost, calls_and_cost
 from closerlook.plan.answers import Answering
 from closerlook.plan.cells import Planner, Row
 from closerlook.plan.measured import run_of
@@ -70,14 +72,21 @@ def make(configuration: Configuration, results: Path, site: Site | None, gpu: st
     answering = Answering(configuration, results, target, found, {row.model: row.parameters for row in rows})
     for row, hours in zip(rows, answering.of_cells(), strict=True):
         row.answering_gpu_hours = hours
+    judging = calls_and_cost(configuration, results)
     return Plan(
         configuration.preset.preset,
         str(results),
         target,
         rows,
-        _totals(rows, planner, target) | {"answering": answering.totals()},
-        [*_wrong_counts(configuration, planner), *_grouped(rows)],
+        _totals(rows, planner, target) | {"answering": answering.totals(), "judging": [asdict(one) for one in judging]},
+        [*_wrong_counts(configuration, planner), *_over_budget(configuration, judging), *_grouped(rows)],
     )
+
+
+def _over_budget(configuration: Configuration, judging: list[JudgeCost]) -> Iterator[str]:
+    budget, cost = configuration.preset.judge_budget, sum(one.cost or 0.0 for one in judging)
+    if budget is not None and cost > budget:
+        yield f"judging would cost about {cost:,.2f}, more than judge_budget, {budget:g}: judges will refuse to begin"
 
 
 def _totals(rows: list[Row], planner: Planner, target: Target) -> dict[str, Any]:

@@ -73,12 +73,13 @@ def _summary(plan: Plan) -> list[str]:
             f"done cells: {_hours(of_done['estimated'])} of GPU time estimated, {_hours(of_done['measured'])} measured"
         )
     text += [_answering(stage, told) for stage, told in totals["answering"].items()]
+    text += [_judging(told) for told in totals["judging"]]
     text += [
         f"disk: {_gigabytes(totals['disk_tuned_models'])} GB of tuned models, "
         f"{_gigabytes(totals['disk_base_models'])} GB of base models, and up to "
         f"{_gigabytes(totals['disk_checkpoints_of_one_cell'])} GB of checkpoints for each cell while it trains",
         f"speed: {plan.target.told}",
-        "All but `measured` are estimates (docs/plan.md). Not in them: start-up, judging, waiting.",
+        "All but `measured` are estimates (docs/plan.md). Not in them: start-up, waiting, judges that run here.",
     ]
     stale = [f"stale: {row.cell}: {row.why}" for row in plan.rows if row.state == "stale"]
     failed = [f"failed: {row.cell}: {row.why}" for row in plan.rows if row.state == "failed"]
@@ -95,6 +96,16 @@ def _answering(stage: str, told: dict[str, Any]) -> str:
     return (
         f"{stage}: roughly {_hours(told['gpu_hours'])} of GPU time in all, {_hours(told['gpu_hours_to_do'])} still to do "
         f"({source}){unknown}"
+    )
+
+
+def _judging(told: dict[str, Any]) -> str:
+    price = "no prices are in the catalog" if told["cost"] is None else f"cost about {told['cost']:,.2f}"
+    guessed = f", {told['guessed']:,} of them about responses that are not there yet" if told["guessed"] else ""
+    unknown = f"; without {', '.join(told['unknown'])}, of unknown size" if told["unknown"] else ""
+    return (
+        f"judging by {told['judge']}: {told['calls']:,} calls still to do{guessed} ({told['cached']:,} are answered), "
+        f"{scaled(told['input_tokens'])} tokens in, {scaled(told['output_tokens'])} out; {price}{unknown}"
     )
 
 

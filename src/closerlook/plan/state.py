@@ -33,7 +33,7 @@ def survey(configuration: Configuration, results: Path, manifests: Mapping[Path,
     tried = [
         (cell, stage, attempts.read(results / stage.folder, stage.name))
         for cell, evalsets in configuration.cells.items()
-        for stage in stages(cell, evalsets)
+        for stage in stages(cell, evalsets, configuration.preset.judges)
     ]
     jobs = Jobs(made[-1] for _, _, made in tried if made)
     surveyor = _Surveyor(configuration, results, manifests, jobs)

@@ -3,7 +3,7 @@
 import csv
 import importlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,10 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from closerlook.errors import CloserlookError
-from closerlook.tables.registry import IDENTITY, Part, Table
-
-Row = dict[str, Any]
-"""One row of a tidy table: IDENTITY, the table's key columns, VALUE."""
+from closerlook.tables.table import IDENTITY, Part, Row, Table
 
 
 @dataclass(frozen=True)
@@ -42,38 +39,60 @@ def read_grid(results: Path) -> list[Row]:
 
 
 def build(name: str, table: Table, results: Path, configfiles: Sequence[str] = ()) -> tuple[list[Row], list[Missing]]:
-    """All rows of a table, in the grid's order, and the files that were not there.
+    """All rows of a table, in the grid's order (by what is measured together first), and the files that were not there.
 
     A row of the grid whose files are absent has one row per metric with an empty value and n = 0.
     """
     grid = read_grid(results)
-    work = [(part, row) for part in table.parts for row in _distinct(part, grid)]
+    calls = [(part, cells) for part in table.parts for cells in part.calls(grid)]
     rows: list[Row] = []
     missing: dict[Path, Missing] = {}
-    for part, cell in tqdm(work, desc=name, unit="part", disable=None):
-        identity = {column: cell[column] if column in part.of else "" for column in IDENTITY}
-        paths = [results / path for path in part.paths(cell)]
-        absent = [path for path in paths if not path.exists()]
-        for path in absent:
-            what = " on ".join(filter(None, [cell["cell"], identity["evalset"]]))
-            missing.setdefault(path, Missing(what, _command(path, configfiles)))
-        rows += _unmeasured(part, identity, table) if absent else _measured(part, identity, paths, table)
+    for part, cells in tqdm(calls, desc=name, unit="part", disable=None):
+        there: list[tuple[Row, list[Path]]] = []
+        for cell in cells:
+            paths = [results / path for path in part.paths(cell)]
+            absent = [path for path in paths if not path.exists()]
+            for path in absent:
+                missing.setdefault(path, Missing(_what(path, cell, part), _command(path, configfiles)))
+            if not absent:
+                there.append((cell, paths))
+        rows += _rows(part, cells, there, table)
     return rows, list(missing.values())
 
 
-def _distinct(part: Part, grid: list[Row]) -> list[Row]:
-    """The first row of the grid for each of the part's identities."""
-    first: dict[tuple[str, ...], Row] = {}
-    for row in grid:
-        if part.applies(row):
-            first.setdefault(tuple(row[column] for column in part.of), row)
-    return list(first.values())
+def _rows(part: Part, cells: list[Row], there: list[tuple[Row, list[Path]]], table: Table) -> Iterator[Row]:
+    """The rows of one call: for each identity what was measured, or one empty row per metric."""
+    measured: dict[tuple[str, ...], list[Row]] = {}
+    for cell, keys, metric, estimate in _measured(part, there):
+        row = {**_blank(part, cell, table), **keys, "metric": metric, **_named(estimate)}
+        measured.setdefault(_identity(part, cell), []).append(row)
+    firsts: dict[tuple[str, ...], Row] = {}
+    for cell in cells:
+        firsts.setdefault(_identity(part, cell), cell)
+    for identity, cell in firsts.items():
+        yield from measured.get(identity) or _unmeasured(part, cell, table)
 
 
-def _measured(part: Part, identity: Row, paths: list[Path], table: Table) -> Iterator[Row]:
-    module, function = part.measure.split(":")
-    for keys, metric, estimate in getattr(importlib.import_module(module), function)(*paths):
-        yield {**dict.fromkeys(table.columns, ""), **identity, **keys, "metric": metric, **_named(estimate)}
+def _measured(part: Part, there: list[tuple[Row, list[Path]]]) -> Iterator[tuple[Row, Mapping[str, Any], str, Any]]:
+    if not there:
+        return
+    module, name = part.measure.split(":")
+    function = getattr(importlib.import_module(module), name)
+    if part.together is not None:
+        yield from function(there)
+    else:
+        cell, paths = there[0]
+        yield from ((cell, *measured) for measured in function(*paths))
+
+
+def _identity(part: Part, cell: Row) -> tuple[str, ...]:
+    return tuple(cell[column] for column in part.of)
+
+
+def _blank(part: Part, cell: Row, table: Table) -> Row:
+    """A row without its value: the cell's identity as far as the part is of it, and the keys that are known beforehand."""
+    known = {column: cell[column] for column in part.of}
+    return {column: known.get(column, "") for column in table.columns}
 
 
 def _named(estimate: Any) -> Row:
@@ -81,11 +100,17 @@ def _named(estimate: Any) -> Row:
     return {**names, "n": estimate.n, "n_null": estimate.n_null}
 
 
-def _unmeasured(part: Part, identity: Row, table: Table) -> Iterator[Row]:
+def _unmeasured(part: Part, cell: Row, table: Table) -> Iterator[Row]:
     for values in product(*part.keys.values()):
         for metric in part.metrics:
             keys = dict(zip(part.keys, values, strict=True))
-            yield {**dict.fromkeys(table.columns, ""), **identity, **keys, "metric": metric, "n": 0, "n_null": 0}
+            yield _blank(part, cell, table) | keys | {"metric": metric, "n": 0, "n_null": 0}
+
+
+def _what(path: Path, cell: Row, part: Part) -> str:
+    """What a file would have been read for: the cell that it is of, and the evalset where that matters."""
+    name = cell["against"] if f"/cells/{cell.get('against')}/" in path.as_posix() else cell["cell"]
+    return " on ".join(filter(None, [name, cell["evalset"] if "evalset" in part.of else ""]))
 
 
 def _command(path: Path, configfiles: Sequence[str]) -> str:

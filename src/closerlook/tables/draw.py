@@ -1,23 +1,22 @@
 """A wide table as Markdown and as LaTeX."""
 
 from closerlook.tables.build import Missing
-from closerlook.tables.registry import Table
 from closerlook.tables.statistics import RESAMPLES, SEED
+from closerlook.tables.table import Table
 from closerlook.tables.text import latex, markdown, visible
 from closerlook.tables.wide import Wide
 
+NO_CELL = "The grid has no cell that this table is about."
 LONGEST_TABULAR = 40  # lines; more are broken over pages
 
 
-def to_markdown(wide: Wide, table: Table, missing: list[Missing], command: str) -> str:
+def to_markdown(wides: list[Wide], table: Table, missing: list[Missing], command: str) -> str:
     """A page: title, what is measured, the table, what is missing and how to fill it, and how the page was made."""
-    alignment = ["--:" if align == "r" else ":--" for align in wide.align]
-    lines = [[markdown(cell) for cell in line] for line in [wide.header, *wide.lines]]
-    drawn = [f"| {' | '.join(line)} |" for line in [lines[0], alignment, *lines[1:]]]
-    body = "\n".join(drawn) if lines[1:] else "The grid has no cell that this table is about."
-    paragraphs = [f"# {table.title}", table.caption, _reading(table), body]
-    if wide.common:
-        paragraphs.insert(3, f"All rows: {markdown(wide.common)}.")
+    paragraphs = [f"# {table.title}", table.caption, _reading(table)]
+    if any(wide.lines for wide in wides):
+        paragraphs += [text for wide in wides for text in _paragraphs(wide)]
+    else:
+        paragraphs.append(NO_CELL)
     if missing:
         rows = "\n".join(f"- {markdown(item.what)}: {_code(item.command)}" for item in missing)
         paragraphs.append(f"## Missing\n\nThese files were not there; each command makes one.\n\n{rows}")
@@ -25,25 +24,39 @@ def to_markdown(wide: Wide, table: Table, missing: list[Missing], command: str) 
     return "\n\n".join(paragraphs) + "\n"
 
 
-def to_latex(wide: Wide, table: Table, missing: list[Missing], command: str) -> str:
-    """A tabular (a longtable where it is long) to be put in a document that loads booktabs and longtable."""
-    kind = "longtable" if len(wide.lines) > LONGEST_TABULAR else "tabular"
-    spec = wide.align.replace("p", r"p{0.6\linewidth}")
-    notes = [table.title + ".", table.caption, _reading(table), *([f"All rows: {wide.common}."] if wide.common else [])]
+def _paragraphs(wide: Wide) -> list[str]:
+    """The heading of a section, what all its rows share, and the table itself."""
+    alignment = ["--:" if align == "r" else ":--" for align in wide.align]
+    lines = [[markdown(cell) for cell in line] for line in [wide.header, *wide.lines]]
+    drawn = [f"| {' | '.join(line)} |" for line in [lines[0], alignment, *lines[1:]]]
+    paragraphs = [f"## {wide.section}"] if wide.section else []
+    paragraphs += [f"All rows: {markdown(wide.common)}."] if wide.common else []
+    return [*paragraphs, "\n".join(drawn) if wide.lines else "None."]
+
+
+def to_latex(wides: list[Wide], table: Table, missing: list[Missing], command: str) -> str:
+    """Tabulars (a longtable where one is long) to be put in a document that loads booktabs and longtable."""
+    kinds = ["longtable" if len(wide.lines) > LONGEST_TABULAR else "tabular" for wide in wides]
+    notes = [table.title + ".", table.caption, _reading(table)]
+    notes += dict.fromkeys(f"All rows: {wide.common}." for wide in wides if wide.common)
     notes += [f"Missing: {item.what}; {item.command}" for item in missing]
-    notes += [f"Made by {command}", f"Needs \\usepackage{{booktabs}}{' and longtable' if kind == 'longtable' else ''}."]
-    head, *lines = (" & ".join(latex(cell) for cell in line) + r" \\" for line in [wide.header, *wide.lines])
-    body = [
-        rf"\begin{{{kind}}}{{{spec}}}",
-        r"\toprule",
-        head,
-        r"\midrule",
-        *([r"\endhead"] if kind == "longtable" else []),
+    notes += [
+        f"Made by {command}",
+        f"Needs \\usepackage{{booktabs}}{' and longtable' if 'longtable' in kinds else ''}.",
     ]
-    return (
-        "\n".join([*(f"% {visible(note, ' ')}" for note in notes), *body, *lines, r"\bottomrule", rf"\end{{{kind}}}"])
-        + "\n"
-    )
+    drawn = [line for wide, kind in zip(wides, kinds, strict=True) for line in _tabular(wide, kind)]
+    return "\n".join([*(f"% {visible(note, ' ')}" for note in notes), *drawn]) + "\n"
+
+
+def _tabular(wide: Wide, kind: str) -> list[str]:
+    """A section's heading and the lines of its table."""
+    spec = wide.align.replace("p", r"p{0.6\linewidth}")
+    heading = [rf"\par\medskip\noindent {latex(wide.section)}\par\nopagebreak"] if wide.section else []
+    if wide.section and not wide.lines:
+        return [*heading, r"\noindent None.\par"]
+    head, *lines = (" & ".join(latex(cell) for cell in line) + r" \\" for line in [wide.header, *wide.lines])
+    top = [rf"\begin{{{kind}}}{{{spec}}}", r"\toprule", head, r"\midrule"]
+    return [*heading, *top, *([r"\endhead"] if kind == "longtable" else []), *lines, r"\bottomrule", rf"\end{{{kind}}}"]
 
 
 def _reading(table: Table) -> str:

@@ -76,3 +76,47 @@ CELLS = {
     "first_loss": Metric("first loss"),
     "final_loss": Metric("final loss"),
 }
+
+SCORES = {
+    "score": Metric("score"),
+    "score_na_five": Metric("score, N/A counted as 5", headline=False),
+}
+LENGTH_CONTROLLED = {"score_length_controlled": Metric("score, length-controlled", headline=False)}
+NULLS = {
+    "null_refused": Metric("refused", "count", headline=False),
+    "null_unparsable": Metric("unparsable", "count", headline=False),
+    "null_not_applicable": Metric("not applicable", "count", headline=False),
+    "null_error": Metric("error", "count", headline=False),
+}
+DIFFERENCES = {
+    "difference": Metric("difference"),
+    "p": Metric("p", headline=False),
+    "p_holm": Metric("p, Holm"),
+}
+AGREEMENT = {
+    "kappa": Metric("weighted kappa"),
+    "mean_difference": Metric("mean difference"),
+    "responses": Metric("responses scored by both", "count", headline=False),
+    "responses_null": Metric("by one or none", "count", headline=False),
+    "cells": Metric("cells", "count", headline=False),
+    "spearman": Metric("Spearman's rho of cells"),
+    "kendall": Metric("Kendall's tau of cells", headline=False),
+    "pairs_reversed": Metric("pairs of cells reversed", "count"),
+}
+REVERSED = {
+    "gap": Metric("gap, first judge", headline=False),
+    "gap_against": Metric("gap, second judge", headline=False),
+}
+
+CLASSES = {
+    "longer_preferred": Metric("both accurate, longer preferred", "share"),
+    "different": Metric("both accurate, different", "share"),
+    "both_inaccurate": Metric("both inaccurate", "share"),
+    "prolonged": Metric("original prolonged falsely", "share"),
+    "core": Metric("original's core false", "share"),
+    "other": Metric("other", "share"),
+    "disagreement": Metric("disagreement", "share"),
+}
+CLASS_NULLS = {name: NULLS[name] for name in ("null_refused", "null_unparsable", "null_error")} | {
+    "null_not_labelled": Metric("not labelled", "count", headline=False)
+}

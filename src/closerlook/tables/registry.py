@@ -1,73 +1,16 @@
-"""Every table: what it says, which files it reads, and where it is measured.
+"""Every table: what it says, which files it reads, and where it is measured. As light to import as what a table is."""
 
-Light on purpose: the Snakefile imports this in every job to learn a table's inputs, so nothing heavy is imported here.
-"""
-
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 from closerlook.tables import metrics
 from closerlook.tables.metrics import Metric
+from closerlook.tables.score_tables import SCORES
+from closerlook.tables.simplification_table import SIMPLIFICATION
+from closerlook.tables.table import IDENTITY, VALUE, Part, Table
 
-IDENTITY = ("model", "dataset", "size", "method", "seed", "evalset")
-"""Columns that say whose value a row is. Controls have no dataset and no size."""
-VALUE = ("metric", "value", "ci_low", "ci_high", "n", "n_null")
-"""Columns that say the value: what, how much, its 95% interval, over how many, and how many could not be measured."""
+__all__ = ["IDENTITY", "TABLES", "VALUE", "Part", "Table"]
 
 TRAINED = IDENTITY[:-1]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of one kind: for each distinct `of` in the grid, `measure` is called with the paths in `needs`.
-
-    needs: path templates under the results folder, in grid.csv's columns and {subset} (dataset@size as in the cell's name).
-    keys: the key columns' values that rows of this part have whatever is measured, so that a missing cell has them too.
-    """
-
-    of: tuple[str, ...]
-    needs: tuple[str, ...]
-    measure: str
-    metrics: tuple[str, ...]
-    controls: bool = False
-    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def applies(self, row: Mapping[str, object]) -> bool:
-        """Whether a row of grid.csv has this part: controls train nothing, so they have no dataset, manifest or shift."""
-        return self.controls or bool(row["dataset"])
-
-    def paths(self, row: Mapping[str, object]) -> list[str]:
-        """The files this part reads for one row of grid.csv, relative to the results folder."""
-        subset = str(row["cell"]).split("/")[1]
-        return [template.format(subset=subset, **row) for template in self.needs]
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table. `spread`: key columns that become column headings, not rows, where the table is drawn for people.
-
-    unit: what n counts and intervals resample; empty where the table has counts only.
-    """
-
-    title: str
-    caption: str
-    metrics: Mapping[str, Metric]
-    parts: tuple[Part, ...]
-    keys: tuple[str, ...] = ()
-    spread: tuple[str, ...] = ()
-    unit: str = "responses"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Header of the CSV."""
-        return (*IDENTITY, *self.keys, *VALUE)
-
-    def inputs(self, grid: Iterable[Mapping[str, object]]) -> list[str]:
-        """All files this table reads for a grid (rows with grid.csv's columns), relative to the results folder, in order."""
-        rows = list(grid)
-        paths = (path for part in self.parts for row in rows if part.applies(row) for path in part.paths(row))
-        return list(dict.fromkeys(paths))
-
 
 SHIFT_FILE = "cells/{cell}/{evalset}/shift.parquet"
 RESPONSES_FILE = "cells/{cell}/{evalset}/responses.parquet"
@@ -222,4 +165,6 @@ TABLES: dict[str, Table] = {
             ),
         ),
     ),
+    **SCORES,
+    **SIMPLIFICATION,
 }

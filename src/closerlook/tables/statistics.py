@@ -1,5 +1,7 @@
 """Means over tokens, with intervals over responses: the tokens of one response are not independent of each other."""
 
+import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -51,14 +53,29 @@ def ratios(sums: np.ndarray, counts: np.ndarray) -> list[Estimate]:
 
 def _intervals(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Percentile intervals [2, columns] of the ratio of sums, resampling rows."""
-    n = len(sums)
+    return interval([(weights @ sums) / (weights @ counts) for weights in resamplings(len(sums))])
+
+
+def resamplings(n: int) -> Iterator[np.ndarray]:
+    """RESAMPLES resamples of n rows, as how often each row is drawn: chunks [some, n] float64. Always the same for the same n."""
     generator = np.random.default_rng(SEED)
     chunk = max(1, _CHUNK // n)
-    resampled = []
     for first in range(0, RESAMPLES, chunk):
         many = min(chunk, RESAMPLES - first)
         drawn = generator.integers(0, n, (many, n)) + np.arange(many)[:, None] * n
-        weights = np.bincount(drawn.ravel(), minlength=many * n).reshape(many, n).astype(np.float64)
-        resampled.append((weights @ sums) / (weights @ counts))
+        yield np.bincount(drawn.ravel(), minlength=many * n).reshape(many, n).astype(np.float64)
+
+
+def interval(resampled: list[np.ndarray]) -> np.ndarray:
+    """Percentile interval [2, columns] of a statistic's resampled values, chunks [some, columns].
+
+    A value that a resample leaves undefined (NaN) is left out; where all are, so are the interval's ends.
+    """
+    values = np.concatenate(resampled)
     tail = (1 - CONFIDENCE) / 2
-    return np.percentile(np.concatenate(resampled), [100 * tail, 100 * (1 - tail)], axis=0)
+    ends = [100 * tail, 100 * (1 - tail)]
+    if not np.isnan(values).any():
+        return np.percentile(values, ends, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN alone
+        return np.nanpercentile(values, ends, axis=0)

@@ -1,0 +1,85 @@
+"""A judge as a command line names it: what workflow/scripts/judge.py and whoever else asks a judge share."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from closerlook.config.judges import AskSettings, OpenAIJudge, PaceSettings, ServerSettings
+from closerlook.errors import CloserlookError
+from closerlook.judge.aspects import Judge
+from closerlook.scripting import add_settings, read_settings
+
+if TYPE_CHECKING:
+    from closerlook.judge.asked import Completes
+
+KINDS = ("openai", "local", "oracle")
+CACHE = Path("results/judge_cache.sqlite")
+
+
+def add_judge(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add the flags that say who is asked."""
+    parser.add_argument(
+        "--judge", choices=KINDS, required=required, help="an endpoint, a model run here, or the miniature's truth"
+    )
+    parser.add_argument("--model", metavar="NAME", help="openai: name of the model; local: folder of the model")
+    parser.add_argument("--world", type=Path, metavar="FILE", help="oracle: the miniature's world.json")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=CACHE,
+        metavar="FILE",
+        help="database of all answers, so that none is paid twice (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--budget", type=float, metavar="AMOUNT", help="openai: most that may be spent for --purpose in all"
+    )
+    parser.add_argument("--purpose", default="", metavar="NAME", help="what the budget is for, such as a preset's name")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="local: answers decoded together, 1 to 64"
+    )
+    add_settings(parser, ServerSettings)
+    add_settings(parser, PaceSettings)
+
+
+@contextmanager
+def source(arguments: argparse.Namespace, ask: AskSettings) -> "Iterator[Completes]":
+    """What answers requests: an endpoint or a model run here. Raises CloserlookError for flags that are missing."""
+    if arguments.judge == "oracle" or not arguments.model:
+        raise CloserlookError(f"--model: found nothing, expected the model that --judge {arguments.judge} is to ask")
+    from closerlook.judge.cache import Cache
+
+    with Cache(arguments.cache) as cache:
+        if arguments.judge == "local":
+            from closerlook.judge.local import LocalModel
+
+            yield LocalModel(Path(arguments.model), ask.max_tokens, arguments.batch_size, cache)
+        else:
+            from closerlook.judge.budget import Budget
+            from closerlook.judge.endpoint import Endpoint
+
+            parts = (ask, read_settings(arguments, ServerSettings), read_settings(arguments, PaceSettings))
+            settings = {name: value for part in parts for name, value in part.model_dump().items()}
+            judge = OpenAIJudge.model_validate(settings | {"openai": arguments.model})
+            yield Endpoint(judge, cache, Budget(arguments.budget, arguments.purpose))
+
+
+@contextmanager
+def chosen(arguments: argparse.Namespace, ask: AskSettings) -> Iterator[Judge]:
+    """The judge that the flags name. Raises CloserlookError for flags that are missing."""
+    if arguments.judge == "oracle":
+        if arguments.world is None:
+            raise CloserlookError("--world: found nothing, expected the world.json that the oracle knows")
+        from closerlook.judge.oracle import by_oracle
+        from closerlook.miniature.world import World
+
+        yield by_oracle(World.load(arguments.world))
+    else:
+        from closerlook.judge.asked import by_asking
+        from closerlook.judge.prompts import read_prompt
+
+        prompt = read_prompt(Path(ask.prompt_file))
+        with source(arguments, ask) as answers:
+            name = arguments.model if arguments.judge == "openai" else Path(arguments.model).name
+            yield by_asking(answers, name, prompt, ask)

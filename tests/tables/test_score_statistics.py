@@ -1,0 +1,204 @@
+"""Length control, permutation test, Holm and kappa against brute force."""
+
+import math
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kendalltau, permutation_test, spearmanr
+
+from closerlook.tables.agreement import NAMED, compare
+from closerlook.tables.differences import holm, p_value
+from closerlook.tables.length_control import length_controlled
+from closerlook.tables.statistics import Estimate, ratios
+
+NAN = math.nan
+
+
+def least_squares(scores: np.ndarray, lengths: np.ndarray) -> list[float]:
+    """The regression as the docstring writes it, with a dummy per cell and standardised length, solved by LAPACK."""
+    there = np.isfinite(scores) & np.isfinite(lengths)
+    rows, cells = np.nonzero(there)
+    x = lengths[there]
+    z = (x - x.mean()) / (x.std() or 1)
+    used = sorted(set(cells.tolist()))
+    design = np.column_stack([*((cells == cell).astype(float) for cell in used), z])
+    fitted = dict(zip(used, np.linalg.lstsq(design, scores[rows, cells], rcond=None)[0], strict=False))
+    return [fitted.get(cell, NAN) for cell in range(scores.shape[1])]
+
+
+def judged(seed: int, n: int, cells: int, slope: float = 0.8, null: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    lengths = rng.normal(np.linspace(4, 7, cells), 1, (n, cells))
+    scores = np.clip(np.round(1 + slope * (lengths - 3) + rng.normal(0, 0.7, (n, cells))), 1, 5)
+    return np.where(rng.random((n, cells)) < null, NAN, scores), lengths
+
+
+@pytest.mark.parametrize(("n", "cells"), [(2, 1), (5, 3), (60, 1), (60, 4), (400, 12)])
+def test_length_control_is_least_squares(n: int, cells: int) -> None:
+    scores, lengths = judged(n, n, cells)
+    lengths[0, 0] = NAN  # an instruction that the first cell has no response to
+    found = length_controlled(scores, lengths)
+    for estimate, value, column, size in zip(found, least_squares(scores, lengths), scores.T, lengths.T, strict=True):
+        assert estimate.n == int((np.isfinite(column) & np.isfinite(size)).sum())
+        assert estimate.n_null == int((np.isnan(column) & np.isfinite(size)).sum())
+        if estimate.n:
+            # both solve the same equations in float64; the condition number of the dummies is small
+            assert estimate.value == pytest.approx(value, abs=1e-9)
+
+
+def test_length_control_takes_length_away() -> None:
+    """Two cells of one quality, one of which writes longer: apart in the mean, together once length is controlled."""
+    rng = np.random.default_rng(0)
+    lengths = np.stack([rng.normal(5, 0.5, 800), rng.normal(6, 0.5, 800)], axis=1)
+    scores = 3 + 0.6 * (lengths - 5.5) + rng.normal(0, 0.3, lengths.shape)
+    raw = scores.mean(axis=0)
+    one, other = length_controlled(scores, lengths)
+    assert raw[1] - raw[0] > 0.5
+    assert abs(other.value - one.value) < 0.05
+    assert one.low < 3 < one.high or abs(one.value - 3) < 0.05
+
+
+def test_length_control_of_quality_alone_changes_nothing() -> None:
+    """Scores that differ between cells only are no matter of length, however the cells' lengths differ."""
+    lengths = np.random.default_rng(1).normal([4.0, 8.0], 1, (50, 2))
+    found = length_controlled(np.broadcast_to([2.0, 5.0], (50, 2)), lengths)
+    assert [estimate.value for estimate in found] == pytest.approx([2.0, 5.0], abs=1e-12)
+
+
+@pytest.mark.parametrize("lengths", [np.full((9, 2), 3.0), np.broadcast_to([3.0, 5.0], (9, 2))])
+def test_equal_lengths_leave_the_mean(lengths: np.ndarray) -> None:
+    scores = judged(3, 9, 2)[0]
+    for estimate, column in zip(length_controlled(scores, lengths), scores.T, strict=True):
+        assert estimate.value == pytest.approx(np.nanmean(column), abs=1e-12)
+
+
+def test_without_scores_there_is_nothing_to_control() -> None:
+    assert length_controlled(np.full((4, 2), NAN), np.ones((4, 2))) == [Estimate(None, n_null=4)] * 2
+    scores = np.array([[NAN, 4.0]])
+    empty, one = length_controlled(scores, np.array([[2.0, 3.0]]))
+    assert empty == Estimate(None, n_null=1)
+    assert one == Estimate(4.0, n=1)  # one response has no interval
+    assert length_controlled(np.empty((0, 1)), np.empty((0, 1))) == [Estimate(None)]
+
+
+def test_length_control_interval_is_that_of_the_mean_where_length_does_not_matter() -> None:
+    rng = np.random.default_rng(4)
+    scores, lengths = rng.integers(1, 6, (500, 1)).astype(float), rng.normal(0, 1, (500, 1))
+    controlled, raw = length_controlled(scores, lengths)[0], ratios(scores, np.ones((500, 1)))[0]
+    # a slope of about 0 takes away about none of the variance: the widths differ by the chance correlation squared
+    assert controlled.high - controlled.low == pytest.approx(raw.high - raw.low, rel=0.05)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(-4, 4), max_size=11))
+def test_p_is_the_share_of_all_signs(differences: list[int]) -> None:
+    found = p_value(np.array(differences, dtype=float))
+    if not differences:
+        assert found is None
+        return
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in product((1, -1), repeat=len(differences))
+    ]
+    assert found == pytest.approx(sum(s >= abs(sum(differences)) for s in sums) / len(sums), rel=1e-12)
+
+
+def test_p_is_scipys_and_has_no_floor() -> None:
+    differences = np.random.default_rng(0).integers(-3, 5, 12).astype(float)
+    reference = permutation_test(
+        (differences, np.zeros(12)), lambda x, y: (x - y).mean(), permutation_type="samples", n_resamples=math.inf
+    )
+    assert p_value(differences) == pytest.approx(reference.pvalue, rel=1e-12)
+    assert p_value(np.ones(800)) == pytest.approx(2.0**-799, rel=1e-9)
+    assert p_value(np.zeros(5)) == 1.0
+    assert 0.9 < p_value(np.tile([4.0, -4.0, 3.0, -3.0, 0.0], 1000)) <= 1.0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_holm(p_values: list[float]) -> None:
+    """A step down rejects at a level what the corrected p says."""
+    corrected = holm(p_values)
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    for level in (0.01, 0.05, 0.5):
+        rejected = set()
+        for step, index in enumerate(order):
+            if p_values[index] * (len(p_values) - step) > level:
+                break
+            rejected.add(index)
+        assert {i for i, p in enumerate(corrected) if p <= level} == rejected
+    assert all(p <= c <= 1 for p, c in zip(p_values, corrected, strict=True))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+def kappa(one: list[int], other: list[int]) -> float:
+    """Cohen's weighted kappa from the tables of observed and expected pairs."""
+    n = len(one)
+    found = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / n
+    expected = sum((i - j) ** 2 * (one.count(i) / n) * (other.count(j) / n) for i in range(1, 6) for j in range(1, 6))
+    return 1 - found / expected if expected else NAN
+
+
+def compared(one: np.ndarray, other: np.ndarray) -> dict[tuple[str, str], Estimate]:
+    names = [f"m/it/c{i}" for i in range(one.shape[1])]
+    return {(pair, name): estimate for pair, name, estimate in compare(names, one, other)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 25), st.integers(1, 6), st.sampled_from([0.0, 0.3, 0.9]))
+def test_agreement_by_brute_force(seed: int, n: int, cells: int, null: float) -> None:
+    rng = np.random.default_rng(seed)
+    one, other = (np.where(rng.random((n, cells)) < null, NAN, rng.integers(1, 6, (n, cells))) for _ in range(2))
+    found = compared(one, other)
+    both = [
+        [(int(a), int(b)) for a, b in zip(x, y, strict=True) if not (math.isnan(a) or math.isnan(b))]
+        for x, y in zip(one.T, other.T, strict=True)
+    ]
+    pairs = [pair for cell in both for pair in cell]
+    assert found["", "responses"].value == len(pairs)
+    assert found["", "responses_null"].value == n * cells - len(pairs)
+    if not pairs:
+        assert found["", "kappa"].value is found["", "mean_difference"].value is None
+        return
+    expected = kappa([a for a, _ in pairs], [b for _, b in pairs])
+    if math.isnan(expected):
+        assert found["", "kappa"].value is None
+    else:
+        assert found["", "kappa"].value == pytest.approx(expected, abs=1e-12)
+    assert found["", "mean_difference"].value == pytest.approx(sum(b - a for a, b in pairs) / len(pairs), abs=1e-12)
+    means = {i: [sum(scores) / len(cell) for scores in zip(*cell, strict=True)] for i, cell in enumerate(both) if cell}
+    opposite = [
+        (i, j) for i, j in combinations(means, 2) if (means[i][0] - means[j][0]) * (means[i][1] - means[j][1]) < 0
+    ]
+    assert found["", "pairs_reversed"].value == len(opposite)
+    named = {pair for pair, name in found if name == "gap"}
+    assert len(named) == min(len(opposite), NAMED)
+    for pair in named:
+        better, worse = (int(name.removeprefix("m/it/c")) for name in pair.split(" over "))
+        assert found[pair, "gap"].value == pytest.approx(means[better][0] - means[worse][0], abs=1e-12)
+        assert found[pair, "gap_against"].value == pytest.approx(means[better][1] - means[worse][1], abs=1e-12)
+        assert found[pair, "gap"].value > 0 > found[pair, "gap_against"].value
+    columns = list(zip(*means.values(), strict=True))
+    if len(means) > 1 and all(len(set(column)) > 1 for column in columns):
+        assert found["", "spearman"].value == pytest.approx(spearmanr(*columns).statistic, abs=1e-12)
+        assert found["", "kendall"].value == pytest.approx(kendalltau(*columns).statistic, abs=1e-12)
+    else:
+        assert found["", "spearman"].value is None
+
+
+def test_a_judge_agrees_with_itself() -> None:
+    scores = np.random.default_rng(0).integers(1, 6, (40, 5)).astype(float)
+    found = compared(scores, scores)
+    assert found["", "kappa"][:3] == (1.0, 1.0, 1.0)
+    assert found["", "spearman"].value == pytest.approx(1.0)
+    assert found["", "pairs_reversed"].value == 0
+    assert found["", "kappa"].n == 40
+    constant = compared(np.full((9, 2), 3.0), np.full((9, 2), 3.0))
+    assert constant["", "kappa"].value is constant["", "spearman"].value is None  # nothing that chance could not do

@@ -1,0 +1,65 @@
+"""Decide how the responses of a cell tuned on a simplified dataset compare with those of the cell tuned on the dataset itself.
+
+By a judge that sees each pair in both orders, by the miniature's oracle, or by people (--labels). The classes are those
+of the paper's Figure 6. Answers of a judge are kept as they come: stopped and started again, it asks for the others alone.
+"""
+
+import argparse
+from pathlib import Path
+
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """Read the pairs, have them decided, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--original", type=Path, required=True, help="responses.parquet of the one cell")
+    parser.add_argument(
+        "--simplified", type=Path, required=True, help="that of the cell tuned on the simplified dataset"
+    )
+    parser.add_argument(
+        "--evalset", type=Path, required=True, help="parquet with id and instruction; named as in the catalog"
+    )
+    parser.add_argument("--labels", type=Path, help="CSV with the columns cell, evalset, id, class; maybe reason")
+    parser.add_argument("--cell", help="with --labels: name of the cell tuned on the simplified dataset")
+    parser.add_argument(
+        "--prompt-file", type=Path, default=Path("config/prompts/compare.txt"), help="default: %(default)s"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
+    from closerlook.judge.command import add_judge
+
+    add_judge(parser, required=False)
+    arguments = parser.parse_args()
+    if bool(arguments.labels) == bool(arguments.judge):
+        parser.error("expected either --judge or --labels")
+    if arguments.labels and not arguments.cell:
+        parser.error("--labels: needs --cell")
+
+    from closerlook.files import write_parquet
+    from closerlook.judge import compare
+    from closerlook.schemas import PAIRWISE
+
+    pairs = compare.read_pairs(arguments.evalset, arguments.original, arguments.simplified)
+    if arguments.labels:
+        rows = compare.by_people(pairs, arguments.labels, arguments.cell, arguments.evalset.stem)
+    elif arguments.judge == "oracle":
+        from closerlook.miniature.world import World
+
+        if arguments.world is None:
+            parser.error("--judge oracle: needs --world")
+        rows = compare.by_oracle(pairs, World.load(arguments.world))
+    else:
+        from closerlook.config.judges import AskSettings
+        from closerlook.judge.asker import Asker
+        from closerlook.judge.command import source
+        from closerlook.judge.slots import read
+
+        prompt = read(arguments.prompt_file, compare.SLOTS)
+        with source(arguments, AskSettings(max_tokens=compare.MAX_TOKENS)) as model:
+            rows = compare.by_judge(pairs, Asker(model, "compare"), prompt, arguments.model)
+    write_parquet(rows, PAIRWISE, arguments.out)
+    print(compare.summary(rows))
+
+
+if __name__ == "__main__":
+    run(main)

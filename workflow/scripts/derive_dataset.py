@@ -1,0 +1,75 @@
+"""Make a dataset from a prepared one: its responses simplified, the longest first, or those whose score is high enough.
+
+Writes a parquet file of instances and a JSON report that counts what became of every row. Answers of a model are kept as they
+come: stopped and started again, it asks for the others alone.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from closerlook.errors import CloserlookError
+from closerlook.scripting import run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from closerlook.config.derived import SimplifySettings
+    from closerlook.judge.shorten import Simplified
+
+
+def main() -> None:
+    """Read, transform, count, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", required=True, help="name of the new dataset in the catalog")
+    parser.add_argument("--dataset", type=Path, required=True, help="parquet file of the dataset that it is made from")
+    parser.add_argument(
+        "--transform", required=True, help='JSON, as a source in the catalog: {"of": name, "longest": true}'
+    )
+    parser.add_argument("--source", help="JSON: where that dataset was read from, for minimum_score without `scores`")
+    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
+    parser.add_argument("--report", type=Path, required=True, help="JSON report to write")
+    from closerlook.judge.command import add_judge
+
+    add_judge(parser, required=False)
+    arguments = parser.parse_args()
+
+    from closerlook.config.derived import LongestSource, ScoredSource, parse
+    from closerlook.data.derive import finish, longest_first, scores_of, with_score
+    from closerlook.data.instances import read_as
+    from closerlook.data.sources import parse_source
+    from closerlook.files import write_json, write_parquet
+    from closerlook.schemas import INSTANCES
+
+    transform, before = parse(arguments.transform), read_as(INSTANCES, arguments.dataset)
+    facts = {}
+    if isinstance(transform, LongestSource):
+        after, tally = longest_first(before)
+    elif isinstance(transform, ScoredSource):
+        rows = parse_source(arguments.source) if arguments.source else None
+        after, tally = with_score(before, scores_of(before, transform, rows), transform.minimum_score)
+    else:
+        after, tally, facts = _simplify(before, transform.simplify, arguments)
+    table, report = finish(before, after, tally, arguments.name, transform)
+    write_parquet(table, INSTANCES, arguments.out)
+    write_json(facts | report, arguments.report)
+    print(f"{arguments.name}: {tally}")
+
+
+def _simplify(before: "pa.Table", settings: "SimplifySettings", arguments: argparse.Namespace) -> "Simplified":
+    from closerlook.config.judges import AskSettings
+    from closerlook.judge.command import source
+    from closerlook.judge.shorten import simplify_by_model, simplify_by_rules
+
+    if arguments.judge is None:
+        raise CloserlookError(
+            "--judge: found nothing, expected who simplifies: openai, local, or oracle for the miniature"
+        )
+    if arguments.judge == "oracle":
+        return simplify_by_rules(before, settings)
+    with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
+        return simplify_by_model(before, settings, model)
+
+
+if __name__ == "__main__":
+    run(main)
