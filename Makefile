@@ -60,6 +60,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/shift.py
+	$(BIN)/python benchmarks/judging.py
 
 # Snakemake looks for profiles by name there. Somebody else's profile of that name is left alone.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
