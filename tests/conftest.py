@@ -20,3 +20,15 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("real data (../shared) is not here")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests on a real Slurm did to its jobs, and what was lost."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    faults = [value for report in reports for name, value in report.user_properties if name == "fault"]
+    if faults:
+        width = max(len(fault) for fault, _, _ in faults)
+        terminalreporter.section("faults")
+        terminalreporter.line(f"{'fault':{width}}  times injected  results lost")
+        for fault, injected, lost in faults:
+            terminalreporter.line(f"{fault:{width}}  {injected:14}  {lost:12}")

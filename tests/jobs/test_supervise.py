@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 
 from closerlook.errors import CloserlookError, NonFiniteLoss, Stopped, reason_of
 from closerlook.jobs import adoption, attempts
-from closerlook.jobs.supervise import Job, supervise
+from closerlook.jobs.supervise import HANDED_OVER, Job, supervise
 
 RAISES = """
 import errno
@@ -237,7 +237,8 @@ def test_an_adopted_job_hands_over(job: Job, monkeypatch: pytest.MonkeyPatch) ->
     job.records.mkdir(parents=True)
     adoption.adopt(job.records, "7")
     assert adoption.adopted_job(job.records) == "7"
-    assert supervise(job, write(job)) == 0
+    assert supervise(job, write(job)) == HANDED_OVER
+    assert last(job).done
     assert not job.outputs[0].exists(), "Snakemake would remove it before the waiting job starts"
     monkeypatch.setenv("SLURM_JOB_ID", "8")
     assert supervise(job, python("raise SystemExit('must not run')")) == 0

@@ -1,7 +1,7 @@
 """Jobs that are preempted, cancelled, killed, out of time or out of memory, and a driver that dies: nothing is lost.
 
 Each test lets one fault happen to the training of one cell and then demands the state that it must end in, and the tables of an
-undisturbed run, byte for byte. At the end a table says what was done to how many jobs, and what was lost.
+undisturbed run, byte for byte. At its end pytest prints what was done to how many jobs, and what was lost (tests/conftest.py).
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,6 @@ from tests.slurm.project import CELL, Project
 from closerlook.jobs import attempts
 
 pytestmark = pytest.mark.timeout(1500)
-
-TALLY: list[tuple[str, int, int]] = []
-"""Fault, times injected, results lost."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _fault_table() -> Iterator[None]:
-    """Print what was done and what was lost."""
-    yield
-    if TALLY:
-        width = max(len(fault) for fault, _, _ in TALLY)
-        lines = [f"{'fault':{width}}  injected  results lost"]
-        lines += [f"{fault:{width}}  {injected:8}  {lost:12}" for fault, injected, lost in TALLY]
-        text = "\n".join(lines) + "\n"
-        if folder := os.environ.get("CLOSERLOOK_FAULT_TABLE"):
-            Path(folder).write_text(text)
-        print(f"\n{text}")
 
 
 @pytest.fixture
@@ -101,14 +84,17 @@ class Cell:
         return [stage for stage in stages if stage["cell"] == CELL and stage["stage"] == "train"]
 
 
-def check_nothing_lost(cell: Cell, undisturbed: Project, fault: str) -> None:
-    """The cell's losses, model and all tables are those of the undisturbed run."""
-    reference = Cell(undisturbed)
-    assert cell.losses() == reference.losses()
+Tell = Callable[[str, object], None]
+"""pytest's record_property: what it is told comes from the worker to the one who prints."""
+
+
+def check_nothing_lost(cell: Cell, undisturbed: Project, tell: Tell, fault: str, injected: int = 1) -> None:
+    """The cell's losses and all tables are those of the undisturbed run."""
     found, expected = cell.project.tables(), undisturbed.tables()
     lost = sum(found.get(name) != text for name, text in expected.items())
-    TALLY.append((fault, 1, lost))
+    tell("fault", [fault, injected, lost])
     assert found == expected
+    assert cell.losses() == Cell(undisturbed).losses()
     assert not attempts.failure_file(cell.folder, "train").exists()
     assert not (cell.folder / "checkpoints").exists()
 
@@ -117,7 +103,9 @@ def finish(driver: subprocess.Popen[str], project: Project) -> None:
     assert driver.wait(600) == 0, (project.folder / "driver.log").read_text()[-6000:]
 
 
-def test_preempted_by_a_higher_partition(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+def test_preempted_by_a_higher_partition(
+    project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell
+) -> None:
     cell = Cell(project)
     driver = project.start(*cell.targets)
     job = cell.in_mid_training()
@@ -131,10 +119,10 @@ def test_preempted_by_a_higher_partition(project: Project, undisturbed: Project,
     first, last = cell.attempts()
     assert (first.reason, first.job, last.job) == ("preempted", str(job), str(job))
     assert cell.resumed_from()[0] >= 60
-    check_nothing_lost(cell, undisturbed, "preempted by a higher partition")
+    check_nothing_lost(cell, undisturbed, record_property, "preempted by a higher partition")
 
 
-def test_time_limit(project: Project, undisturbed: Project) -> None:
+def test_time_limit(project: Project, undisturbed: Project, record_property: Tell) -> None:
     """Notice comes before the limit; the next try asks for more time and goes on."""
     project.launch["full"] = {"hours": 1 / 60}
     cell = Cell(project)
@@ -145,10 +133,10 @@ def test_time_limit(project: Project, undisturbed: Project) -> None:
     assert cell.resumed_from()[0] > 0
     limits = [flags[flags.index("-t") + 1] for flags in project.cluster.submissions() if project.is_training(flags)]
     assert limits[-len(cell.attempts()) :][:2] == ["1", "2"]
-    check_nothing_lost(cell, undisturbed, "time limit")
+    check_nothing_lost(cell, undisturbed, record_property, "time limit")
 
 
-def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
     """Somebody wanted it to end: it is not tried again before somebody asks for it."""
     cell = Cell(project)
     driver = project.start(*cell.targets)
@@ -165,10 +153,10 @@ def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster) -> 
     assert f"{CELL}" in said.split("Where the cells stand")[1]
     finish(project.start(*cell.targets), project)
     assert cell.resumed_from()[0] >= 60
-    check_nothing_lost(cell, undisturbed, "cancelled")
+    check_nothing_lost(cell, undisturbed, record_property, "cancelled")
 
 
-def test_node_goes_down(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+def test_node_goes_down(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
     project.launch["full"] = {"checkpoint_steps": 20}
     cell = Cell(project)
     driver = project.start(*cell.targets)
@@ -185,10 +173,10 @@ def test_node_goes_down(project: Project, undisturbed: Project, cluster: Cluster
     assert (first.reason, first.failed_nodes) == ("node failure", node)
     assert last.nodes != node
     assert cell.resumed_from()[0] >= 40
-    check_nothing_lost(cell, undisturbed, "node down")
+    check_nothing_lost(cell, undisturbed, record_property, "node down")
 
 
-def test_out_of_memory(project: Project, undisturbed: Project, tmp_path: Path) -> None:
+def test_out_of_memory(project: Project, undisturbed: Project, tmp_path: Path, record_property: Tell) -> None:
     """With micro-batches of 8 and of 4 it asks for a thousand terabytes, which it does not get; with 2 it does not ask."""
     small = project.copy_to(tmp_path / "small")
     small.launch["full"] = {"micro_batch": 2}
@@ -202,7 +190,7 @@ def test_out_of_memory(project: Project, undisturbed: Project, tmp_path: Path) -
     cell = Cell(project)
     finish(project.start(*cell.targets), project)
     assert [attempt.reason for attempt in cell.attempts()] == ["out of memory", "out of memory", None]
-    check_nothing_lost(cell, small, "out of memory")
+    check_nothing_lost(cell, small, record_property, "out of memory", injected=2)
     # Beside micro-batches of 8, float32 sums are in another order: other bits, and the same tables as people read them.
     reference, found = undisturbed.tables(), project.tables()
     assert cell.losses() == pytest.approx(Cell(undisturbed).losses(), abs=1e-4)
@@ -211,7 +199,7 @@ def test_out_of_memory(project: Project, undisturbed: Project, tmp_path: Path) -
     }
 
 
-def test_loss_that_is_no_number(project: Project, undisturbed: Project) -> None:
+def test_loss_that_is_no_number(project: Project, undisturbed: Project, record_property: Tell) -> None:
     """Not tried again, though Snakemake would; tables come from what is there, and name the cell."""
     rate = project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"]
     project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"] = 1e30
@@ -224,10 +212,10 @@ def test_loss_that_is_no_number(project: Project, undisturbed: Project) -> None:
     assert CELL.encode() in (project.results / "tables/shift.md").read_bytes()
     project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"] = rate
     finish(project.start(*cell.targets), project)
-    check_nothing_lost(cell, undisturbed, "loss that is no number")
+    check_nothing_lost(cell, undisturbed, record_property, "loss that is no number")
 
 
-def test_driver_killed(project: Project, undisturbed: Project, cluster: Cluster) -> None:
+def test_driver_killed(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
     """The next driver waits for the job that runs on, and takes what it makes; nothing runs twice."""
     cell = Cell(project)
     driver = project.start(*cell.targets)
@@ -241,11 +229,11 @@ def test_driver_killed(project: Project, undisturbed: Project, cluster: Cluster)
     finish(second, project)
     assert [(attempt.job, attempt.reason) for attempt in cell.attempts()] == [(str(job), None)]
     assert cell.resumed_from() == []
-    check_nothing_lost(cell, undisturbed, "driver killed")
+    check_nothing_lost(cell, undisturbed, record_property, "driver killed")
 
 
 def test_driver_killed_and_its_jobs_end_before_the_next(
-    project: Project, undisturbed: Project, cluster: Cluster
+    project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell
 ) -> None:
     cell = Cell(project)
     driver = project.start(*cell.targets)
@@ -255,7 +243,7 @@ def test_driver_killed_and_its_jobs_end_before_the_next(
     cluster.wait_for(lambda: cluster.job(job)["state"] == "COMPLETED", 120)
     finish(project.start(*cell.targets), project)
     assert [attempt.job for attempt in cell.attempts()] == [str(job)]
-    check_nothing_lost(cell, undisturbed, "driver killed, restarted after its jobs")
+    check_nothing_lost(cell, undisturbed, record_property, "driver killed, restarted after its jobs")
 
 
 def slow_down(project: Project) -> None:

@@ -26,15 +26,16 @@ def adopted_job(records: Path) -> str | None:
     return markers[-1].name.removeprefix(MARKER) if markers else None
 
 
-def hand_over_if_adopted(records: Path, outputs: Sequence[Path], job: str | None) -> None:
-    """Put an adopted job's finished outputs aside."""
+def hand_over_if_adopted(records: Path, outputs: Sequence[Path], job: str | None) -> bool:
+    """Put an adopted job's finished outputs aside; whether it was adopted."""
     if job is None or not (records / f"{MARKER}{job}").exists():
-        return
+        return False
     finished = records / FINISHED
     shutil.rmtree(finished, ignore_errors=True)
     finished.mkdir()
     for output in outputs:
         output.rename(finished / output.name)
+    return True
 
 
 def take_over(records: Path, outputs: Sequence[Path], earlier: Sequence[Attempt], digest: str, job: str | None) -> bool:

@@ -31,6 +31,8 @@ from closerlook.scripting import FAILURE_NOTE
 
 POLL_SECONDS = 2.0
 LOG_TAIL = 30
+HANDED_OVER = 75
+"""Exit status of a job whose outputs wait for another: no failure, but Snakemake need not look for them where it started."""
 CLOSE_TO_LIMIT_SECONDS = 90
 """A notice that comes this close to the announced one is taken for the time limit's; Slurm may be a minute early."""
 
@@ -64,7 +66,7 @@ class Job:
 
 
 def supervise(job: Job, command: Sequence[str]) -> int:
-    """Run `command` and return its exit status; 0 without running it when another driver's job has finished the same work.
+    """Run `command` and return its exit status, or HANDED_OVER; 0 without running it when another has handed over to this one.
 
     Raises CloserlookError when the job runs elsewhere, and when it failed before in a way that another try would not mend.
     """
@@ -87,7 +89,8 @@ def supervise(job: Job, command: Sequence[str]) -> int:
     attempts.write(job.folder, job.stage, [*same, mine])
     if mine.done:
         attempts.failure_file(job.folder, job.stage).unlink(missing_ok=True)
-        adoption.hand_over_if_adopted(job.records, job.outputs, mine.job)
+        if adoption.hand_over_if_adopted(job.records, job.outputs, mine.job):
+            return HANDED_OVER
     else:
         _write_failure(job, mine, same)
     return status
