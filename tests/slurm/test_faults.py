@@ -59,7 +59,7 @@ class Cell:
 
     def in_mid_training(self, least: int = 60) -> int:
         """Wait until so many steps are done; the job's id."""
-        self.project.cluster.wait_for(lambda: self.steps() >= least, 180)
+        self.project.cluster.wait_for(lambda: self.steps() >= least, 300)
         job = self.attempts()[-1].job
         assert job is not None
         return int(job)
@@ -67,7 +67,7 @@ class Cell:
     def requeued(self, job: int) -> None:
         """Wait until Slurm has put the job back, and let it start at once rather than in two minutes."""
         cluster = self.project.cluster
-        cluster.wait_for(lambda: cluster.job(job)["state"] == "PENDING", 60)
+        cluster.wait_for(lambda: cluster.job(job)["state"] == "PENDING", 120)
         cluster.start_now(job)
 
     def status(self) -> list[dict[str, Any]]:
@@ -106,6 +106,7 @@ def finish(driver: subprocess.Popen[str], project: Project) -> None:
 def test_preempted_by_a_higher_partition(
     project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell
 ) -> None:
+    slow_down(project)
     cell = Cell(project)
     driver = project.start(*cell.targets)
     job = cell.in_mid_training()
@@ -113,7 +114,7 @@ def test_preempted_by_a_higher_partition(
         *("sbatch", "--parsable", "-p", "urgent", "--nodes=2", "--gres=gpu:4", "-t", "1", "-o", "/dev/null"),
         *("--wrap", "sleep 1"),
     )
-    cluster.wait_for(lambda: cluster.job(int(urgent))["state"] == "COMPLETED", 90)
+    cluster.wait_for(lambda: cluster.job(int(urgent))["state"] == "COMPLETED", 180)
     cell.requeued(job)
     finish(driver, project)
     first, last = cell.attempts()
@@ -126,7 +127,7 @@ def test_time_limit(project: Project, undisturbed: Project, record_property: Tel
     """Notice comes before the limit; the next try asks for more time and goes on."""
     project.launch["full"] = {"hours": 1 / 60}
     cell = Cell(project)
-    slow_down(project)
+    slow_down(project, 0.1)
     finish(project.start(*cell.targets), project)
     assert [attempt.reason for attempt in cell.attempts()[:-1]] == ["time limit"] * (len(cell.attempts()) - 1)
     assert len(cell.attempts()) >= 2
@@ -138,6 +139,7 @@ def test_time_limit(project: Project, undisturbed: Project, record_property: Tel
 
 def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
     """Somebody wanted it to end: it is not tried again before somebody asks for it."""
+    slow_down(project)
     cell = Cell(project)
     driver = project.start(*cell.targets)
     job = cell.in_mid_training()
@@ -158,6 +160,7 @@ def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster, rec
 
 def test_node_goes_down(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
     project.launch["full"] = {"checkpoint_steps": 20}
+    slow_down(project)
     cell = Cell(project)
     driver = project.start(*cell.targets)
     job = cell.in_mid_training()
@@ -217,13 +220,14 @@ def test_loss_that_is_no_number(project: Project, undisturbed: Project, record_p
 
 def test_driver_killed(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
     """The next driver waits for the job that runs on, and takes what it makes; nothing runs twice."""
+    slow_down(project)
     cell = Cell(project)
     driver = project.start(*cell.targets)
     job = cell.in_mid_training()
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     second = project.start(*cell.targets)
-    cluster.wait_for(lambda: [flags for flags in cluster.submissions() if f"--dependency=afterany:{job}" in flags], 60)
+    cluster.wait_for(lambda: [flags for flags in cluster.submissions() if f"--dependency=afterany:{job}" in flags], 120)
     third = project.run(*cell.targets, status=1)
     assert "another Snakemake" in third
     finish(second, project)
@@ -235,22 +239,23 @@ def test_driver_killed(project: Project, undisturbed: Project, cluster: Cluster,
 def test_driver_killed_and_its_jobs_end_before_the_next(
     project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell
 ) -> None:
+    slow_down(project)
     cell = Cell(project)
     driver = project.start(*cell.targets)
     job = cell.in_mid_training()
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
-    cluster.wait_for(lambda: cluster.job(job)["state"] == "COMPLETED", 120)
+    cluster.wait_for(lambda: cluster.job(job)["state"] == "COMPLETED", 300)
     finish(project.start(*cell.targets), project)
     assert [attempt.job for attempt in cell.attempts()] == [str(job)]
     check_nothing_lost(cell, undisturbed, record_property, "driver killed, restarted after its jobs")
 
 
-def slow_down(project: Project) -> None:
-    """Make each step of the training wait, so that it does not end before its time limit."""
+def slow_down(project: Project, seconds: float = 0.05) -> None:
+    """Make each of the training's 480 steps wait, so that on no machine it ends before something happens to it."""
     project.change_script(
         "train.py",
         "    join_srun()\n",
         "    join_srun()\n    import time\n\n    from closerlook.train.parallel import DataParallel\n\n"
-        "    step = DataParallel.step\n    DataParallel.step = lambda *of: (time.sleep(0.1), step(*of))[1]\n",
+        f"    step = DataParallel.step\n    DataParallel.step = lambda *of: (time.sleep({seconds}), step(*of))[1]\n",
     )

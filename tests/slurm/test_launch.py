@@ -33,7 +33,7 @@ def test_exact_sbatch_flags(project: Project, cluster: Cluster, launch: dict[str
     """Besides these only what every job of Snakemake's has: name, log, comment, folder, environment."""
     project.launch["full"] = launch
     driver = project.start(MANIFEST)
-    cluster.wait_for(lambda: [flags for flags in cluster.submissions() if project.is_training(flags)], 60)
+    cluster.wait_for(lambda: [flags for flags in cluster.submissions() if project.is_training(flags)], 120)
     driver.send_signal(signal.SIGINT)  # Snakemake cancels its jobs
     driver.wait(120)
     (flags,) = [flags for flags in cluster.submissions() if project.is_training(flags)]
