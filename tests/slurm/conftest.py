@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,16 @@ def cluster() -> Iterator[Cluster]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     with Cluster() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _free_cluster(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that fails must leave no job behind that the next one would wait for."""
+    yield
+    if "cluster" in request.fixturenames:
+        running: Cluster = request.getfixturevalue("cluster")
+        running.run("scancel", f"--user={getuser()}")
+        running.wait_for(lambda: not running.run("squeue", "--noheader"))
 
 
 @pytest.fixture(scope="session")
