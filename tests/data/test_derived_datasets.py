@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_filter_against_brute_force(scores, minimum):
             number = None if value is True or value is False else float(value)
         except (TypeError, ValueError):
             number = None
-        if number is None or not -1e308 < number < 1e308:
+        if number is None or not math.isfinite(number):
             none += 1
         elif number >= minimum:
             expected.append(row)
