@@ -51,6 +51,19 @@ def write_text(text: str, path: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_text(path: Path, what: str) -> str:
+    """A text that somebody wrote, whatever their editor made of it: UTF-8, maybe with a byte order mark or Windows' line ends.
+
+    `what` it is, for the message. Raises CloserlookError for a file that is missing or not UTF-8.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        raise CloserlookError(f"{what} {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CloserlookError(f"{what} {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+
+
 def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
     """Write rows that all have the keys of the first, which become the header. No rows, no header: ValueError."""
     if not rows:

@@ -11,6 +11,7 @@ from closerlook.config.judges import (
 from closerlook.config.settings import FolderModel, HubModel
 from closerlook.files import sha256
 
+JUDGE_STAGE = "judge-{wildcards.judge}"  # one for each judge: all verdicts on an evalset lie in one folder
 JUDGES = {name: CATALOG.judges[name] for name in CONFIG.preset.judges}
 
 
@@ -22,11 +23,7 @@ def asked_with(wildcards):
     """All that decides what a judge says, beside its inputs: the name of its model, its settings, and its prompt's text."""
     judge = JUDGES[wildcards.judge]
     flags = part_of(judge, AskSettings)
-    if isinstance(judge, OpenAIJudge):
-        flags += (
-            f" --model {shlex.quote(judge.openai)} {part_of(judge, ServerSettings)}"
-        )
-    return flags
+    return f"{flags} {asked(judge)}" if isinstance(judge, OpenAIJudge) else flags
 
 
 def prompt_digest(wildcards):
@@ -53,18 +50,12 @@ def judging(wildcards, attempt):
     return ASKER.judge(cell_of(wildcards), wildcards.evalset, wildcards.judge, attempt)
 
 
+def judge_identity(wildcards):
+    return asked_with(wildcards) + prompt_digest(wildcards)
+
+
 def judge_batch(wildcards, resources):
-    return max(1, JUDGES[wildcards.judge].batch_size >> resources.halvings)
-
-
-def judge_supervised(identity):
-    """Each judge of an evalset has a stage of its own, since their verdicts lie in one folder."""
-
-    def words(wildcards, input, output, resources):
-        stage = supervised(f"judge-{wildcards.judge}", identity)
-        return stage(wildcards, input, output, resources)
-
-    return words
+    return halved(JUDGES[wildcards.judge].batch_size, resources)
 
 
 def simplifying_judge(wildcards):

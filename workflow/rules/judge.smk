@@ -27,12 +27,10 @@ rule judge_api:
     params:
         asked=asked_with,
         prompt=prompt_digest,
-        supervised=judge_supervised(
-            lambda wildcards: asked_with(wildcards) + prompt_digest(wildcards)
-        ),
+        supervised=supervised(JUDGE_STAGE, judge_identity),
         pace=pace_of,
     shell:
-        "{params.supervised} --log {log} -- python workflow/scripts/judge.py --judge openai --responses {input.responses}"
+        "{params.supervised} --log {log} -- python workflow/scripts/judge.py --responses {input.responses}"
         " --evalset {input.evalset} --cache results/judge_cache.sqlite --out {output} {params.asked} {params.pace} 2> {log}"
 
 
@@ -73,9 +71,7 @@ rule judge_local:
     params:
         asked=asked_with,
         prompt=prompt_digest,
-        supervised=judge_supervised(
-            lambda wildcards: asked_with(wildcards) + prompt_digest(wildcards)
-        ),
+        supervised=supervised(JUDGE_STAGE, judge_identity),
         batch_size=judge_batch,
         cache=lambda wildcards, output: str(
             Path(output[0]).with_name(f".{wildcards.judge}.sqlite")
@@ -103,7 +99,7 @@ rule judge_oracle:
     resources:
         **asks(judging),
     params:
-        supervised=judge_supervised(lambda wildcards: ""),
+        supervised=supervised(JUDGE_STAGE, lambda wildcards: ""),
     shell:
         "{params.supervised} --log {log} -- python workflow/scripts/judge.py --judge oracle --world {input.world}"
         " --responses {input.responses} --evalset {input.evalset} --out {output} 2> {log}"

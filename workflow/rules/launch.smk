@@ -74,33 +74,39 @@ def evaluation_program(wildcards, resources):
     return python_for(model.generate.ranks, model.threads)
 
 
+def halved(number, resources):
+    """A batch of so many, half of it for each time that the job ran out of memory: the same result in more parts."""
+    return max(1, number >> resources.halvings)
+
+
 def engine_flags(wildcards, resources):
-    """Speed and memory of a training. Each time that it ran out of memory, half the micro-batch: the same steps in more parts."""
+    """Speed and memory of a training."""
     launch = launch_of(wildcards)
     engine = EngineSettings.model_validate(
         launch.model_dump(include=set(EngineSettings.model_fields))
     )
-    smaller = max(1, engine.micro_batch >> resources.halvings)
-    flags = as_flags(engine.model_copy(update={"micro_batch": smaller}))
+    smaller = {"micro_batch": halved(engine.micro_batch, resources)}
+    flags = as_flags(engine.model_copy(update=smaller))
     if SITE and SITE.scratch:
         flags += f" --scratch {shlex.quote(SITE.scratch)}"
     return flags
 
 
 def batch_size(wildcards, resources):
-    return max(
-        1, CATALOG.models[wildcards.model].generate.batch_size >> resources.halvings
-    )
+    return halved(CATALOG.models[wildcards.model].generate.batch_size, resources)
 
 
 def supervised(stage, identity):
-    """The beginning of a job's command: a program that keeps account of what becomes of the rest (closerlook.jobs.supervise)."""
+    """The beginning of a job's command: a program that keeps account of what becomes of the rest (closerlook.jobs.supervise).
+
+    `stage` may name wildcards in braces.
+    """
 
     def words(wildcards, input, output, resources):
         folder = Path(output[-1]).parent
         # `exec` leaves no shell between Slurm's signals and the program.
         return (
-            f"exec python workflow/scripts/supervise.py --stage {stage} --folder {folder} --outputs {output}"
+            f"exec python workflow/scripts/supervise.py --stage {stage.format(wildcards=wildcards)} --folder {folder} --outputs {output}"
             f" --inputs {input} --identity {shlex.quote(identity(wildcards))} --tries {resources.tries}"
             f" --notice {SITE.notice_seconds if SITE else 0}"
         )

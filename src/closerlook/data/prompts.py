@@ -9,18 +9,14 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from closerlook.errors import CloserlookError
+from closerlook.files import read_text
 
 PLACEHOLDER = "{instruction}"
 
 
 def read_template(path: Path) -> str:
     """Read a prompt template. Raises CloserlookError unless it is UTF-8 text that holds `{instruction}` exactly once."""
-    try:
-        template = Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise CloserlookError(f"prompt template {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CloserlookError(f"prompt template {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    template = read_text(path, "prompt template")
     if (count := template.count(PLACEHOLDER)) != 1:
         raise CloserlookError(f"prompt template {path}: holds {PLACEHOLDER} {count} times, expected exactly once")
     return template

@@ -12,9 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from closerlook.commands import Answer, ask
 from closerlook.config.site import Gpu, Site
 from closerlook.doctor import probe
-from closerlook.doctor.checks import Answer, Check, ask
+from closerlook.doctor.checks import Check
 
 NO_MODULES = 97
 """How a job ends whose modules do not load."""

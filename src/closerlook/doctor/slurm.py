@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from closerlook.commands import ask
 from closerlook.config.problems import nearest
 from closerlook.config.site import Gpu, Site
-from closerlook.doctor.checks import Check, ask
+from closerlook.doctor.checks import Check
 
 UNUSABLE = ("down", "drain", "fail", "error", "maint", "unknown", "power")
 

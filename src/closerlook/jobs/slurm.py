@@ -1,12 +1,11 @@
 """What Slurm says of jobs and nodes, asked with its own commands. Where Slurm is not, or does not answer, nothing is known."""
 
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from closerlook import commands
 from closerlook.errors import CloserlookError, Reason
 
 LIVE = frozenset(
@@ -27,13 +26,8 @@ STATES: dict[str, tuple[Reason, str]] = {
 
 def ask(*command: str, timeout: float = 30) -> str | None:
     """What a Slurm command prints; None where it is not there, fails or keeps silent."""
-    if shutil.which(command[0]) is None:
-        return None
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout if done.returncode == 0 else None
+    answer = commands.ask(*command, timeout=timeout)
+    return answer.output if answer.code == 0 else None
 
 
 def job_facts(job: str) -> dict[str, str]:
@@ -55,10 +49,14 @@ def seconds_left(facts: dict[str, str]) -> float:
 
 def job_state(job: str) -> str | None:
     """The state of a job, asked of the controller and then of the accounting; None where neither knows it."""
-    if state := job_facts(job).get("JobState"):
-        return state
-    lines = (ask("sacct", "-X", "-n", "-P", "-o", "State", "-j", job) or "").split()
-    return lines[0] if lines else None
+    return job_facts(job).get("JobState") or accounted([job]).get(job)
+
+
+def accounted(jobs: Sequence[str]) -> dict[str, str]:
+    """States of jobs by Slurm's accounting; nothing where there is none."""
+    text = ask("sacct", "-X", "-n", "-P", "-o", "JobIDRaw,State", "-j", ",".join(jobs)) or ""
+    pairs = (line.partition("|") for line in text.splitlines())
+    return {job: state.split()[0] for job, _, state in pairs if state.strip()}  # CANCELLED by 1000
 
 
 def jobs_named(names: Sequence[str]) -> dict[str, str]:

@@ -47,18 +47,11 @@ class Jobs:
         silent = {attempt.job for attempt in unsure if attempt.ended is None and attempt.job}
         forgotten = sorted(silent - self._states.keys()) if self.answers else []
         for first in range(0, len(forgotten), AT_ONCE):
-            self._states |= _accounted(forgotten[first : first + AT_ONCE])
+            self._states |= slurm.accounted(forgotten[first : first + AT_ONCE])
 
     def state(self, job: str) -> str | None:
         """Slurm's state of a job, such as RUNNING or NODE_FAIL; None where it is not known (any more)."""
         return self._states.get(job)
-
-
-def _accounted(jobs: Sequence[str]) -> dict[str, str]:
-    """States of jobs by Slurm's accounting; nothing where there is none."""
-    text = slurm.ask("sacct", "-X", "-n", "-P", "-o", "JobIDRaw,State", "-j", ",".join(jobs)) or ""
-    pairs = (line.partition("|") for line in text.splitlines())
-    return {job: state.split()[0] for job, _, state in pairs if state.strip()}  # CANCELLED by 1000
 
 
 def judge(attempts: Sequence[Attempt], failure: Mapping[str, Any] | None, jobs: Jobs) -> Standing | None:

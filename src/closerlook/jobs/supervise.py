@@ -163,17 +163,15 @@ def _run(job: Job, command: Sequence[str], mine: Attempt, note: Path) -> tuple[i
 
     for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):
         signal.signal(number, pass_on)
-    said = False
     while (status := _wait(child)) is None:
         if attempts.read(job.folder, job.stage)[-1:] not in ([], [mine]):
             _kill(child)
             return None
-        if told and not said:
+        if told and mine.reason is None:
             # Slurm may kill this process too before the command has ended, so what is known is put down at once.
             reason, message = _why_told(told, job, mine, begun)
             mine = mine.model_copy(update={"reason": reason, "message": message})
             _replace_last(job, mine)
-            said = True
     ended = {"ended": attempts.now()}
     if status == 0:
         return 0, mine.model_copy(update=ended | {"reason": None, "message": ""})

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from closerlook.errors import CloserlookError
+from closerlook.files import read_text
 
 BOUNDARY = "boundary"
 
@@ -28,12 +29,7 @@ class Prompt:
 
 def read(path: Path, slots: Collection[str], optional: Collection[str] = ()) -> Prompt:
     """Read a prompt file. Raises CloserlookError unless it is UTF-8 text with all `slots`, maybe `optional` and ${boundary}."""
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise CloserlookError(f"prompt {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CloserlookError(f"prompt {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    text = read_text(path, "prompt")
     template = Template(text)
     found = set(template.get_identifiers())
     optional = [*optional, BOUNDARY]

@@ -11,6 +11,7 @@ from typing import Any
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.settings import TrainSettings
+from closerlook.files import read_text
 from closerlook.jobs import attempts
 from closerlook.jobs.adoption import FINISHED
 from closerlook.jobs.attempts import Attempt
@@ -94,8 +95,7 @@ def read_manifests(results: Path) -> dict[Path, dict[str, Any]]:
 
 def template_text(configuration: Configuration, name: str) -> str:
     """A prompt template, as the training reads it."""
-    file = configuration.catalog.templates[name].file
-    return (configuration.root / file).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    return read_text(configuration.root / configuration.catalog.templates[name].file, "prompt template")
 
 
 def trained_standing(manifest: Mapping[str, Any], settings: TrainSettings, template: str) -> Standing:
