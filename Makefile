@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
 
-.PHONY: demo small test quick lint format schema bench profile clean help
+.PHONY: demo small test quick lint format schema bench report profile clean help
 help:
 	@echo "make demo     the miniature, end to end; prints its tables        (about ten minutes on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
@@ -12,14 +12,17 @@ help:
 	@echo "make lint     ruff, snakefmt, mypy, snakemake --lint;  make format: mend what can be mended"
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
+	@echo "make report   Snakemake's report of a finished run, one HTML file   (CONFIGFILE=config/small.yaml for another)"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
 
-# torch first and without build isolation: deepspeed's setup imports it.
+# torch first and without build isolation: deepspeed's setup imports it. kronfluence (gradient attribution) without what it says it
+# needs: torchvision, which it never imports; the rest is in requirements.txt.
 .venv/base: envs/requirements.txt envs/constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch numpy ninja packaging
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint envs/constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --constraint envs/constraints.txt kronfluence
 	@touch $@
 
 .venv/dev: .venv/base envs/dev.txt envs/small.txt
@@ -39,10 +42,10 @@ small: .venv/small
 	$(BIN)/closerlook show results/small
 
 test: .venv/dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 quick: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -61,6 +64,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/shift.py
 	$(BIN)/python benchmarks/judging.py
+	$(BIN)/python benchmarks/tracing.py
 
 # Snakemake looks for profiles by name there. Somebody else's profile of that name is left alone.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
@@ -69,6 +73,9 @@ profile: .venv/base
 	@test -L $(PROFILES)/slurm -o ! -e $(PROFILES)/slurm || { echo "$(PROFILES)/slurm is there already: move it away, or say --profile profiles/slurm"; exit 1; }
 	ln -sfn $(CURDIR)/profiles/slurm $(PROFILES)/slurm
 	@test -e config/site.yaml || echo "next: cp config/site.example.yaml config/site.yaml, put your cluster in, and ask: .venv/bin/closerlook doctor"
+
+report: .venv/base
+	$(SNAKEMAKE) $(CONFIGFILE) --report results/$(shell sed -n 's/^preset: *//p' $(CONFIGFILE))/snakemake-report.html
 
 schema: .venv/base
 	$(BIN)/closerlook schema

@@ -1,0 +1,60 @@
+"""BM25 over words (bm25s, Lucene's variant, k1 1.5, b 0.75): case ignored, no stop words, no stemming."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from bm25s import BM25
+from bm25s.tokenization import Tokenized
+
+from closerlook.files import replacing
+from closerlook.trace.saved import reading
+
+
+class Ranker:
+    """Ranks documents by the words of a query. Scores are computed when it is built, and memory-mapped."""
+
+    def __init__(self, folder: Path) -> None:
+        with reading(folder, "build_index"):
+            self._bm25 = BM25.load(str(folder), mmap=True)
+
+    @classmethod
+    def build(cls, documents: Iterable[Iterable[str]], folder: Path) -> "Ranker":
+        """Index documents, each given as its words. Their numbers of words (int32) are saved too, as sizes.npy."""
+        words, ends, vocabulary = array("i"), array("q", [0]), dict[str, int]()
+        for document in documents:
+            words.extend([vocabulary.setdefault(word, len(vocabulary)) for word in document])
+            ends.append(len(words))
+        bm25 = BM25(csc_backend="scipy")  # sorts in a quarter of the memory that bm25s's own way of sorting takes
+        bm25.index(Tokenized(_Documents(words, ends), vocabulary), create_empty_token=False, show_progress=False)
+        with replacing(folder) as temporary:
+            bm25.save(str(temporary), show_progress=False)
+            np.save(temporary / "sizes.npy", np.diff(ends).astype(np.int32))
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Ranker":
+        """Map what `build` wrote. Raises CloserlookError where a file of it is missing or damaged."""
+        return cls(folder)
+
+    def best(self, words: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
+        """The `top` best documents (int32) for a query's words, and their scores (float32); best first, equal ones by number."""
+        scores = self._bm25.get_scores_from_ids(self._bm25.get_tokens_ids(list(words)))
+        rows = np.flatnonzero(scores >= np.partition(scores, -top)[-top])
+        rows = rows[np.argsort(-scores[rows], kind="stable")][:top].astype(np.int32)
+        return rows, scores[rows]
+
+
+class _Documents:
+    """What bm25s reads as a list of lists of word numbers, at 4 bytes per word instead of 36."""
+
+    def __init__(self, words: array, ends: array) -> None:
+        self._words, self._ends = words, ends
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start, end in zip(self._ends, self._ends[1:], strict=False):
+            yield self._words[start:end].tolist()

@@ -1,0 +1,42 @@
+"""Embed the instances of a dataset with a Sentence-BERT model, so that the most similar ones are found.
+
+Killed and started again it goes on where it stopped. Uses a GPU where there is one. Only a model that is named by its hub id and
+not here yet is downloaded.
+"""
+
+import argparse
+from pathlib import Path
+
+from closerlook.config.markers import Tracing
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """A dataset in, a folder of vectors out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="id, instruction, response: parquet written by prepare_dataset.py, or JSON Lines (.jsonl)",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    embedder = Tracing.model_fields["embedder"]
+    parser.add_argument(
+        "--embedder", default=embedder.default, help=f"{embedder.description} (default: {embedder.default})"
+    )
+    arguments = parser.parse_args()
+
+    from closerlook.trace.embeddings import Embeddings
+    from closerlook.trace.index import read_instances
+
+    instances = read_instances(arguments.dataset)
+    pairs = zip(instances["instruction"].to_pylist(), instances["response"].to_pylist(), strict=True)
+    texts = [f"{instruction}\n{response}" for instruction, response in pairs]
+    vectors = Embeddings.build(texts, arguments.embedder, arguments.out).vectors
+    print(f"{len(vectors):,} instances as vectors of {vectors.shape[1]:,} numbers")
+
+
+if __name__ == "__main__":
+    run(main)
