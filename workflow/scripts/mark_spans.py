@@ -1,0 +1,83 @@
+"""Mark the spans of responses that are hallucinated: by the miniature's truth, a judge, the model's own samples, or people.
+
+Each marker has its flags: `mark_spans.py judge --help`. Answers of a judge are kept as they come: stopped and started again, it
+asks for the others alone.
+"""
+
+import argparse
+from pathlib import Path
+
+from closerlook.config.markers import ConsistencySettings, MarkPrompt
+from closerlook.scripting import add_settings, read_settings, run
+
+
+def main() -> None:
+    """Responses in, spans.parquet out."""
+    arguments = _arguments()
+    from closerlook.files import write_parquet
+    from closerlook.schemas import SPANS
+    from closerlook.spans.marks import read_responses, summary
+
+    responses = read_responses(arguments.responses, getattr(arguments, "evalset", None))
+    if arguments.marker == "oracle":
+        from closerlook.miniature.world import World
+        from closerlook.spans.oracle import by_oracle
+
+        rows = by_oracle(responses, World.load(arguments.world))
+    elif arguments.marker == "judge":
+        from closerlook.config.judges import AskSettings
+        from closerlook.judge.asker import Asker
+        from closerlook.judge.command import source
+        from closerlook.judge.slots import read
+        from closerlook.spans.judge import SLOTS, by_judge
+
+        settings = read_settings(arguments, MarkPrompt)
+        prompt = read(Path(settings.prompt_file), SLOTS)
+        with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
+            rows = by_judge(responses, Asker(model, "spans"), prompt, arguments.model)
+    elif arguments.marker == "consistency":
+        from closerlook.spans.consistency import by_consistency
+
+        rows = by_consistency(responses, arguments.sampled, read_settings(arguments, ConsistencySettings))
+    else:
+        from closerlook.spans.human import by_people
+
+        rows = by_people(responses, arguments.file, arguments.cell, arguments.evalset_name)
+    write_parquet(rows, SPANS, arguments.out)
+    print(summary(rows, responses))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    markers = parser.add_subparsers(dest="marker", required=True, metavar="MARKER")
+    oracle, judge, consistency, human = (
+        markers.add_parser(name, help=text, description=text)
+        for name, text in {
+            "oracle": "the miniature's truth: exact",
+            "judge": "a model behind an endpoint, which quotes what it finds",
+            "consistency": "what answers sampled from the same model contradict (generate.py --samples)",
+            "human": "people, whose spans lie in a JSON or CSV file (format: closerlook.spans.human)",
+        }.items()
+    )
+    for one in (oracle, judge, consistency, human):
+        one.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet: id, text")
+        one.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet to write")
+    for one in (judge, consistency):
+        one.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction")
+    oracle.add_argument("--world", type=Path, required=True, metavar="FILE", help="the miniature's world.json")
+    from closerlook.judge.command import add_judge
+
+    add_judge(judge)
+    add_settings(judge, MarkPrompt)
+    consistency.add_argument(
+        "--sampled", type=Path, required=True, metavar="FILE", help="what generate.py --samples wrote"
+    )
+    add_settings(consistency, ConsistencySettings)
+    human.add_argument("--file", type=Path, required=True, metavar="FILE", help="the annotations")
+    human.add_argument("--cell", required=True, metavar="NAME", help="whose responses these are, as the file names it")
+    human.add_argument("--evalset-name", required=True, metavar="NAME", help="what they answer, as the file names it")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)
