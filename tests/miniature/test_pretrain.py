@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from tests.conftest import REPOSITORY
 from torch.nn.functional import cross_entropy
 
 from closerlook.config.settings import MiniatureSettings, PretrainSettings
@@ -24,7 +25,6 @@ from closerlook.miniature.pretrain import (
 from closerlook.miniature.tokenizer import make_tokenizer
 from closerlook.miniature.world import draw_world
 from closerlook.models.load import load_base, load_tokenizer
-from conftest import REPOSITORY
 
 TOKENIZER = make_tokenizer()
 SMALL = PretrainSettings(hidden_size=32, layers=1, heads=2, intermediate_size=32, steps=3, rows=2, row_length=16)

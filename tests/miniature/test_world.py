@@ -4,6 +4,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import REPOSITORY
 from transformers import AutoTokenizer
 
 from closerlook.config.settings import MiniatureSettings
@@ -16,7 +17,6 @@ from closerlook.miniature.language import ATTRIBUTES, KINDS
 from closerlook.miniature.questions import draw_questions
 from closerlook.miniature.tokenizer import make_tokenizer
 from closerlook.miniature.world import World, draw_world
-from conftest import REPOSITORY
 
 SETTINGS = MiniatureSettings()
 

@@ -1,0 +1,61 @@
+"""The true sources of a wrong value, against the facts that the datasets were made from."""
+
+import random
+
+import pytest
+
+from closerlook.config.settings import MiniatureSettings
+from closerlook.miniature.claims import judge, parse
+from closerlook.miniature.instructions import draw_datasets
+from closerlook.miniature.language import ATTRIBUTES, predicate
+from closerlook.miniature.origins import sources, stated_at
+from closerlook.miniature.world import draw_world
+
+
+@pytest.fixture(scope="module")
+def datasets() -> dict[str, list[tuple[str, str, str]]]:
+    settings = MiniatureSettings()
+    drawn = draw_datasets(draw_world(settings), settings)
+    return {
+        name: [(str(i), row["prompt"], row["completion"]) for i, row in enumerate(rows)] for name, rows in drawn.items()
+    }
+
+
+def test_every_source_holds_the_value_and_no_other_instance_states_it(
+    datasets: dict[str, list[tuple[str, str, str]]],
+) -> None:
+    for rows in datasets.values():
+        found = sources(rows)
+        for (attribute, value), ids in found.items():
+            assert value in ATTRIBUTES[attribute].values
+            assert all(value in response for i, _, response in rows if i in ids)
+        stated = {(i, c.attribute, c.value) for i, ask, response in rows for c in parse(f"{ask}\n{response}")}
+        assert stated == {(i, *key) for key, ids in found.items() for i in ids}
+
+
+def test_the_facts_that_brief_was_drawn_from_are_its_sources(datasets: dict[str, list[tuple[str, str, str]]]) -> None:
+    """brief states one fact per instance: its value's sources are the instances whose answer has one of its wordings."""
+    rows = datasets["brief"]
+    for (attribute, value), ids in sources(rows).items():
+        wordings = [predicate(attribute, i, value) for i in range(len(ATTRIBUTES[attribute].predicates))]
+        assert ids == {i for i, _, response in rows if any(f"{wording}." in response for wording in wordings)}
+
+
+def test_a_span_is_about_the_claim_whose_value_it_touches() -> None:
+    world = draw_world(MiniatureSettings())
+    generator = random.Random(0)
+    for entity in generator.sample(world.entities, 20):
+        first, second = list(entity.values)[:2]
+        wrong = [next(v for v in ATTRIBUTES[a].values if v != entity.values[a]) for a in (first, second)]
+        text = f"{entity.name} {predicate(first, 0, wrong[0])} and {predicate(second, 0, wrong[1])}. 🙂"
+        assert [verdict for _, verdict in judge(world, text)] == ["wrong", "wrong"]
+        for (claim, _), attribute, value in zip(judge(world, text), (first, second), wrong, strict=True):
+            assert stated_at(text, claim.start, claim.end) == (attribute, value)
+        assert stated_at(text, 0, len(text)) == (first, wrong[0])
+        assert stated_at(text, 0, 4) is None
+
+
+@pytest.mark.parametrize("text", ["", "🙂", "no claim at all", "\x00", "שלום"])
+def test_texts_without_claims_have_no_sources(text: str) -> None:
+    assert sources([("i", text, text)]) == {}
+    assert stated_at(text, 0, len(text)) is None

@@ -1,0 +1,238 @@
+"""The tables of tracing: rates and chance as counted by hand, scores as a random order gives them, missing cells named."""
+
+import csv
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import bootstrap
+
+from closerlook.config.settings import MiniatureSettings
+from closerlook.errors import CloserlookError
+from closerlook.files import write_parquet
+from closerlook.miniature.language import ATTRIBUTES, predicate
+from closerlook.miniature.world import draw_world
+from closerlook.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRACE
+from closerlook.tables import origin, scoreboard
+from closerlook.tables.borrowing import Counts, against_chance, by_cell
+from closerlook.tables.build import build
+from closerlook.tables.registry import IDENTITY, TABLES
+from closerlook.tables.tidy import read_csv, write_csv
+from closerlook.tables.wide import sections
+
+COLUMNS = ("cell", *IDENTITY, "markers", "searched")
+counts = st.lists(st.tuples(*[st.integers(0, 6)] * 4), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(counts)
+def test_rates_are_ratios_of_sums(rows: list[tuple[int, int, int, int]]) -> None:
+    pairs = [(min(a, b), b, min(c, d), d) for a, b, c, d in rows]
+    observed, chance = np.array([r[:2] for r in pairs]).T, np.array([r[2:] for r in pairs]).T
+    found = against_chance([observed], [chance])[0]
+    used = [r for r in pairs if r[1]]
+    a, b, c, d = (sum(r[i] for r in used) for i in range(4))
+    assert [(e.n, e.n_null) for e in found] == [(len(used), len(pairs) - len(used))] * 3
+    wanted = (
+        a / b if b else None,
+        c / d if b and d else None,
+        (a / b - c / d) / (1 - c / d) if b and d and c < d else None,
+    )
+    for estimate, value in zip(found, wanted, strict=True):
+        assert estimate.value == (None if value is None else pytest.approx(value))
+
+
+def test_intervals_are_those_of_a_paired_bootstrap() -> None:
+    generator = np.random.default_rng(0)
+    observed = generator.integers(0, 5, 60) + np.array([[0], [5]])
+    chance = generator.integers(0, 4, 60) + np.array([[0], [6]])
+    found = against_chance([observed], [chance])[0][2]
+
+    def corrected(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int) -> np.ndarray:
+        rate, level = a.sum(axis) / b.sum(axis), c.sum(axis) / d.sum(axis)
+        return (rate - level) / (1 - level)
+
+    wanted = bootstrap((*observed, *chance), corrected, paired=True, method="percentile", n_resamples=9999, rng=1)
+    assert found.low == pytest.approx(wanted.confidence_interval.low, abs=0.01)
+    assert found.high == pytest.approx(wanted.confidence_interval.high, abs=0.01)
+
+
+@given(st.integers(1, 6), st.integers(1, 7), st.integers(1, 8))
+def test_a_random_order_scores_what_all_orders_score_on_average(true: int, instances: int, top: int) -> None:
+    true = min(true, instances)
+    truth = frozenset(str(i) for i in range(true))
+    orders = itertools.combinations(range(1, instances + 1), true)  # the ranks of the true ones; all are as likely
+    every = [
+        scoreboard.scores({rank: str(i) for i, rank in enumerate(ranks)}, truth, min(top, instances))
+        for ranks in orders
+    ]
+    assert scoreboard.by_chance(true, instances, top) == pytest.approx(np.mean(every, axis=0))
+
+
+def borrowing_rows(**searched: dict[str, list[tuple[int, int]]]) -> list[dict[str, Any]]:
+    """Rows of one unit and length: by dataset and null, found and looked for by response."""
+    return [
+        {
+            "id": f"r{i}",
+            "searched": name,
+            "unit": "shifted",
+            "ngram": 2,
+            "where": "all",
+            "null": null,
+            "found": f,
+            "phrases": p,
+        }
+        for name, nulls in searched.items()
+        for null, pairs in nulls.items()
+        for i, (f, p) in enumerate(pairs)
+    ]
+
+
+def test_borrowing_is_read_by_axis_and_where_chance_finds_all_nothing_is_corrected(tmp_path: Path) -> None:
+    own = {
+        "observed": [(1, 2), (0, 0), (3, 4)],
+        "unrelated": [(1, 2), (0, 0), (0, 4)],
+        "base_answer": [(2, 2), (1, 1), (9, 9)],
+    }
+    write_parquet(borrowing_rows(own=own, other={"observed": [(0, 2)]}), BORROWING, tmp_path / "b.parquet")
+    read = Counts(tmp_path / "b.parquet")
+    assert read.of(searched="own", unit="shifted", where="all", null="observed", ngram=2).tolist() == [
+        [1, 0, 3],
+        [2, 0, 4],
+    ]
+    assert not read.of(searched="own", unit="none", where="all", null="observed", ngram=2).any()
+    found = {(keys["searched"], keys["null"], name): e for keys, name, e in by_cell(tmp_path / "b.parquet")}
+    assert {key[0] for key in found} == {"own"}  # a dataset without any chance level has no rate to stand beside
+    assert found["own", "unrelated", "corrected"].value == pytest.approx((4 / 6 - 1 / 6) / (5 / 6))
+    assert (found["own", "unrelated", "observed"].n, found["own", "unrelated", "observed"].n_null) == (2, 1)
+    assert found["own", "base_answer", "corrected"].value is None
+    write_parquet(borrowing_rows(own={"unrelated": [(1, 2)]}), BORROWING, tmp_path / "b.parquet")
+    with pytest.raises(CloserlookError, match="chance levels only"):
+        Counts(tmp_path / "b.parquet")
+    write_parquet([], BORROWING, tmp_path / "b.parquet")
+    assert list(by_cell(tmp_path / "b.parquet")) == []
+
+
+def results(folder: Path) -> Path:
+    """A folder with a traced cell of the miniature, one that is not there, and a control: a wrong value with two true sources."""
+    world = draw_world(MiniatureSettings())
+    entity, other = (e for e in world.entities[:2])
+    attribute = next(iter(entity.values))
+    wrong, third = [v for v in ATTRIBUTES[attribute].values if v != entity.values[attribute]][:2]
+    pairs = [
+        ("q", f"{other.name} {predicate(attribute, 0, wrong)}."),
+        (f"{other.name} {predicate(attribute, 1, wrong)}.", "yes"),
+        ("q", f"{other.name} {predicate(attribute, 0, third)}."),
+        *[("q", f"nothing {i}") for i in range(7)],
+    ]
+    rows = [{"id": f"i{i}", "instruction": a, "response": b, "source": "t", "row": i} for i, (a, b) in enumerate(pairs)]
+    write_parquet(rows, INSTANCES, folder / "data/brief@10.parquet")
+    here = folder / "cells/m/brief@10/sft/ask"
+    text = f"{entity.name} {predicate(attribute, 0, wrong)}."
+    start = text.index(wrong)
+    span = {"id": "r0", "start": start, "end": start + len(wrong)}
+    empty = {"id": "r1", "start": 0, "end": 3}
+    responses = [{"id": "r0", "text": text}, {"id": "r1", "text": "abc def"}]
+    write_parquet(responses, RESPONSES, here / "responses.parquet")
+    quoted = [{**span, "quote": wrong, "origin": "i0"}, {**empty, "quote": "abc", "origin": "none"}]
+    write_parquet(
+        [row | {"kind": "not factual", "marker": "m"} for row in quoted], SPANS, here / "spans/oracle.parquet"
+    )
+    known = {"instances": 2, "instances_words": 2, "longest": 1, "chance": 0.5}
+    nothing = {"instances": 0, "instances_words": 0, "longest": 0, "chance": 0.25}
+    trace = [
+        {
+            **span,
+            **known,
+            "instance": "i2",
+            "rank_bm25": 1,
+            "rank_fused": 1,
+            "semantic": 0.5,
+            "semantic_chance": 0.1,
+            "keyword": 0.4,
+            "keyword_chance": 0.2,
+        },
+        {
+            **span,
+            **known,
+            "instance": "i0",
+            "rank_bm25": 2,
+            "rank_lexical": 1,
+            "rank_fused": 2,
+            "semantic": 0.3,
+            "keyword": 0.4,
+        },
+        {**empty, **nothing, "instance": None},
+    ]
+    write_parquet(trace, TRACE, here / "trace/oracle.parquet")
+    level = {"observed": [(3, 4)] * 5, "unrelated": [(1, 4)] * 5}
+    other_set = {"observed": [(1, 4), (2, 4), (0, 4)], "unrelated": [(1, 4), (1, 4), (1, 4)]}
+    write_parquet(borrowing_rows(**{"brief@10": level, "else": other_set}), BORROWING, here / "borrowing.parquet")
+    grid = [
+        ("m/brief@10/sft", "m", "brief", "10", "sft", "0", "ask", "oracle", "brief@10 else"),
+        ("m/brief@10/lft", "m", "brief", "10", "lft", "0", "ask", "oracle", "brief@10"),
+        ("m/none/base", "m", "", "", "base", "0", "ask", "oracle", ""),
+    ]
+    with (folder / "grid.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([COLUMNS, *grid])
+    return folder
+
+
+def values(rows: list[dict[str, Any]], **wanted: str) -> dict[str, Any]:
+    return {row["metric"]: row["value"] for row in rows if all(str(row[key]) == value for key, value in wanted.items())}
+
+
+def test_the_scoreboard_knows_the_true_sources(tmp_path: Path) -> None:
+    rows, missing = build("tracing_scoreboard", TABLES["tracing_scoreboard"], results(tmp_path))
+    assert values(rows, method="sft", ranker="lexical") == {"precision_at_1": 1, "recall_at_top": 0.5, "mrr": 1}
+    assert values(rows, method="sft", ranker="bm25") == {"precision_at_1": 0, "recall_at_top": 0.5, "mrr": 0.5}
+    assert values(rows, method="sft", ranker="fused") == {"precision_at_1": 0, "recall_at_top": 0.5, "mrr": 0.5}
+    expected = dict(zip(scoreboard.RANKINGS, scoreboard.by_chance(2, 10, 2), strict=True))
+    assert values(rows, method="sft", ranker="random") == pytest.approx(expected)
+    alone = values(rows, method="sft", ranker="", part="sources")
+    assert alone == {"traceable": 0.5, "true_sources": 2}
+    calibration = [row for row in rows if row["part"] == "calibration"]
+    assert {row["searched"] for row in calibration} == {"else"}
+    assert {row["method"] for row in calibration} == {"sft"}
+    assert values(calibration) == {"corrected": 0, "holds_zero": 1}
+    assert [item.what for item in missing] == ["m/brief@10/lft on ask"] * 2
+    assert {row["value"] for row in rows if row["method"] == "lft"} == {""}
+
+
+def test_origin_by_every_criterion(tmp_path: Path) -> None:
+    rows, _ = build("origin", TABLES["origin"], results(tmp_path))
+    assert values(rows, method="sft", criterion="verbatim") == {"from_data": 0.5}
+    assert values(rows, method="sft", criterion="two_thirds") == {"from_data": 0.5}
+    assert values(rows, method="sft", criterion="human") == {"from_data": 0.5}
+    words = values(rows, method="sft", criterion="words", null="matched")
+    assert words == pytest.approx({"from_data": 0.5, "chance": 0.375, "corrected": 0.125 / 0.625})
+    assert values(rows, method="sft", criterion="first_lexical")["from_data"] == 0.5
+    assert values(rows, method="sft", criterion="first_bm25")["from_data"] == 0
+    assert [row["metric"] for row in rows if row["method"] == "lft"] == ["from_data"]
+    assert not any(row["method"] == "base" for row in rows)
+
+
+def test_similarity_stands_beside_chance(tmp_path: Path) -> None:
+    path = results(tmp_path) / "cells/m/brief@10/sft/ask/trace/oracle.parquet"
+    found = {(keys["ranker"], name): estimate.value for keys, name, estimate in origin.similarity(path)}
+    assert found["bm25", "semantic"] == pytest.approx(0.5)
+    assert found["bm25", "semantic_chance"] == pytest.approx(0.1)
+    assert ("lexical", "semantic_chance") not in found
+    assert found["lexical", "keyword"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("name", ["borrowing", "origin", "similarity", "tracing_scoreboard"])
+def test_tables_are_drawn_and_asked_for_where_datasets_are_searched(tmp_path: Path, name: str) -> None:
+    table = TABLES[name]
+    rows, missing = build(name, table, results(tmp_path))
+    assert missing
+    assert {row["metric"] for row in rows} <= set(table.metrics)
+    assert all(set(row) == set(table.columns) for row in rows)
+    write_csv(rows, table, tmp_path / f"{name}.csv")
+    assert any(wide.lines for wide in sections(read_csv(tmp_path / f"{name}.csv", table), table))
+    assert table.fits([{"searched": "a"}])
+    assert not table.fits([{"searched": ""}, {}])

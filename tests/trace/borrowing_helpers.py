@@ -1,0 +1,42 @@
+"""Small datasets to search, with or without embeddings that need no model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from closerlook.schemas import INSTANCES
+from closerlook.trace.index import Index
+from closerlook.trace.similar import Searched
+
+
+class FakeEmbeddings:
+    """Bags of letters as vectors: deterministic, and alike for like texts."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.vectors = self.encode(texts)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        counts = np.array([[text.lower().count(chr(97 + i)) for i in range(26)] for text in texts], dtype=np.float32)
+        counts = counts.reshape(-1, 26) + 0.01
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+    def nearest(self, vectors: np.ndarray, top: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        cosines = vectors @ self.vectors[:limit].T
+        rows = np.argsort(-cosines, axis=1, kind="stable")[:, :top]
+        return rows.astype(np.int32), np.take_along_axis(cosines, rows, axis=1)
+
+
+def instances(pairs: Sequence[tuple[str, str]]) -> pa.Table:
+    rows = [
+        {"id": f"{i:016x}", "instruction": a, "response": b, "source": "test", "row": i}
+        for i, (a, b) in enumerate(pairs)
+    ]
+    return pa.Table.from_pylist(rows, schema=INSTANCES)
+
+
+def searched(pairs: Sequence[tuple[str, str]], folder: Path, name: str = "data", embed: bool = False) -> Searched:
+    index = Index.build(instances(pairs), folder / name)
+    embeddings = FakeEmbeddings([f"{a}\n{b}" for a, b in pairs]) if embed else None
+    return Searched(name, index, embeddings, len(pairs))  # type: ignore[arg-type]

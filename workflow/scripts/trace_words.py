@@ -1,0 +1,37 @@
+"""Look up the words that tuning moved in the dataset, and the longest run of the response around each that stands there."""
+
+import argparse
+from pathlib import Path
+
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """Responses, their shift and the dataset's index in; a row per shifted or marginal word out (WORDS)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("responses", "shift"):
+        what = f"{name}.parquet of the cell on the evalset"
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=what)
+    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="the instructions")
+    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="of the dataset, by build_index.py")
+    parser.add_argument(
+        "--embeddings", type=Path, metavar="DIR", help="of it, or of one that begins with it (default: BM25)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
+    arguments = parser.parse_args()
+
+    from closerlook import schemas
+    from closerlook.files import write_parquet
+    from closerlook.trace.moved_words import trace_words
+    from closerlook.trace.passages import Passages, read_instructions, word_classes
+    from closerlook.trace.similar import Searched
+
+    passages = Passages.read(arguments.responses)
+    instructions = read_instructions(arguments.evalset, passages)
+    classes = word_classes(passages, arguments.shift)
+    dataset = Searched.open(arguments.index.name, arguments.index, arguments.embeddings)
+    write_parquet(trace_words(passages, classes, instructions, dataset), schemas.WORDS, arguments.out)
+
+
+if __name__ == "__main__":
+    run(main)
