@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from closerlook.errors import CloserlookError
+from closerlook.models import packed
 from closerlook.schemas import RESPONSES, SHIFT
 from closerlook.shift import analysis
 from closerlook.shift.analysis import shift
@@ -129,7 +130,7 @@ def close(found, expected):
 def test_packing_and_chunks_do_not_matter(folders, monkeypatch):
     folder, _ = folders
     whole = run(folder)
-    monkeypatch.setattr(analysis, "PASS_TOKENS", 1)  # one response at a time
+    monkeypatch.setattr(packed, "PASS_TOKENS", 1)  # one response at a time
     alone = run(folder)
     close(alone, whole)
     monkeypatch.setattr(analysis, "LOGITS", {"cpu": 3 * 320})  # three positions at a time

@@ -1,4 +1,5 @@
-"""Make a dataset from a prepared one: its responses simplified, the longest first, or those whose score is high enough.
+"""Make a dataset from a prepared one: its responses simplified, the longest first, those whose score is high enough, or without
+the instances that spans were traced to.
 
 Writes a parquet file of instances and a JSON report that counts what became of every row. Answers of a model are kept as they
 come: stopped and started again, it asks for the others alone.
@@ -14,8 +15,17 @@ from closerlook.scripting import run
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from closerlook.config.derived import SimplifySettings
+    from closerlook.config.derived import AblationSettings, SimplifySettings
     from closerlook.judge.shorten import Simplified
+
+TRACED = {
+    "spans": "spans of the cell's responses",
+    "trace": "their trace",
+    "responses": "the responses",
+    "evalset": "the instructions that they answer",
+    "index": "folder of the dataset's index",
+    "embeddings": "folder of its embeddings, by which similar instances are chosen; none: by BM25",
+}
 
 
 def main() -> None:
@@ -27,6 +37,9 @@ def main() -> None:
         "--transform", required=True, help='JSON, as a source in the catalog: {"of": name, "longest": true}'
     )
     parser.add_argument("--source", help="JSON: where that dataset was read from, for minimum_score without `scores`")
+    traced = parser.add_argument_group("without", "where --dataset is what the cell was tuned on")
+    for name, what in TRACED.items():
+        traced.add_argument(f"--{name}", type=Path, metavar="PATH", help=what)
     parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON report to write")
     from closerlook.judge.command import add_judge
@@ -34,7 +47,7 @@ def main() -> None:
     add_judge(parser, required=False)
     arguments = parser.parse_args()
 
-    from closerlook.config.derived import LongestSource, ScoredSource, parse
+    from closerlook.config.derived import LongestSource, ScoredSource, WithoutSource, parse
     from closerlook.data.derive import finish, longest_first, scores_of, with_score
     from closerlook.data.instances import read_as
     from closerlook.data.sources import parse_source
@@ -48,6 +61,8 @@ def main() -> None:
     elif isinstance(transform, ScoredSource):
         rows = parse_source(arguments.source) if arguments.source else None
         after, tally = with_score(before, scores_of(before, transform, rows), transform.minimum_score)
+    elif isinstance(transform, WithoutSource):
+        after, tally, facts = _without(before, transform.without, arguments)
     else:
         after, tally, facts = _simplify(before, transform.simplify, arguments)
     table, report = finish(before, after, tally, arguments.name, transform)
@@ -69,6 +84,17 @@ def _simplify(before: "pa.Table", settings: "SimplifySettings", arguments: argpa
         return simplify_by_rules(before, settings)
     with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
         return simplify_by_model(before, settings, model)
+
+
+def _without(before: "pa.Table", settings: "AblationSettings", arguments: argparse.Namespace) -> "Simplified":
+    from closerlook.cause.ablation import Files, without
+
+    files = {name: getattr(arguments, name) for name in TRACED}
+    if missing := [f"--{name}" for name, path in files.items() if path is None and name != "embeddings"]:
+        raise CloserlookError(
+            f"{', '.join(missing)}: found nothing, expected what a dataset without traced instances needs"
+        )
+    return without(before, settings, Files(**files))
 
 
 if __name__ == "__main__":

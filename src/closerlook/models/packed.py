@@ -4,6 +4,7 @@ A padded batch of instruction data is about half padding. Here a batch is one ro
 lengths, and each sequence attends to itself alone. No mask is ever built, so cost grows with the sum of the squared lengths.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 PACKED = "packed"
 """Name to load a model with: `from_pretrained(..., attn_implementation=PACKED)`, or `model.set_attn_implementation(PACKED)`."""
+
+PASS_TOKENS = 2048
+"""Tokens of one pass over responses (a single longer response goes alone)."""
 
 
 def pack(sequences: list[list[int]], device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -24,6 +28,21 @@ def pack(sequences: list[list[int]], device: torch.device | str = "cpu") -> dict
         "segments": lengths,
         "use_cache": False,
     }
+
+
+def passes(responses: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Responses (prompt_token_ids, token_ids) in packed passes of at most PASS_TOKENS, in their order."""
+    batch: list[dict[str, Any]] = []
+    tokens = 0
+    for row in responses:
+        length = len(row["prompt_token_ids"]) + len(row["token_ids"])
+        if batch and tokens + length > PASS_TOKENS:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(row)
+        tokens += length
+    if batch:
+        yield batch
 
 
 def packed_attention(

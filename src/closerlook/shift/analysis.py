@@ -19,6 +19,7 @@ from closerlook.errors import CloserlookError
 from closerlook.files import read_parquet, sha256
 from closerlook.models.load import device
 from closerlook.models.logits import body_dtype
+from closerlook.models.packed import passes
 from closerlook.models.text import decode, token_starts
 from closerlook.parts import Progress, Rows, by_length, identity, in_parts
 from closerlook.schemas import SHIFT
@@ -30,23 +31,21 @@ logger = logging.getLogger(__name__)
 
 PART = 64
 """Responses per part: what a kill can cost."""
-PASS_TOKENS = 2048
-"""Tokens of one packed pass (a single longer response goes alone)."""
 LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
 """Logits that exist at a time for each model: 24 MB on a CPU, the most that its allocator keeps for the next chunk."""
 
 
-def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = "auto") -> None:
+def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = "auto", gpus: int = 1) -> None:
     """Compare base and tuned model (full weights or an adapter) on every token of `responses`; write SHIFT, in their order.
 
     Goes on where it stopped; shares the work when RANK and WORLD_SIZE are set. Raises CloserlookError for models over different
     vocabularies or tokenizers, responses that do not fit the models, and logits that are not finite (it names the response).
     """
     rows = read_parquet(responses, columns=["id", "prompt_token_ids", "token_ids", "text"]).to_pylist()
-    where = device()
+    where = device(gpus)
     dtype = body_dtype(precision, where)
     tokenizer = common_tokenizer(base, tuned)
-    pair = Pair(base, tuned, where, dtype)
+    pair = Pair(base, tuned, where, dtype, gpus)
     for row in rows:
         _expect_valid(row, pair, responses)
     analyser = Analyser(pair, tokenizer, LOGITS[where.type])
@@ -100,7 +99,7 @@ class Analyser:
     def rows(self, responses: Rows, progress: Progress) -> Rows:
         """A row of SHIFT per response."""
         done: Rows = []
-        for batch in _passes(responses):
+        for batch in passes(responses):
             for response, numbers in zip(batch, self._numbers(batch), strict=True):
                 row = {"id": response["id"], "token_ids": response["token_ids"], **numbers, **self._places(response)}
                 row["class"] = [
@@ -150,18 +149,3 @@ class Analyser:
         if text != response["text"]:
             self.rewritten.append(response["id"])
         return {"token_start": starts, **sentence_columns(text, starts)}
-
-
-def _passes(responses: Rows) -> Iterator[Rows]:
-    """The responses in packed passes of at most PASS_TOKENS, in their order."""
-    batch: Rows = []
-    tokens = 0
-    for row in responses:
-        length = len(row["prompt_token_ids"]) + len(row["token_ids"])
-        if batch and tokens + length > PASS_TOKENS:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(row)
-        tokens += length
-    if batch:
-        yield batch

@@ -1,0 +1,104 @@
+"""Which tokens a span of characters lies in, and words that are found whole."""
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from closerlook.cause.spans import Span, in_words, named, read_spans, tokens_of, with_responses
+from closerlook.errors import CloserlookError
+from closerlook.files import write_parquet
+from closerlook.models.text import decode, token_starts
+from closerlook.schemas import SPANS
+from tiny_models import byte_tokenizer
+
+TOKENIZER = byte_tokenizer()
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.sampled_from(
+    ["é👩‍👩‍👧‍👦 x", "e\u0301\u0302", "שלום עולם", "a\0b", ".*[x]$", "日本語"]
+)
+
+
+@settings(deadline=None)
+@given(texts, st.data())
+def test_a_span_lies_in_the_tokens_whose_bytes_are_its_characters(text, data):
+    ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
+    if decode(TOKENIZER, ids) != text:
+        return  # a name of a special token: the text is then not what the tokens say
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    found = tokens_of(token_starts(TOKENIZER, ids), len(text), start, end)
+    pieces = [TOKENIZER.backend_tokenizer.id_to_token(id_) for id_ in ids]  # a character of these is a byte of the text
+    first, last = len(text[:start].encode()), len(text[:end].encode())
+    place, expected = 0, []
+    for token, piece in enumerate(pieces):
+        if place < last and place + len(piece) > first:
+            expected.append(token)
+        place += len(piece)
+    assert list(found) == expected
+
+
+def test_no_tokens_no_places():
+    assert list(tokens_of([], 0, 0, 1)) == []
+    assert list(tokens_of([0, 3], 6, 3, 6)) == [1]
+    assert list(tokens_of([0, 3, 3, 3], 4, 3, 4)) == [1, 2, 3]  # bytes of one character
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "held"),
+    [
+        ("cello", "She plays the CELLO.", True),
+        ("cell", "She plays the cello.", False),
+        ("the cello", "the (cello)", True),
+        (".*", "anything", True),  # no words at all
+        ("a.c", "abc", False),
+        ("straße", "STRASSE", True),
+    ],
+)
+def test_words_are_found_whole(phrase, text, held):
+    assert (in_words(phrase) in in_words(text)) == held
+
+
+def spans_file(path, spans):
+    empty = dict.fromkeys(SPANS.names)
+    write_parquet([empty | span | {"marker": "m"} for span in spans], SPANS, path)
+    return path
+
+
+def responses_file(path, texts_):
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"id": list(texts_), "text": list(texts_.values())}), path)
+    return path
+
+
+def test_rows_without_a_span_and_repetitions_are_left_out(tmp_path):
+    one = {"id": "a", "start": 0, "end": 2}
+    file = spans_file(
+        tmp_path / "s.parquet", [one, {"id": "a", "null_cause": "unaligned"}, one, {"id": "b", "start": 1, "end": 2}]
+    )
+    assert read_spans(file) == [Span("a", 0, 2), Span("b", 1, 2)]
+    answers = responses_file(tmp_path / "r.parquet", {"c": "x", "b": "xy", "a": "xyz"})
+    assert [(row["id"], found) for row, found in with_responses(file, answers)] == [
+        ("a", [Span("a", 0, 2)]),
+        ("b", [Span("b", 1, 2)]),
+    ]
+
+
+@pytest.mark.parametrize("span", [(0, 5), (2, 2), (-1, 1)])
+def test_a_span_outside_its_response_is_named(tmp_path, span):
+    file = spans_file(tmp_path / "s.parquet", [{"id": "a", "start": span[0], "end": span[1]}])
+    answers = responses_file(tmp_path / "r.parquet", {"a": "xyz"})
+    with pytest.raises(CloserlookError, match="of a: the response of 3 characters"):
+        list(with_responses(file, answers))
+    with pytest.raises(CloserlookError, match="not there"):
+        list(with_responses(file, responses_file(tmp_path / "q.parquet", {"b": "xyz"})))
+
+
+def test_names_and_paths():
+    assert {name: str(path) for name, path in named(["sft=a/b=c", "lft=d"], "--models").items()} == {
+        "sft": "a/b=c",
+        "lft": "d",
+    }
+    for wrong in (["sft"], ["=x"], ["sft="], ["a=b", "a=c"]):
+        with pytest.raises(CloserlookError, match="--models"):
+            named(wrong, "--models")

@@ -1,0 +1,44 @@
+"""Rank the instances that a model was tuned on by how much their gradients speak for each marked span (EK-FAC influence).
+
+For small models: it costs about a training. Needs kronfluence: pip install --no-deps kronfluence==1.0.1
+"""
+
+import argparse
+from pathlib import Path
+
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """A tuned model, its data and its marked responses in, ranked instances out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="base model, with its tokenizer")
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="tuned: full weights, or an adapter on --base"
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="instances that it was tuned on")
+    parser.add_argument("--template", type=Path, required=True, metavar="FILE", help="prompt template of the training")
+    parser.add_argument("--responses", type=Path, required=True, metavar="FILE", help="its responses.parquet")
+    parser.add_argument("--spans", type=Path, required=True, metavar="FILE", help="spans of these responses")
+    parser.add_argument(
+        "--top", type=int, default=10, metavar="N", help="instances kept per span (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="attribution parquet to write")
+    arguments = parser.parse_args()
+
+    from closerlook.cause.attribution import attribute
+
+    attribute(
+        arguments.base,
+        arguments.model,
+        arguments.data,
+        arguments.template,
+        arguments.responses,
+        arguments.spans,
+        arguments.top,
+        arguments.out,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

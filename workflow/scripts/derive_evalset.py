@@ -1,0 +1,57 @@
+"""Put the instructions of an evalset in other words.
+
+Writes a parquet file of instructions and a JSON report that counts what became of every wording. Answers of a model are kept as
+they come: stopped and started again, it asks for the others alone.
+"""
+
+import argparse
+from pathlib import Path
+
+from closerlook.errors import CloserlookError
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """Read, ask, count, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", required=True, help="name of the new evalset in the catalog")
+    parser.add_argument("--evalset", type=Path, required=True, help="parquet file of the evalset that it is made from")
+    parser.add_argument(
+        "--transform", required=True, help='JSON, as a source in the catalog: {"of": name, "paraphrase": {"by": judge}}'
+    )
+    parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
+    parser.add_argument("--report", type=Path, required=True, help="JSON report to write")
+    from closerlook.judge.command import add_judge
+
+    add_judge(parser)
+    arguments = parser.parse_args()
+
+    from pydantic import ValidationError
+
+    from closerlook.config.catalog import ParaphrasedSource
+    from closerlook.config.judges import AskSettings
+    from closerlook.data.instances import read_as
+    from closerlook.files import write_json, write_parquet
+    from closerlook.judge.command import source
+    from closerlook.judge.rephrase import by_model, by_rules
+    from closerlook.schemas import EVALSET
+
+    try:
+        settings = ParaphrasedSource.model_validate_json(arguments.transform).paraphrase
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors())
+        raise CloserlookError(f"--transform: {found}") from None
+    before = read_as(EVALSET, arguments.evalset)
+    if arguments.judge == "oracle":
+        table, tally, facts = by_rules(before, arguments.name, settings)
+    else:
+        with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
+            table, tally, facts = by_model(before, arguments.name, settings, model)
+    done = settings.model_dump() | {"prompt_file": Path(settings.prompt_file).name}
+    write_parquet(table, EVALSET, arguments.out)
+    write_json(facts | {"paraphrase": done} | tally.report(), arguments.report)
+    print(f"{arguments.name}: {tally}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,54 @@
+"""How likely the base model and every model tuned on the same data find each marked span, and the rest of its response."""
+
+import argparse
+from pathlib import Path
+
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """Models, responses and their spans in, log-probabilities out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="base model, with its tokenizer")
+    parser.add_argument(
+        "--models",
+        nargs="*",
+        default=[],
+        metavar="RUN=DIR",
+        help="tuned models by name: full weights, or adapters on --base",
+    )
+    parser.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet of the cell")
+    parser.add_argument("--spans", type=Path, required=True, metavar="FILE", help="spans of these responses")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="likelihood parquet to write")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="of the models' bodies; logits are always float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs that each model is spread over, where one cannot hold it (default: 1)",
+    )
+    arguments = parser.parse_args()
+
+    from closerlook.cause.likelihood import span_likelihood
+    from closerlook.cause.spans import named
+
+    models = named(arguments.models, "--models")
+    span_likelihood(
+        arguments.base,
+        models,
+        arguments.responses,
+        arguments.spans,
+        arguments.out,
+        arguments.precision,
+        arguments.gpus,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
