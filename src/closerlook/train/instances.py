@@ -28,12 +28,17 @@ class Instance:
 
 
 def tokenise(
-    rows: pa.Table, tokenizer: PreTrainedTokenizerBase, template: str, max_length: int, quiet: bool = False
+    rows: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    max_length: int,
+    quiet: bool = False,
+    purpose: str = "train on",
 ) -> tuple[list[Instance], dict[str, int]]:
     """The instances that can be trained on, and counts: rows, used, cut_by_max_length, dropped_prompt_too_long.
 
     A response that does not fit is cut at its end (and then teaches no end of sequence); an instance whose prompt leaves no
-    room for any response is dropped. Raises CloserlookError when none is left.
+    room for any response is dropped. Raises CloserlookError when none is left for its `purpose`.
     """
     instances, cut = [], 0
     texts = zip(rows["instruction"].to_pylist(), rows["response"].to_pylist(), strict=True)
@@ -45,7 +50,8 @@ def tokenise(
             instances.append(Instance(np.array(tokens[:max_length], dtype=np.int32), max(1, len(prompt))))
     if not instances:
         raise CloserlookError(
-            f"no instance to train on: of {len(rows)} rows, {len(rows)} have a prompt of max_length {max_length} tokens or more"
+            f"no instance to {purpose}: of {len(rows)} rows, {len(rows)} have a prompt of max_length {max_length} tokens or "
+            "more"
         )
     counts = {
         "rows": len(rows),
@@ -119,13 +125,13 @@ class Course:
         groups = deal(lengths, self.micro_steps * world.size)[world.rank :: world.size]
         first = step * self.order.shape[1]
         return Share(
-            [_micro_batch(chosen, group, first, world.device) for group in groups],
+            [micro_batch(chosen, group, first, world.device) for group in groups],
             sum(lengths),
             sum(len(instance.tokens) - instance.trained_from for instance in chosen),
         )
 
 
-def _micro_batch(instances: list[Instance], group: list[int], first: int, device: torch.device) -> MicroBatch:
+def micro_batch(instances: list[Instance], group: list[int], first: int, device: torch.device) -> MicroBatch:
     """The instances at the places `group` of a step whose first place in the run is `first`."""
     inputs = pack([instances[place].tokens.tolist() for place in group], device)
     trained, start = [], 0

@@ -98,8 +98,11 @@ class HeadLoss:
         head.forward = self._forward  # type: ignore[method-assign]
 
     def _forward(self, input: Tensor) -> Tensor:
-        head = self.head
-        self.loss = LinearCrossEntropy.apply(input.flatten(0, -2), head.weight, head.bias, self.targets)
+        weight: Tensor = self.head.weight
+        bias: Tensor | None = self.head.bias
+        if not torch.is_grad_enabled():  # a function of our own is not told, and would work out gradients for nobody
+            weight, bias = weight.detach(), None if bias is None else bias.detach()
+        self.loss = LinearCrossEntropy.apply(input.flatten(0, -2), weight, bias, self.targets)
         return self.loss
 
     def __call__(self, model: nn.Module, inputs: dict[str, Any], targets: Tensor) -> Tensor:

@@ -58,6 +58,14 @@ class DataParallel:
         self.optimizer.zero_grad()
         return total.item(), norm.item()
 
+    def measure(self, batches: list[MicroBatch], loss_of: LossOf) -> list[float]:
+        """The loss of each batch, from which nothing is learned: no gradient, no dropout, no noise."""
+        self.module.eval()
+        with torch.no_grad(), self.autocast:
+            losses = [loss_of(self.module, batch).item() for batch in batches]
+        self.module.train()
+        return losses
+
     def save(self, folder: Path) -> None:
         """Write what training changes: weights and optimiser state. Every rank has the same, so the first one writes."""
         if self.world.first:
@@ -104,6 +112,15 @@ class Zero:
             total += loss.detach()
         self.model.step()
         return total.item(), float(self.model.get_global_grad_norm())
+
+    def measure(self, batches: list[MicroBatch], loss_of: LossOf) -> list[float]:
+        """The loss of each batch, from which nothing is learned; all ranks must measure at once, and equally many batches."""
+        self.model.eval()
+        with torch.no_grad():
+            losses = [loss_of(self.model, batch).item() for batch in batches]
+        self.model.train()
+        self.model.empty_partition_cache()  # stage 3 has begun to fetch parameters for a backward pass that does not come
+        return losses
 
     def save(self, folder: Path) -> None:
         """Write each rank's part."""

@@ -18,7 +18,7 @@ from closerlook.errors import NonFiniteLoss, Stopped
 from closerlook.files import read_parquet, replacing, sha256, write_json
 from closerlook.models.load import load_tokenizer
 from closerlook.signals import Notice, notices
-from closerlook.train import checkpoints, manifest
+from closerlook.train import checkpoints, held_out, manifest
 from closerlook.train.instances import Course, MicroBatch, order, tokenise
 from closerlook.train.log import Log, Trackers, check_trackers
 from closerlook.train.loss import HeadLoss
@@ -47,7 +47,10 @@ def _train(job: Job, world: World, notice: Notice) -> None:
     (job.out / "manifest.json").unlink(missing_ok=True)  # it says that all is done
     rows = read_parquet(job.data, columns=["instruction", "response"])
     tokenizer, template = load_tokenizer(job.model), read_template(job.template)
-    instances, counts = tokenise(rows, tokenizer, template, job.settings.max_length, quiet=not world.first)
+    rows, apart = held_out.split(rows, job.settings.held_out)
+    how = tokenizer, template, job.settings.max_length, not world.first
+    instances, counts = tokenise(rows, *how)
+    kept_back = tokenise(apart, *how, purpose="measure the held-out loss on")[0] if len(apart) else []
     course = Course(instances, order(len(instances), job.settings), job.micro_steps(world))
     runner = set_up(job, world)
 
@@ -56,6 +59,7 @@ def _train(job: Job, world: World, notice: Notice) -> None:
     if world.first:
         checkpoints.place(folder, job.scratch)
     keeper = checkpoints.Keeper(folder, checkpoints.identity(facts))
+    before = held_out.losses(runner, kept_back, world)
     done = world.share(keeper.resume_at() if world.first else None)
     if done:
         runner.load(keeper.at(done))
@@ -73,6 +77,9 @@ def _train(job: Job, world: World, notice: Notice) -> None:
             raise Stopped(f"{job.out}: told to stop; the next start goes on after step {line['step']}")
 
     trackers.close()
+    after = held_out.losses(runner, kept_back, world)
+    if kept_back:
+        facts["held_out"] = held_out.facts(kept_back, before, after)
     _save_model(job, world, runner)
     if log:
         facts["data"] |= counts
