@@ -1,0 +1,189 @@
+"""The paper's findings as statements that a comparison of cells decides. Data and small predicates; light to import.
+
+A claim names what is measured of a pair of cells (its effect), what the effect must be for the claim to hold, and which pairs of
+a grid it speaks of. The same pairs are found among the paper's own rows (`paper_grid`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+from closerlook.paper.mapping import IMPROVED, MODELS
+from closerlook.paper.reference import ASPECTS, printed
+
+Row = dict[str, Any]
+Pairs = Callable[[list[Row]], Iterator[tuple[Row, Row]]]
+"""From the tuned cells of a grid (rows of grid.csv, sizes as int) to the pairs that a claim is about."""
+Measure = Literal["score", "kl_fall", "shifted", "length_distance", "length_order", "from_data"]
+"""score: of the first less that of the second, mean over instructions. kl_fall: share of the mean KL of sentences' first 5% of
+tokens that is gone after them. shifted: share of shifted tokens, first less second. length_distance: |log ratio of mean response
+length to the dataset's|, second less first. length_order: mean response length after the dataset with the longer responses, less
+after the other. from_data: share of hallucinated phrases that come from the instruction data, first less second."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about pairs of cells: it holds where the effect is `more` than the bound, `less`, or `within` plus/minus it."""
+
+    says: str
+    section: str
+    measure: Measure
+    sense: Literal["more", "less", "within"]
+    pairs: Pairs
+    bound: float = 0.0
+    aspect: str = ""
+    """Of a score."""
+
+
+def _by(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
+    return groups
+
+
+def same_data(first: str, second: str) -> Pairs:
+    """Two methods, all else equal."""
+
+    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+        for group in _by(rows, "model", "dataset", "size", "seed", "evalset").values():
+            methods = {row["method"]: row for row in group}
+            if first in methods and second in methods:
+                yield methods[first], methods[second]
+
+    return pairs
+
+
+def _sizes(rows: Iterable[Row], method: str) -> dict[tuple[Any, ...], tuple[Row, Row]]:
+    """The smallest and the largest of the subsets of each dataset that a method was used on."""
+    groups = _by((row for row in rows if row["method"] == method), "model", "dataset", "seed", "evalset")
+    ordered = {key: sorted(group, key=lambda row: row["size"]) for key, group in groups.items()}
+    return {key: (group[0], group[-1]) for key, group in ordered.items()}
+
+
+def smallest_against_largest(first: str, second: str) -> Pairs:
+    """One method on the smallest subset of a dataset, another on the largest."""
+
+    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+        large = _sizes(rows, second)
+        for key, (smallest, _) in _sizes(rows, first).items():
+            if key in large and smallest["size"] < large[key][1]["size"]:
+                yield smallest, large[key][1]
+
+    return pairs
+
+
+def scaled(method: str) -> Pairs:
+    """The largest subset of a dataset and the smallest."""
+
+    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+        for smallest, largest in _sizes(rows, method).values():
+            if smallest["size"] < largest["size"]:
+                yield largest, smallest
+
+    return pairs
+
+
+def alone(method: str) -> Pairs:
+    """Each cell of a method, beside itself."""
+    return lambda rows: ((row, row) for row in rows if row["method"] == method)
+
+
+def improved(method: str, *, first: bool) -> Pairs:
+    """What is to improve tuning (NEFTune; full tuning on filtered or evolved data) and a method on the largest plain data."""
+
+    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+        plain = {key: largest for key, (_, largest) in _sizes(rows, method).items()}
+        for row in rows:
+            if row["method"] == "nft" or (row["method"] == "sft" and row["dataset"] in IMPROVED):
+                dataset = IMPROVED.get(row["dataset"], row["dataset"])
+                other = plain.get((row["model"], dataset, row["seed"], row["evalset"]))
+                if other:
+                    yield (row, other) if first else (other, row)
+
+    return pairs
+
+
+def simplified(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+    """A cell tuned on simplified responses, and the one tuned on the responses as they were."""
+    there = {(row["cell"], row["evalset"]): row for row in rows}
+    for row in rows:
+        if other := there.get((row["original"], row["evalset"])):
+            yield row, other
+
+
+def two_datasets(method: str) -> Pairs:
+    """Two datasets, each as large as it was used."""
+
+    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+        largest = [largest for _, largest in _sizes(rows, method).values()]
+        for group in _by(largest, "model", "seed", "evalset").values():
+            yield from combinations(group, 2)
+
+    return pairs
+
+
+def _scores(
+    says: str, section: str, pairs: Pairs, aspects: Sequence[str] = ("factuality", "helpfulness")
+) -> list[Claim]:
+    return [Claim(says.format(aspect=aspect), section, "score", "more", pairs, aspect=aspect) for aspect in aspects]
+
+
+CLAIMS: tuple[Claim, ...] = (
+    *_scores("LFT {aspect} > SFT {aspect} on the same data", "3", same_data("lft", "sft")),
+    *_scores(
+        "LFT on the smallest subset has more {aspect} than SFT on the largest",
+        "3",
+        smallest_against_largest("lft", "sft"),
+    ),
+    *(
+        Claim(f"More data move LFT's {a} by less than 0.2", "3", "score", "within", scaled("lft"), 0.2, a)
+        for a in ASPECTS
+    ),
+    Claim(
+        "LFT's KL falls by more than half after the first 5% of a sentence", "3", "kl_fall", "more", alone("lft"), 0.5
+    ),
+    Claim(
+        "SFT's KL falls by less than half after the first 5% of a sentence", "3", "kl_fall", "less", alone("sft"), 0.5
+    ),
+    Claim("SFT shifts more tokens than LFT on the same data", "3", "shifted", "more", same_data("sft", "lft")),
+    Claim("Longer responses in the data give longer answers (SFT)", "4", "length_order", "more", two_datasets("sft")),
+    Claim(
+        "SFT's answers are nearer in length to the data's than LFT's",
+        "4",
+        "length_distance",
+        "more",
+        same_data("sft", "lft"),
+    ),
+    *_scores("Simplified responses in the data raise factuality", "4", simplified, ("factuality",)),
+    Claim(
+        "More of SFT's hallucinations than of LFT's come from the data",
+        "5",
+        "from_data",
+        "more",
+        same_data("sft", "lft"),
+    ),
+    *_scores("LFT has more {aspect} than methods that are to improve tuning", "6", improved("lft", first=False)),
+    *_scores("Methods that are to improve tuning have more {aspect} than plain SFT", "6", improved("sft", first=True)),
+)
+
+_KINDS = {"score": "aspects", "kl_fall": "kl", "length_order": "lengths", "from_data": "origin"}
+"""By measure, the kind of printed rows that has it; the others are in no table of the paper."""
+_SIMPLIFIED = {"lima-simple": "lima"}
+
+
+def paper_grid(measure: Measure) -> list[Row]:
+    """The paper's tuned cells that a measure is printed of, as rows of a grid; `printed` is the row itself."""
+    rows = []
+    for row in printed():
+        if row.kind == _KINDS.get(measure) and row.dataset and row.method:
+            cell = f"{MODELS[row.model]}/{{dataset}}@{row.size}/{row.method}"
+            known = {"model": MODELS[row.model], "dataset": row.dataset, "size": row.size, "method": row.method}
+            original = _SIMPLIFIED.get(row.dataset)
+            rows.append(
+                known
+                | {"cell": cell.format(dataset=row.dataset), "seed": 0, "evalset": row.evalset, "printed": row}
+                | {"original": cell.format(dataset=original) if original else ""}
+            )
+    return rows

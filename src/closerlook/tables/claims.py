@@ -1,0 +1,246 @@
+"""Does a claim of the paper hold? Paired by instruction from a grid's files, or from the paper's own numbers."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.compute as pc
+from scipy.stats import t as student
+
+from closerlook.files import read_parquet
+from closerlook.paper.claims import CLAIMS, Claim
+from closerlook.tables.differences import holm, versions
+from closerlook.tables.lists import Tokens
+from closerlook.tables.scores import MeasuredOf
+from closerlook.tables.statistics import Estimate, interval, resamplings
+from closerlook.tables.table import Row, names_of
+from closerlook.tables.verdicts import aligned, read_verdicts
+
+LEVEL = 0.05
+NORMAL = 1.959964
+"""Standard errors in half of a 95% interval."""
+HALF_WIDTH, AT = 0.06, 800
+"""Of the paper's means: the widest half of a 95% bootstrap interval that such means have at so many instructions."""
+INSTRUCTIONS = {"just-eval-instruct": 800, "medinstruct-test": 216}
+CLAIM = {claim.says: claim for claim in CLAIMS}
+
+Measured = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
+"""sums and counts, [instructions, columns], and what makes the effect of their ratios: [..., columns] to [...]."""
+
+
+class Effect(NamedTuple):
+    """An effect, its standard error (None: not known, the number alone decides), and what it was judged by."""
+
+    estimate: Estimate
+    error: float | None
+    by: str
+    version: str = ""
+
+
+def of_comparisons(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
+    """Effect, p and Holm's p of every comparison; Holm's correction is over ours and over the paper's, each by itself."""
+    effects = [_of_paper(row) if row["decided_from"] == "paper" else _of_files(row, paths) for row, paths in cells]
+    sides = [_sides(effect, CLAIM[row["claim"]]) for effect, (row, _) in zip(effects, cells, strict=True)]
+    twice = [min(1.0, 2 * min(pair)) if pair else None for pair in sides]
+    corrected: dict[int, float] = {}
+    for family in ("ours", "paper"):
+        tested = [i for i, (row, _) in enumerate(cells) if row["decided_from"] == family and twice[i] is not None]
+        corrected |= zip(tested, holm([p for i in tested if (p := twice[i]) is not None]), strict=True)
+    for i, ((row, _), effect, pair) in enumerate(zip(cells, effects, sides, strict=True)):
+        told = {"version": effect.version, "decided_by": effect.by}
+        keys = told | {"decision": _decision(effect, CLAIM[row["claim"]], pair, corrected.get(i))}
+        counts = {"n": effect.estimate.n, "n_null": effect.estimate.n_null}
+        yield row, keys, "effect", effect.estimate
+        yield row, keys, "p", Estimate(twice[i], **counts)
+        yield row, keys, "p_holm", Estimate(corrected.get(i), **counts)
+
+
+def _sides(effect: Effect, claim: Claim) -> tuple[float, float] | None:
+    """One-sided p for the claim and against it; None where there is nothing to test with."""
+    value, n = effect.estimate.value, effect.estimate.n
+    if value is None or effect.error is None or n < 2:
+        return None
+
+    def beyond(distance: float) -> float:
+        """Of a distance that is 0 at the bound: how likely so much or more, were the truth at the bound."""
+        if not effect.error:
+            return 0.5 if distance == 0 else float(distance < 0)
+        return float(student.sf(distance / effect.error, n - 1))
+
+    if claim.sense == "within":
+        return max(beyond(claim.bound - value), beyond(claim.bound + value)), beyond(abs(value) - claim.bound)
+    sign = 1 if claim.sense == "more" else -1
+    return beyond(sign * (value - claim.bound)), beyond(sign * (claim.bound - value))
+
+
+def _decision(effect: Effect, claim: Claim, sides: tuple[float, float] | None, p: float | None) -> str:
+    value = effect.estimate.value
+    if sides and p is not None:
+        return "undecided" if p >= LEVEL else "holds" if sides[0] < sides[1] else "does not hold"
+    if value is None or effect.by != NUMBERS:
+        return "undecided"
+    inside = {"more": value > claim.bound, "less": value < claim.bound, "within": abs(value) < claim.bound}
+    return "holds" if inside[claim.sense] else "does not hold"
+
+
+# ------------------------------------------------------------------------------------------------------ from the grid's files
+PAIRED = "paired test"
+
+
+def _of_files(row: Row, paths: list[Path]) -> Effect:
+    measure = CLAIM[row["claim"]].measure
+    version = versions(*map(read_verdicts, paths[:2])) if measure == "score" else ""
+    measured = MEASURES[measure](row, *paths)
+    return (
+        Effect(*_bootstrapped(*measured), PAIRED, version)
+        if measured
+        else Effect(Estimate(None), None, PAIRED, version)
+    )
+
+
+def _bootstrapped(
+    sums: np.ndarray, counts: np.ndarray, combine: Callable[[np.ndarray], np.ndarray]
+) -> tuple[Estimate, float | None]:
+    """The effect, with percentile interval and standard error over resampled instructions; those with a NaN are null."""
+    whole = np.isfinite(sums).all(axis=1) & np.isfinite(counts).all(axis=1)
+    sums, counts, n, null = sums[whole], counts[whole], int(whole.sum()), int((~whole).sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(combine(sums.sum(axis=0) / counts.sum(axis=0))) if n else math.nan
+        if not math.isfinite(value):
+            return Estimate(None, n=n, n_null=null), None
+        if n < 2:
+            return Estimate(value, n=n, n_null=null), None
+        resampled = combine((_weights(n) @ sums) / (_weights(n) @ counts))
+    low, high = interval([resampled[:, None]])[:, 0]
+    return Estimate(value, float(low), float(high), n, null), float(np.nanstd(resampled, ddof=1))
+
+
+@lru_cache(maxsize=4)
+def _weights(n: int) -> np.ndarray:
+    return np.concatenate(list(resamplings(n)))
+
+
+def _score(row: Row, one: Path, other: Path, *_: Path) -> Measured | None:
+    pair = read_verdicts(one), read_verdicts(other)
+    if not all(row["aspect"] in each.aspects for each in pair):
+        return None
+    columns = aligned([(each.ids, each.scores[:, each.aspects.index(row["aspect"])]) for each in pair])
+    difference = columns[:, :1] - columns[:, 1:]
+    return difference, np.ones_like(difference), lambda means: means[..., 0]
+
+
+def _kl_fall(row: Row, shift: Path, *_: Path) -> Measured:
+    """As Figure 4 splits sentences (closerlook.tables.shift)."""
+    tokens = Tokens(shift, ["kl_base_tuned", "sentence_token", "sentence_length"])
+    first = tokens["sentence_token"] < np.ceil(tokens["sentence_length"] / 20)
+    sums = [tokens.total(np.where(part, tokens["kl_base_tuned"], 0.0)) for part in (first, ~first)]
+    counts = [tokens.total(part) for part in (first, ~first)]
+    return np.column_stack(sums), np.column_stack(counts), lambda means: 1 - means[..., 1] / means[..., 0]
+
+
+def _shifted(row: Row, one: Path, other: Path, *_: Path) -> Measured:
+    columns: list[tuple[tuple[str, ...], np.ndarray]] = []
+    for path in (one, other):
+        ids = tuple(read_parquet(path, columns=["id"])["id"].to_pylist())
+        tokens = Tokens(path, ["class"])
+        columns += [
+            (ids, tokens.total(chosen)) for chosen in (tokens["class"] == "shifted", np.ones(len(tokens.owner)))
+        ]
+    table = aligned(columns)
+    return table[:, [0, 2]], table[:, [1, 3]], lambda means: means[..., 0] - means[..., 1]
+
+
+def _length_order(row: Row, one: Path, other: Path, one_data: Path, other_data: Path) -> Measured:
+    lengths = aligned([_characters(path) for path in (one, other)])
+    sign = 1 if _mean_characters(one_data) >= _mean_characters(other_data) else -1
+    return lengths, np.ones_like(lengths), lambda means: sign * (means[..., 0] - means[..., 1])
+
+
+def _length_distance(row: Row, one: Path, other: Path, data: Path, *_: Path) -> Measured:
+    lengths, taught = aligned([_characters(path) for path in (one, other)]), _mean_characters(data)
+
+    def nearer(means: np.ndarray) -> np.ndarray:
+        distance = np.abs(np.log(means / taught))
+        return distance[..., 1] - distance[..., 0]
+
+    return lengths, np.ones_like(lengths), nearer
+
+
+def _from_data(row: Row, one: Path, other: Path, *_: Path) -> Measured:
+    """Marked spans whose words stand in the dataset, of all marked spans (as criterion `words` of the table of origins)."""
+    columns: list[tuple[tuple[str, ...], np.ndarray]] = []
+    for path in (one, other):
+        table = read_parquet(path)
+        ids = tuple(dict.fromkeys(table["id"].to_pylist()))
+        asked = {
+            "searched": names_of(row, "searched")[0],
+            "unit": f"span:{row['judge']}",
+            "where": "all",
+            "null": "observed",
+        }
+        chosen = pc.equal(table["ngram"], 0)
+        for column, value in asked.items():
+            chosen = pc.and_(chosen, pc.equal(table[column], value))
+        counts = {r["id"]: (r["found"], r["phrases"]) for r in table.filter(chosen).to_pylist()}
+        found = np.array([counts.get(id_, (0, 0)) for id_ in ids], dtype=np.float64).reshape(-1, 2)
+        columns += [(ids, found[:, 0]), (ids, found[:, 1])]
+    table = aligned(columns)
+    return table[:, [0, 2]], table[:, [1, 3]], lambda means: means[..., 0] - means[..., 1]
+
+
+MEASURES: Mapping[str, Callable[..., Measured | None]] = {
+    "score": _score,
+    "kl_fall": _kl_fall,
+    "shifted": _shifted,
+    "length_order": _length_order,
+    "length_distance": _length_distance,
+    "from_data": _from_data,
+}
+
+
+@cache
+def _characters(responses: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    table = read_parquet(responses, columns=["id", "text"])
+    return tuple(table["id"].to_pylist()), pc.utf8_length(table["text"]).to_numpy().astype(np.float64)
+
+
+@cache
+def _mean_characters(data: Path) -> float:
+    return float(pc.mean(pc.utf8_length(read_parquet(data, columns=["response"])["response"])).as_py())
+
+
+# ------------------------------------------------------------------------------------------------- from the paper's numbers
+NUMBERS = "the numbers alone"
+HALF_WIDTHS = "half-widths at n = 800"
+
+
+def _of_paper(row: Row) -> Effect:
+    """From two printed rows; n is the number of instructions of their test set where their uncertainty is known, else 0."""
+    claim, one, other = CLAIM[row["claim"]], row["printed"].values, row["beside"]["printed"].values
+    if claim.measure == "score":
+        a, b, n = one[claim.aspect], other[claim.aspect], INSTRUCTIONS[row["evalset"]]
+        if a is None or b is None:
+            return Effect(Estimate(None), None, HALF_WIDTHS)
+        error = math.sqrt(2 * AT / n) * HALF_WIDTH / NORMAL
+        value = a - b
+        return Effect(Estimate(value, value - NORMAL * error, value + NORMAL * error, n), error, HALF_WIDTHS)
+    if claim.measure == "kl_fall":
+        value = 1 - one["last_95pct"] / one["first_5pct"]
+    elif claim.measure == "from_data":
+        value = one["from_data"] - other["from_data"]
+    else:
+        taught = {each["dataset"]: _printed_length(each) for each in (row, row["beside"])}
+        sign = 1 if taught[row["dataset"]] >= taught[row["beside"]["dataset"]] else -1
+        value = sign * (one["model_response"] - other["model_response"])
+    return Effect(Estimate(value), None, NUMBERS)
+
+
+def _printed_length(row: Row) -> float:
+    """Table 11's mean length of the responses in a dataset."""
+    from closerlook.paper.reference import printed
+
+    lengths = (one.values.get("dataset_response") for one in printed() if one.dataset == row["dataset"])
+    return next(length for length in lengths if length is not None)

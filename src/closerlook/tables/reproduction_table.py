@@ -1,0 +1,83 @@
+"""The table of the paper's numbers beside ours: what it says and what it reads."""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from closerlook.paper.mapping import matching
+from closerlook.paper.reference import Printed, printed
+from closerlook.paper.suspect import suspects
+from closerlook.tables import metrics
+from closerlook.tables.table import IDENTITY, Part, Row, Table, judges_of
+
+OURS = {
+    "aspects": "scores_by_aspect",
+    "tasks": "scores_by_task",
+    "lengths": "lengths",
+    "kl": "kl_by_sentence_part",
+    "simplification": "simplification",
+    "origin": "origin",
+}
+"""By kind of number, the table that has ours."""
+JUDGED = ("aspects", "tasks")
+
+
+KEYS = ("source", "row", "measured", "judge", "suspect")
+
+
+def numbers(grid: Iterable[Row]) -> Iterator[Row]:
+    """A row per printed number and cell that it is about, for scores one per judge; one in all where it is of no one cell."""
+    rows = list(grid)
+    kinds = _measured(rows)
+    told = set()
+    for one, row in matching((one for one in printed() if one.kind in kinds), rows):
+        whose = {**row}
+        if not one.method:  # the lengths of a dataset
+            whose |= dict.fromkeys(IDENTITY, "") | {"dataset": row["dataset"], "size": row["size"]}
+        for judge, name in product(judges_of(whose) if one.kind in JUDGED else [""], one.values):
+            number = whose | _keys(one, name, judge) | {"kind": one.kind, "paper": one.values[name]}
+            key = tuple(str(number[column]) for column in (*IDENTITY, *KEYS))
+            if key not in told:
+                told.add(key)
+                yield number | {"table": OURS[one.kind]}
+
+
+def _keys(one: Printed, name: str, judge: str) -> Row:
+    reasons = suspects().get((one.source, one.row), ())
+    place = {"source": one.source, "row": str(one.row)}
+    return place | {"measured": name, "judge": judge, "suspect": "; ".join(reasons)}
+
+
+def _measured(grid: list[Row]) -> set[str]:
+    """The kinds of numbers that some table of this grid measures."""
+    from closerlook.tables.registry import TABLES  # which has this table too
+
+    return {kind for kind, name in OURS.items() if name in TABLES and TABLES[name].fits(grid)}
+
+
+REPRODUCTION: dict[str, Table] = {
+    "reproduction": Table(
+        title="The paper's numbers and ours",
+        caption=(
+            "Every number of the paper that this grid has a cell for (config/reference/): ours, with the interval of the table "
+            "that it is from; the paper's, which has none; ours less the paper's. Scores are those of the named judge, N/A "
+            "counted as 5 as just-eval's scripts do; a difference says something about the models only where judge and version "
+            "are the paper's, gpt-4-1106-preview. Lengths are in characters, which the paper's tokens are; shares are fractions. "
+            "Suspect: what a check of the paper's tables holds against the row (closerlook.paper.suspect). Figure 4 names no "
+            "dataset, taken for Alpaca, and Figure 6 no model, taken for LLaMa-2 7B SFT."
+        ),
+        metrics=metrics.REPRODUCTION,
+        keys=("source", "row", "measured", "judge", "version", "suspect"),
+        selective=True,
+        parts=(
+            Part(
+                (*IDENTITY, *KEYS),
+                ("tables/{table}.csv",),
+                "closerlook.tables.reproduction:of_numbers",
+                tuple(metrics.REPRODUCTION),
+                controls=True,
+                over=numbers,
+                together=(),
+            ),
+        ),
+    )
+}

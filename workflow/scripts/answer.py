@@ -1,0 +1,44 @@
+"""Let a model behind an endpoint answer an evalset, at temperature 0.
+
+Every answer is kept in a database at once: killed and started again it goes on where it stopped, and a rerun costs nothing. The
+API key comes from the environment (OPENAI_API_KEY, or the variable that --key-variable names).
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from closerlook.scripting import run
+
+
+def main() -> None:
+    """Evalset and template in, responses.parquet out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction")
+    parser.add_argument(
+        "--template", type=Path, required=True, metavar="FILE", help="text that holds {instruction} once"
+    )
+    parser.add_argument("--max-new-tokens", type=int, required=True, metavar="N", help="longest response, in tokens")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="responses.parquet to write")
+    from closerlook.judge.command import add_judge, source
+
+    add_judge(parser)
+    arguments = parser.parse_args()
+
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from closerlook.config.judges import AskSettings
+    from closerlook.generate.endpoint import answer
+    from closerlook.judge.asker import Asker
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("closerlook").setLevel(logging.INFO)
+    with (
+        logging_redirect_tqdm(),
+        source(arguments, AskSettings(max_tokens=arguments.max_new_tokens)) as model,
+    ):
+        answer(Asker(model, "answer"), arguments.evalset, arguments.template, arguments.max_new_tokens, arguments.out)
+
+
+if __name__ == "__main__":
+    run(main)
