@@ -1,0 +1,152 @@
+// The overview: what the grid holds, how far it is, what the claims came to, and the ways into everything else.
+"use strict";
+{
+  const { html } = htmPreact;
+  const DECISIONS = { holds: "✓", "does not hold": "✗", undecided: "?" };
+
+  const distinct = (values) => [...new Set(values)].filter(Boolean);
+
+  closerlook.Overview = () => {
+    const { preset, cells, evalsets, tables, figures, problems } = closerlook.facts;
+    const answered = cells.filter((row) => row.file).length;
+    const about = [
+      [distinct(cells.map((row) => row.model)).length, "model"],
+      [distinct(cells.map((row) => row.cell.split("/")[1]).filter((name) => name !== "none")).length, "dataset"],
+      [distinct(cells.map((row) => row.cell)).length, "cell"],
+      [evalsets.length, "evalset"],
+      [evalsets.reduce((sum, evalset) => sum + evalset.rows, 0), "instruction"],
+    ];
+    return html`<main id="main" class="page" tabindex="-1">
+      <header class="lead">
+        <h1>${preset}</h1>
+        <p>What instruction tuning changed, whether it was worth it, and where the new mistakes come from.</p>
+        <ul class="facts">
+          ${about.map(([count, what]) => html`<li><strong>${count.toLocaleString("en")}
+            </strong> ${count === 1 ? what : `${what}s`}</li>`)}
+        </ul>
+        <nav class="ways" aria-label="Ways in">
+          ${answered > 0 && html`<a class="button first" href=${closerlook.link("inspect")}>Read the answers</a>`}
+          ${tables.length > 0 && html`<a class="button" href=${closerlook.link("tables")}>Tables and figures</a>`}
+          ${answered > 0 && html`<a class="button" href=${closerlook.link("annotate")}>Annotate</a>`}
+        </nav>
+      </header>
+      ${
+        problems.length > 0 &&
+        html`<section class="note problem" aria-labelledby="problems">
+        <h2 id="problems">Files that cannot be read</h2>
+        <ul>${problems.map((problem) => html`<li><bdi>${problem}</bdi></li>`)}</ul>
+      </section>`
+      }
+      <${Claims} /> <${Grid} />
+      <section aria-labelledby="results">
+        <h2 id="results">Tables and figures</h2>
+        ${tables.length + figures.length === 0 && html`<p class="note">There are no tables yet: <code>snakemake
+          </code> makes them.</p>`}
+        <ul class="cards">
+          ${tables.map((table) => html`<li><a href=${closerlook.link(`tables/${table.name}`)}>${table.title}
+            </a> <span class="small">${closerlook.many(table.rows, "value")}</span></li>`)}
+        </ul>
+      </section>
+    </main>`;
+  };
+
+  const SOURCES = { ours: "This grid", paper: "The paper's numbers" };
+  const FEW = 3; // decisions named at once; more are counted, and named where one asks
+
+  // A line per claim; what it came to for each model and dataset, decided from this grid and from the paper's numbers.
+  function Claims() {
+    const { claims, tables } = closerlook.facts;
+    if (!claims.length)
+      return html`<section aria-labelledby="claims"><h2 id="claims">Claims</h2>
+        <p class="note">There is no table of claims in these results.</p></section>`;
+    const names = distinct(claims.map((row) => row.claim));
+    const sources = distinct(claims.map((row) => row.decided_from));
+    return html`<section aria-labelledby="claims">
+      <h2 id="claims">Claims</h2>
+      <p class="small">Each finding of the paper as a statement that can be tested, decided per model and dataset${tables.some((table) => table.name === "claims") && html`; <a href=${closerlook.link("tables/claims")}>with all numbers
+        </a>`}.</p>
+      <div class="scroll"><table class="claims">
+        <thead><tr><th scope="col">Claim</th>${sources.map((source) => html`<th scope="col">${SOURCES[source] || source}
+          </th>`)}</tr></thead>
+        <tbody>${names.map(
+          (claim) => html`<tr><th scope="row" dir="auto">${claim}</th>
+          ${sources.map((source) => html`<td>
+            <${Decisions} rows=${claims.filter((row) => row.claim === claim && row.decided_from === source)} /></td>`)}
+        </tr>`,
+        )}</tbody>
+      </table></div>
+    </section>`;
+  }
+
+  function Decisions({ rows }) {
+    const made = new Map(
+      rows.map((row) => [
+        `${subject(row)}\n${row.decision}`,
+        { of: subject(row), decision: row.decision || "no data" },
+      ]),
+    );
+    const all = [...made.values()];
+    if (!all.length) return html`<span class="small">not decided</span>`;
+    const list = html`<ul class="badges">${all.map(({ of, decision }) => html`<li>
+      <${Badge} decision=${decision} /> <span class="small">${of}</span></li>`)}</ul>`;
+    if (all.length <= FEW) return list;
+    const kinds = distinct([...Object.keys(DECISIONS), ...all.map((one) => one.decision)]).filter((kind) =>
+      all.some((one) => one.decision === kind),
+    );
+    return html`<details><summary>${kinds.map((decision) => html`<${Badge} decision=${decision}
+      count=${all.filter((one) => one.decision === decision).length} /> `)}</summary>${list}</details>`;
+  }
+
+  const Badge = ({ decision, count }) =>
+    html`<b class="badge" data-decision=${decision}>${DECISIONS[decision] || "·"} ${decision}${count && ` ${count}`}
+      </b>`;
+
+  const subject = (row) =>
+    [
+      row.model,
+      row.size ? `${row.dataset}@${row.size}` : row.dataset,
+      row.method,
+      row.evalset,
+      row.judge,
+      row.against && `against ${row.against}`,
+    ]
+      .filter(Boolean)
+      .join(" / ");
+
+  // A row per cell and evalset, a column per stage.
+  function Grid() {
+    const { cells } = closerlook.facts;
+    const stages = distinct(cells.flatMap((row) => row.stages.map(([name]) => name)));
+    const missing = cells.flatMap((row) => row.stages.filter(([, done]) => !done));
+    return html`<section aria-labelledby="grid">
+      <h2 id="grid">The grid</h2>
+      <p class="small">
+        ${missing.length ? `${closerlook.many(missing.length, "file")} missing; a dash is a stage that a cell does not have.` : "Every stage of every cell is done; a dash is a stage that a cell does not have."}
+        </p>
+      <div class="scroll"><table class="grid">
+        <thead><tr><th scope="col">Cell</th><th scope="col">Evalset</th>${stages.map((name) => html`<th scope="col">
+          ${name}</th>`)}</tr></thead>
+        <tbody>${cells.map(
+          (row) => html`<tr>
+          <th scope="row">
+            ${row.file ? html`<a href=${closerlook.link("inspect", { evalset: row.evalset, cells: row.cell })}>
+            ${row.cell}</a>` : row.cell}</th>
+          <td>${row.evalset}</td>
+          ${stages.map((name) => {
+            const stage = row.stages.find(([other]) => other === name);
+            if (!stage) return html`<td class="none" aria-label="does not have it">–</td>`;
+            return stage[1]
+              ? html`<td class="done">done</td>`
+              : html`<td class="missing" title=${stage[2]}>missing</td>`;
+          })}
+        </tr>`,
+        )}</tbody>
+      </table></div>
+      ${
+        missing.length > 0 &&
+        html`<details><summary>Commands that make what is missing</summary>
+        <pre>${[...new Set(missing.map(([, , command]) => command))].join("\n")}</pre></details>`
+      }
+    </section>`;
+  }
+}

@@ -1,0 +1,188 @@
+"""The page as a whole in a real browser: overview, tables, themes, print, and how fast it is there."""
+
+import csv
+import time
+
+import pytest
+
+from closerlook.page.build import build
+
+
+def test_the_overview_shows_claims_and_the_grids_state(show, small_page):
+    page = show(small_page)
+    page.locator("table.grid").wait_for()
+    assert page.locator("h1").inner_text() == "small"
+    claims = page.locator("table.claims tbody tr").first.inner_text().split("\n")
+    assert "LFT factuality > SFT factuality on the same data" in claims[0]
+    assert page.locator("table.claims .badge").all_inner_texts() == ["✓ holds", "✗ does not hold"] * 2
+    grid = page.locator("table.grid tbody tr").all_inner_texts()
+    assert [row.split("\t")[0] for row in grid] == ["tiny/d1/lft", "tiny/d1/sft", "tiny/none/base"]
+    assert "missing" not in " ".join(grid)
+    page.get_by_role("link", name="tiny/d1/sft").click()
+    page.locator(".column").wait_for()
+
+
+def test_what_is_missing_is_said_with_its_command(show, small_page, tmp_path):
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "lost/grid.csv").write_text((small_page.parent / "grid.csv").read_text())
+    build(tmp_path / "lost", tmp_path / "report")
+    page = show(tmp_path / "report")
+    assert page.locator("td.missing").count() == 19
+    page.get_by_text("Commands that make what is missing").click()
+    assert "/cells/tiny/d1/lft/ask/shift.parquet" in page.locator("pre").inner_text()
+    for link, said in (
+        ("inspect", "No cell has answers yet."),
+        ("tables", "There are no tables yet."),
+        ("annotate", "No cell has answers to annotate yet."),
+    ):
+        page.goto(page.url.partition("#")[0] + f"#/{link}")
+        page.get_by_text(said).wait_for()
+
+
+def test_a_data_file_that_is_gone_is_named(browser, small_page, tmp_path):
+    build(small_page.parent, tmp_path / "report")
+    (tmp_path / "report/data/cell-0.js").unlink()
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"file://{tmp_path}/report/index.html#/inspect")
+    page.get_by_text("data/cell-0.js is not there: make the page again").wait_for(timeout=5000)
+    context.close()
+
+
+def test_a_table_is_sorted_and_filtered(show, small_page):
+    with (small_page.parent / "tables/odd_ones.csv").open(newline="") as stream:
+        header, *rows = list(csv.reader(stream))
+    page = show(small_page, "#/tables/odd_ones")
+    page.locator("table.data").wait_for()
+
+    def values():
+        return page.locator("table.data tbody tr td:nth-child(3)").all_inner_texts()
+
+    assert values() == [row[2] for row in rows]
+    button = page.get_by_role("button", name=header[2])
+    button.click()
+    ascending = sorted(float(row[2]) for row in rows if row[2])
+    assert [float(value) for value in values()[:-1]] == ascending
+    assert values()[-1] == ""
+    assert page.locator("th").nth(2).get_attribute("aria-sort") == "ascending"
+    button.press("Enter")
+    assert [float(value) for value in values()[:-1]] == ascending[::-1]
+    assert values()[-1] == ""  # what is empty comes last, whichever way
+    page.locator(".controls select").first.select_option("n1")
+    page.get_by_label("Filter").fill("script img")
+    expected = [row[2] for row in rows if row[0] == "n1" and "script" in row[1] and "img" in row[1]]
+    assert sorted(values()) == sorted(expected)
+    assert f"{len(expected)} of 41 rows" in page.locator(".controls").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("cell", "key"),
+    [
+        ("3.03 (2.9, 3.1)", 3.03),
+        ("-0.5", -0.5),
+        ("1,234", 1234),
+        ("12.5%", 12.5),
+        ("2.00e-5", 2e-5),
+        ("brief", "brief"),
+        ("", ""),
+        ("−1", -1),
+    ],
+)
+def test_cells_sort_by_their_number(show, small_page, cell, key):
+    page = show(small_page)
+    assert page.evaluate("cell => closerlook.sortKey(cell)", cell) == key
+
+
+def test_figures_are_shown_and_tables_copied(show, small_page):
+    page = show(small_page, "#/tables/odd_ones")
+    assert page.get_by_role("link", name="odd figure").get_attribute("href") == "figures/odd_figure.svg"
+    assert (small_page / "tables/odd_ones.csv").read_bytes() == (small_page.parent / "tables/odd_ones.csv").read_bytes()
+
+
+def luminance(colour):
+    red, green, blue = (float(part) / 255 for part in colour.removeprefix("rgb(").rstrip(")").split(",")[:3])
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_and_can_be_read(show, small_page, scheme):
+    page = show(small_page, "#/inspect?id=q/4", color_scheme=scheme)
+    page.locator(".column").first.wait_for()
+    for selector in (".answer", ".small", ".head nav a:not([aria-current])", ".head nav a[aria-current]", ".chosen li"):
+        colours = page.locator(selector).first.evaluate("""one => {
+            let at = one, ground = "rgba(0, 0, 0, 0)";
+            while (at && /, 0\\)$/.test(ground)) { ground = getComputedStyle(at).backgroundColor; at = at.parentElement; }
+            return [getComputedStyle(one).color, ground];
+        }""")
+        light, dark = sorted(map(luminance, colours), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (selector, colours)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (luminance(ground) > 0.5) == (scheme == "light")
+    page.get_by_label("Colours").select_option("dark" if scheme == "light" else "light")
+    page.reload()
+    page.locator(".column").first.wait_for()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (luminance(ground) > 0.5) != (scheme == "light")
+
+
+@pytest.mark.parametrize("link", ["#/", "#/tables/odd_ones", "#/inspect?id=q/4", "#/inspect?id=q/4&at=tiny/d1/lft:0-3"])
+def test_print_shows_the_content_alone(show, small_page, link):
+    page = show(small_page, link)
+    page.locator("main").wait_for()
+    page.locator(".column, table").first.wait_for()
+    page.emulate_media(media="print")
+    for hidden in (".head", ".side", ".noprint"):
+        assert not any(one.is_visible() for one in page.locator(hidden).all())
+    assert page.locator("main").is_visible()
+    main = page.locator("main").evaluate("one => [one.scrollHeight, one.clientHeight]")
+    assert main[0] <= main[1] + 1  # nothing is cut by a scroll bar
+    assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1920])
+def test_nothing_is_wider_than_a_laptop(show, small_page, width):
+    page = show(small_page, viewport={"width": width, "height": 700})
+    for link in (
+        "#/",
+        "#/tables/claims?view=tidy",
+        "#/inspect?id=q/0",
+        "#/inspect?id=q/4&at=tiny/d1/lft:0-9",
+        "#/annotate",
+    ):
+        page.goto(page.url.partition("#")[0] + link)
+        page.locator("main").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), link
+
+
+@pytest.mark.slow
+def test_800_answers_of_six_cells_are_there_in_two_seconds(show, large_page):
+    """The best of three: other tests run beside this one."""
+
+    def overview():
+        page = show(large_page)
+        page.locator("table.grid").wait_for()
+        assert not page.evaluate(
+            "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/cell-')).length"
+        )
+        return page.evaluate("performance.now()") / 1000
+
+    def answers():
+        start = time.perf_counter()
+        page = show(large_page, "#/inspect?id=q/400")
+        page.locator(".answer .shifted").first.wait_for()
+        return time.perf_counter() - start
+
+    def search():
+        page = show(large_page, "#/inspect?id=q/400")
+        page.locator(".answer .shifted").first.wait_for()
+        start = time.perf_counter()
+        page.locator("input[name=q]").fill("question 77")
+        page.wait_for_function("document.querySelectorAll('.list [role=option]').length === 11")
+        return time.perf_counter() - start
+
+    fastest = {what.__name__: min(what() for _ in range(3)) for what in (overview, answers, search)}
+    size = sum(path.stat().st_size for path in large_page.rglob("*") if path.is_file())
+    print(f"{size / 1e6:.1f} MB", *(f"{name} {seconds:.2f} s" for name, seconds in fastest.items()), sep=", ")
+    assert max(fastest.values()) < 2
+    assert size < 15e6
