@@ -1,5 +1,8 @@
 """Figures: drawn from CSV alone, whatever it holds, and to the same bytes."""
 
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,11 +11,15 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 from matplotlib.colors import to_rgb
+from tests.conftest import REPOSITORY
 from tests.tables.test_table_text import HOSTILE
 
+from closerlook.figures import simplification
 from closerlook.figures.common import plain, size_label, whiskers
+from closerlook.figures.page import page
 from closerlook.figures.registry import FIGURES
 from closerlook.figures.style import STYLE, colours, drawable, save
+from closerlook.tables.metrics import CLASSES
 from closerlook.tables.registry import IDENTITY, TABLES
 from closerlook.tables.tidy import read_csv, write_csv
 
@@ -110,6 +117,10 @@ def test_draws(name: str, grid: str, tmp_path: Path) -> None:
     assert png.startswith(b"\x89PNG")
     assert b"Software" not in png
     assert b"<dc:date>" not in svg.read_bytes()
+    pdf = svg.with_suffix(".pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"CreationDate" not in pdf
+    assert b"/Type3" not in pdf
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -117,6 +128,56 @@ def test_same_bytes_again(name: str, tmp_path: Path) -> None:
     first, second = (draw(name, tmp_path, ONE_SIZE, SIZES[:1], out) for out in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
     assert first.with_suffix(".png").read_bytes() == second.with_suffix(".png").read_bytes()
+    assert first.with_suffix(".pdf").read_bytes() == second.with_suffix(".pdf").read_bytes()
+
+
+@pytest.mark.slow
+def test_same_bytes_in_another_process(tmp_path: Path) -> None:
+    """Whatever order that process's sets are in: the glyphs of a font in a PDF are such a set."""
+    draw("top_shifted_tokens", tmp_path, ONE_SIZE)
+    contents = []
+    for seed in ("1", "2"):
+        arguments = ["top_shifted_tokens", "--results", str(tmp_path), "--out", str(tmp_path / "f.svg")]
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run(
+            [sys.executable, "workflow/scripts/figure.py", *arguments], cwd=REPOSITORY, env=environment, check=True
+        )
+        contents.append({path.name: path.read_bytes() for path in sorted(tmp_path.glob("f.*"))})
+    assert contents[0] == contents[1]
+    assert list(contents[0]) == ["f.md", "f.pdf", "f.png", "f.svg"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_page_says_what_the_figure_does_not(name: str) -> None:
+    """Caption, files, number of responses, command, and cells without data; names made of markup stay text."""
+    hostile: Cells = [("m", "<script>", "1000", "a|b_c*", "0", "ask")]
+    figure = FIGURES[name]
+    tables = [rows_of(table, ONE_SIZE, hostile) for table in figure.tables]
+    text = page(figure, tables, "f", "python workflow/scripts/figure.py x")
+    assert figure.caption in text
+    assert "![" in text
+    assert "(f.svg)" in text
+    assert "f.pdf" in text
+    assert " 9 " in text
+    assert "`python workflow/scripts/figure.py x`" in text
+    assert "## Missing" in text
+    assert "<script>" not in text
+    assert "## Missing" not in page(figure, [rows_of(table, ONE_SIZE) for table in figure.tables], "f", "x")
+
+
+def test_bars_of_the_simplification_study_are_the_shares() -> None:
+    """Figure 6: the parts of a bar lie end to end, in the order of the classes, and are as wide as the shares."""
+    blank = dict.fromkeys(TABLES["simplification"].columns, "") | dict(zip(IDENTITY, ONE_SIZE[0], strict=True))
+    blank |= {"ci_low": None, "ci_high": None, "n": 8, "n_null": 0, "judge": "oracle"}
+    shares = dict(zip(CLASSES, (0.25, 0.125, 0.0, 0.5, 0.125, 0.0, 0.0), strict=True))
+    rows = [blank | {"metric": name, "value": share} for name, share in shares.items()]
+    other = [row | {"judge": "labels", "value": None, "n": 0} for row in rows]
+    with matplotlib.rc_context(STYLE):
+        (axes,) = simplification.draw([*rows, *other, blank | {"metric": "tokens", "value": 7.0}]).axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    assert [width for _, width in bars] == list(shares.values())
+    assert [x for x, _ in bars] == [sum(list(shares.values())[:i]) for i in range(len(shares))]
+    assert {text.get_text() for text in axes.texts} == {"25%", "12%", "50%", "n=8"}
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ rule table:
 
 
 rule figure:
-    """One figure, drawn from its table."""
+    """One figure, drawn from its table, and a page with its caption."""
     input:
         figure_inputs,
     output:
@@ -46,6 +46,8 @@ rule figure:
             labels=labels,
         ),
         png="results/{preset}/figures/{figure}.png",
+        pdf="results/{preset}/figures/{figure}.pdf",
+        page="results/{preset}/figures/{figure}.md",
     log:
         "results/{preset}/logs/figures/{figure}.log",
     conda:

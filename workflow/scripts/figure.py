@@ -1,7 +1,8 @@
-"""Draw one figure of a results folder from its tables' CSV files: SVG, and the same as PNG beside it."""
+"""Draw one figure of a results folder from its tables' CSV files: SVG, the same as PNG and PDF, and a page with its caption."""
 
 import argparse
 import importlib
+import shlex
 from pathlib import Path
 
 from closerlook.figures.registry import FIGURES
@@ -13,20 +14,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=FIGURES, metavar="NAME", help=f"one of {', '.join(FIGURES)}")
     parser.add_argument("--results", type=Path, required=True, help="folder with tables/*.csv, e.g. results/mini")
-    parser.add_argument("--out", type=Path, required=True, help="the .svg to write; the .png is written beside it")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the .svg to write; .png, .pdf and .md are written beside it"
+    )
     arguments = parser.parse_args()
 
     import matplotlib
 
+    from closerlook.figures.page import page
     from closerlook.figures.style import STYLE, save
+    from closerlook.files import write_text
     from closerlook.tables.tidy import read_csv, table_of
 
     figure = FIGURES[arguments.name]
-    paths = [arguments.results / path for path in figure.inputs]
+    tables = [read_csv(path, table_of(path)) for path in (arguments.results / path for path in figure.inputs)]
     module, function = figure.draw.split(":")
     with matplotlib.rc_context(STYLE):
-        drawn = getattr(importlib.import_module(module), function)(*(read_csv(path, table_of(path)) for path in paths))
-        save(drawn, arguments.out)
+        save(getattr(importlib.import_module(module), function)(*tables), arguments.out)
+    again = [arguments.name, "--results", str(arguments.results), "--out", str(arguments.out)]
+    command = shlex.join(["python", "workflow/scripts/figure.py", *again])
+    write_text(page(figure, tables, arguments.out.stem, command), arguments.out.with_suffix(".md"))
 
 
 if __name__ == "__main__":

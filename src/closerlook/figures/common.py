@@ -1,6 +1,6 @@
 """What several figures share: cells as lines of text, whiskers, and a note on what is not there to draw."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -23,6 +23,11 @@ def canvas(width: float, height: float) -> Figure:
     """An empty figure, in inches, that keeps room for a legend at its head and a note at its foot."""
     rect = (0, FOOT / height, 1, 1 - (HEAD + FOOT) / height)
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=rect, w_pad=0.1, h_pad=0.08))
+
+
+def room(labels: Iterable[str]) -> float:
+    """Inches that the longest of these takes beside an axis."""
+    return 0.085 * max(map(len, labels), default=0)
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
@@ -116,7 +121,7 @@ def note_missing(figure: Figure, rows: list[Row], more: str = "") -> None:
     )
 
 
-def say_empty(axes: Axes) -> None:
-    """A panel without values says so."""
-    axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+def say_empty(axes: Axes, why: str = "no data") -> None:
+    """A panel that has nothing to draw says so."""
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=MUTED)
     axes.set_axis_off()

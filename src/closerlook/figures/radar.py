@@ -1,4 +1,4 @@
-"""Judges' scores as polygons over the aspects, as the paper draws them (Figures 2, 3 and 9)."""
+"""Judges' scores as polygons over aspects or task types, as the paper draws them (Figures 2, 3 and 9)."""
 
 from math import ceil, pi, sqrt
 from typing import Any
@@ -28,8 +28,17 @@ PANEL = ("model", "evalset", "judge", "dataset")
 
 
 def draw(scores: list[Row]) -> Figure:
+    """Corners are aspects."""
+    return _draw(where(scores, metric="score"), "aspect")
+
+
+def draw_tasks(scores: list[Row]) -> Figure:
+    """Corners are types of task; a score is the mean over aspects."""
+    return _draw(where(scores, metric="score", aspect="mean"), "task_type")
+
+
+def _draw(rows: list[Row], corner: str) -> Figure:
     """A panel per model, dataset, evalset and judge: a polygon per method and size, and per control of the same model."""
-    rows = where(scores, metric="score")
     trained = [row for row in rows if row["dataset"]]
     panels = distinct(trained, *PANEL) or distinct(rows, *PANEL) or [("", "", "", "")]
     across = min(ACROSS, ceil(sqrt(len(panels))))
@@ -43,19 +52,22 @@ def draw(scores: list[Row]) -> Figure:
         axes.set_title(" · ".join(plain(name) for name in title), pad=16)
         shown = where(rows, **named)
         controls = where(rows, **(named | {"dataset": ""})) if named["dataset"] else []
-        _panel(axes, measured([*shown, *controls]), colour)
+        _panel(axes, measured([*shown, *controls]), corner, colour)
     for axes in grid[len(panels) :]:
         axes.remove()
     note_missing(figure, rows)
     return figure
 
 
-def _panel(axes: PolarAxes, rows: list[Row], colour: dict[str, str]) -> None:
+def _panel(axes: PolarAxes, rows: list[Row], corner: str, colour: dict[str, str]) -> None:
     if not rows:
         say_empty(axes)
         return
-    aspects = [aspect for (aspect,) in distinct(rows, "aspect")]
-    angle = {aspect: 2 * pi * i / len(aspects) for i, aspect in enumerate(aspects)}
+    corners = [name for (name,) in distinct(rows, corner)]
+    if len(corners) < 3:
+        say_empty(axes, f"{len(corners)} values make no polygon")
+        return
+    angle = {name: 2 * pi * i / len(corners) for i, name in enumerate(corners)}
     sizes = [size for (size,) in distinct([row for row in rows if row["dataset"]], "size")]
     handles = []
     for cell in distinct(rows, *IDENTITY):
@@ -67,14 +79,12 @@ def _panel(axes: PolarAxes, rows: list[Row], colour: dict[str, str]) -> None:
             "linestyle": line,
             "linewidth": 1.4 if first["dataset"] else 1.0,
         }
-        closed = [*values, first] if len(values) > 2 else values
-        axes.plot(
-            [angle[row["aspect"]] for row in closed], [row["value"] for row in closed], marker="o", ms=2.5, **style
-        )
+        closed = [*values, first]
+        axes.plot([angle[row[corner]] for row in closed], [row["value"] for row in closed], marker="o", ms=2.5, **style)
         handles.append(Line2D([], [], label=_label(first, len(sizes) > 1, rows), **style))
     axes.set_theta_offset(pi / 2)
     axes.set_theta_direction(-1)
-    axes.set_xticks(list(angle.values()), [plain(aspect) for aspect in aspects])
+    axes.set_xticks(list(angle.values()), [plain(name) for name in corners])
     axes.set_ylim(0.5, 5)
     axes.set_yticks([1, 2, 3, 4, 5], ["1", "2", "3", "4", "5"], color=MUTED, fontsize=SMALL - 1)
     axes.spines["polar"].set_visible(False)

@@ -82,4 +82,51 @@ FIGURES: dict[str, Figure] = {
         tables=("scores_by_aspect",),
         draw="closerlook.figures.radar:draw",
     ),
+    "origin": Figure(
+        title="Do marked spans come from the instruction data?",
+        caption=(
+            "Share of the marked spans that come from the dataset by each criterion (Figure 8 of the paper), with 95% bootstrap "
+            "intervals over responses; strokes: what chance gives, where a criterion has a chance level (vs which)."
+        ),
+        tables=("origin",),
+        draw="closerlook.figures.origin:draw",
+    ),
+    "borrowing": Figure(
+        title="Borrowing by n-gram length",
+        caption=(
+            "Phrases of responses that stand anywhere in the dataset that the cell was tuned on, those expected by chance, and "
+            "(observed - chance) / (1 - chance), with 95% bootstrap intervals over responses. Corrected rates below -30% are not "
+            "shown: where chance is near 1, they mean nothing."
+        ),
+        tables=("borrowing",),
+        draw="closerlook.figures.borrowing:draw",
+    ),
+    "scores_by_task": Figure(
+        title="Judges' scores by type of task",
+        caption=(
+            "Mean scores over the aspects, N/A left out, of the responses to each type of task, with 95% bootstrap intervals "
+            "over responses."
+        ),
+        tables=("scores_by_task",),
+        draw="closerlook.figures.scores:draw_tasks",
+    ),
+    "tasks_radar": Figure(
+        title="Judges' scores by type of task, as polygons",
+        caption=(
+            "Mean scores over the aspects, 1 to 5, as in Figure 9 of the paper: a polygon per cell and control, a panel per "
+            "model and dataset. Intervals do not show here: the figure of scores by task has them."
+        ),
+        tables=("scores_by_task",),
+        draw="closerlook.figures.radar:draw_tasks",
+    ),
+    "simplification": Figure(
+        title="What simplified instruction data changed",
+        caption=(
+            "Pairs of responses by class, as in Figure 6 of the paper: the cell tuned on the simplified dataset beside the one "
+            "tuned on the dataset itself, a bar per cell and whoever compared them. Shares of the pairs that were decided, whose "
+            "number stands behind the bar; the table has their intervals."
+        ),
+        tables=("simplification",),
+        draw="closerlook.figures.simplification:draw",
+    ),
 }

@@ -1,4 +1,4 @@
-"""Judges' scores with their intervals, an aspect beside the next: what a radar chart shows, and how sure it is."""
+"""Judges' scores with their intervals, aspects or task types side by side: what a radar chart shows, and how sure it is."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from closerlook.figures.common import (
     measured,
     note_missing,
     plain,
+    room,
     say_empty,
     where,
     whiskers,
@@ -26,26 +27,35 @@ RAW, CONTROLLED = "score", "score_length_controlled"
 
 
 def draw(scores: list[Row]) -> Figure:
-    """A row of panels per evalset and judge, a panel per aspect; in each a line per cell."""
+    """A column of panels per aspect."""
+    return _draw(scores, "aspect")
+
+
+def draw_tasks(scores: list[Row]) -> Figure:
+    """A column of panels per type of task; a score is the mean over aspects."""
+    return _draw(where(scores, aspect="mean"), "task_type")
+
+
+def _draw(scores: list[Row], column: str) -> Figure:
+    """A row of panels per evalset and judge, a column per aspect or type of task; in each panel a line per cell."""
     groups = distinct(scores, "evalset", "judge") or [("", "")]
-    aspects = [aspect for (aspect,) in distinct(measured(scores), "aspect")] or [""]
+    columns = [name for (name,) in distinct(measured(scores), column)] or [""]
     labels = cell_labels(scores, given=("evalset",))
     cells = [distinct(where(scores, evalset=evalset, judge=judge), *IDENTITY) for evalset, judge in groups]
     heights = [0.75 + 0.24 * max(3, len(there)) for there in cells]
-    figure = canvas(2.4 + 1.75 * len(aspects), 0.6 + sum(heights))
-    panels = figure.subplots(len(groups), len(aspects), squeeze=False, sharey="row", height_ratios=heights)
+    figure = canvas(0.9 + room(labels.values()) + 1.75 * len(columns), 0.6 + sum(heights))
+    panels = figure.subplots(len(groups), len(columns), squeeze=False, sharey="row", height_ratios=heights)
     for line, (evalset, judge), there in zip(panels, groups, cells, strict=True):
         rows = where(scores, evalset=evalset, judge=judge)
-        for axes, aspect in zip(line, aspects, strict=True):
-            axes.set_title(plain(aspect) if aspect else "")
-            _panel(axes, measured(where(rows, aspect=aspect)), there, labels)
+        for axes, name in zip(line, columns, strict=True):
+            axes.set_title(plain(name) if name else "")
+            _panel(axes, measured(where(rows, **{column: name})), there, labels)
         which = [name for i, name in enumerate((evalset, judge)) if len({group[i] for group in groups}) > 1]
         line[0].set_ylabel(" · ".join(plain(name) for name in which), color=MUTED)
-    handles = [
-        Line2D([], [], marker="o", color=MUTED, linestyle="none", label="mean score"),
-        Line2D([], [], marker="|", color=MUTED, linestyle="none", markersize=8, label="length-controlled"),
-    ]
-    legend(figure, handles)
+    shown: dict[str, dict[str, Any]] = {"mean score": {"marker": "o"}}
+    if where(scores, metric=CONTROLLED):
+        shown["length-controlled"] = {"marker": "|", "markersize": 8}
+    legend(figure, [Line2D([], [], color=MUTED, linestyle="none", label=name, **look) for name, look in shown.items()])
     note_missing(figure, scores)
     return figure
 

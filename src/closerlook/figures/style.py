@@ -37,6 +37,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.fonttype": "path",  # looks the same without the font
     "svg.hashsalt": "closerlook",  # ids in the file would be drawn at random
+    "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
 }
 
 INK, MUTED, LIGHT = "#222222", "#767676", "#c9c9c9"
@@ -68,9 +69,14 @@ def colours(methods: Iterable[str]) -> dict[str, str]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `path` (.svg) and the same as .png beside it, without dates or versions in them."""
+    """Write `path` (.svg) and the same as .png and .pdf beside it, without dates or versions in them."""
     _settle(figure)
-    for kind, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
+    unsaid: dict[str, dict[str, Any]] = {
+        ".svg": {"Date": None, "Creator": None},
+        ".png": {"Software": None},
+        ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    for kind, metadata in unsaid.items():
         with replacing(path.with_suffix(kind)) as temporary:
             figure.savefig(temporary, format=kind[1:], metadata=metadata, dpi=160)
 

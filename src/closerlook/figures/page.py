@@ -1,0 +1,34 @@
+"""What stands beside a figure: its caption, over how many responses, what is not in it, and how it was made."""
+
+from closerlook.figures.common import Row, cell_labels, measured
+from closerlook.figures.registry import Figure
+from closerlook.tables.registry import IDENTITY, TABLES
+from closerlook.tables.text import markdown
+
+
+def page(figure: Figure, tables: list[list[Row]], name: str, command: str) -> str:
+    """Markdown; `tables` are the rows that the figure was drawn from, `name` is that of its files without their ending."""
+    rows = [row for table in tables for row in table]
+    paragraphs = [f"# {figure.title}", f"![{figure.title}]({name}.svg)", figure.caption, *_counts(figure, tables)]
+    there = {_identity(row) for row in measured(rows)}
+    missing = [label for identity, label in cell_labels(rows).items() if identity not in there]
+    if missing:
+        listed = "\n".join(f"- {markdown(label)}" for label in missing)
+        files = " and ".join(f"tables/{table}.md" for table in figure.tables)
+        paragraphs.append(f"## Missing\n\nNot drawn, no data; {files} has the commands that fill it.\n\n{listed}")
+    return "\n\n".join([*paragraphs, f"Made by `{command}`. The same as {name}.png and {name}.pdf."]) + "\n"
+
+
+def _counts(figure: Figure, tables: list[list[Row]]) -> list[str]:
+    """Over how many responses (pairs, ...) the values are, for each table: from the fewest to the most."""
+    said = []
+    for name, rows in zip(figure.tables, tables, strict=True):
+        counts = sorted({row["n"] for row in measured(rows)})
+        if counts and TABLES[name].unit:
+            span = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+            said.append(f"The values of tables/{name}.csv are over {span} {TABLES[name].unit}.")
+    return said
+
+
+def _identity(row: Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in IDENTITY)
