@@ -9,9 +9,13 @@ if not workflow.overwrite_configfiles:
     configfile: "config/mini.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/launch.smk"
 include: "workflow/rules/asking.smk"
+include: "workflow/rules/tracing.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/train.smk"
@@ -19,7 +23,11 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/shift.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/spans.smk"
+include: "workflow/rules/trace.smk"
+include: "workflow/rules/cause.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/page.smk"
 include: "workflow/rules/plan.smk"
 
 
@@ -30,6 +38,8 @@ rule all:
         CELL_FILES,
         TABLE_FILES,
         FIGURE_FILES,
+        CASE_FILES,
+        PAGE_FILE,
 
 
 rule cells:

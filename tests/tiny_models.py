@@ -15,6 +15,8 @@ from transformers import (
     PhiForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 SMALL = {
@@ -29,7 +31,7 @@ SMALL = {
     "pad_token_id": None,
     "tie_word_embeddings": False,
 }
-ARCHITECTURES = ["llama", "gemma3", "mistral", "phi"]
+ARCHITECTURES = ["llama", "gemma3", "mistral", "phi", "qwen3"]
 
 
 def tiny_model(architecture: str = "llama", seed: int = 0, **changes) -> PreTrainedModel:
@@ -40,6 +42,8 @@ def tiny_model(architecture: str = "llama", seed: int = 0, **changes) -> PreTrai
         model = LlamaForCausalLM(LlamaConfig(**{"num_key_value_heads": 2} | options))
     elif architecture == "mistral":
         model = MistralForCausalLM(MistralConfig(**{"num_key_value_heads": 2, "sliding_window": 12} | options))
+    elif architecture == "qwen3":
+        model = Qwen3ForCausalLM(Qwen3Config(**{"num_key_value_heads": 2, "head_dim": 12} | options))
     elif architecture == "phi":
         model = PhiForCausalLM(PhiConfig(**options))
     else:

@@ -50,8 +50,16 @@ CONTAMINATION = _schema(
 RESPONSES = _schema(
     ("id", pa.string(), "id of the evaluation instruction"),
     ("prompt", pa.string(), "the whole text the model saw"),
-    ("prompt_token_ids", _ints, "its tokens, special ones included, as fed to the model"),
-    ("token_ids", _ints, "the generated tokens without the end-of-sequence token; cut where a stop string begins"),
+    (
+        "prompt_token_ids",
+        _ints,
+        "its tokens, special ones included, as fed to the model; null where an endpoint answered",
+    ),
+    (
+        "token_ids",
+        _ints,
+        "the generated tokens without the end-of-sequence token; cut where a stop string begins; null where an endpoint answered",
+    ),
     ("text", pa.string(), "token_ids decoded without special tokens"),
     ("finish_reason", pa.string(), "eos, stop (a stop string came) or length (max_new_tokens reached)"),
 )
@@ -123,3 +131,135 @@ VERDICTS = _schema(
     ),
 )
 """`cells/<cell>/<evalset>/verdicts/<judge>.parquet`: one row per response and aspect, in the evalset's order."""
+
+SPANS = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    (
+        "start",
+        pa.int32(),
+        "character offset in the response's `text` where the span begins; null where there is no span",
+    ),
+    ("end", pa.int32(), "character offset behind its last character; null likewise"),
+    (
+        "quote",
+        pa.string(),
+        "text[start:end]; of a quote that was not found in the response, what was quoted; else null",
+    ),
+    ("kind", pa.string(), "not factual or not useful; null where there is no span"),
+    (
+        "null_cause",
+        pa.string(),
+        "of a row without a span: unaligned (a quote that is not in the response), or why the whole response could not be "
+        "marked: refused, unparsable, error, not marked; null where there is a span",
+    ),
+    ("note", pa.string(), "what is said for it: a reason, the truth, what contradicts it; or null"),
+    (
+        "origin",
+        pa.string(),
+        "id of the instance that a person named as the source, `none` for no instance; null: not asked",
+    ),
+    ("marker", pa.string(), "name and version of who marked"),
+)
+"""`cells/<cell>/<evalset>/spans/<marker>.parquet`: one row per marked span, and per response or quote that gave none. A response
+that was looked at and has no span has no row. In the evalset's order, by start."""
+
+TRACE = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("start", pa.int32(), "of the span, as in spans"),
+    ("end", pa.int32(), "of the span, as in spans"),
+    ("instances", pa.int32(), "of the span: how many instances hold it verbatim, case-sensitive"),
+    ("instances_words", pa.int32(), "of the span: how many hold it as whole words, case ignored"),
+    ("longest", pa.int32(), "of the span: words of the longest run of its words that some instance holds"),
+    (
+        "chance",
+        pa.float32(),
+        "of the span: share of matched phrases (as many words, as frequent) that the dataset holds",
+    ),
+    (
+        "instance",
+        pa.string(),
+        "id of the candidate; null, and all that is of the candidate, where nothing speaks for any",
+    ),
+    ("verbatim", pa.bool_(), "the candidate holds the span as whole words, case ignored"),
+    ("shared", pa.int32(), "words of the longest run of the span's sentence that the candidate holds"),
+    (
+        "keyword",
+        pa.float32(),
+        "0 to 1: keyword overlap of the two pairs of instruction and response, mean over 1- to 3-grams",
+    ),
+    (
+        "semantic",
+        pa.float32(),
+        "-1 to 1: Sentence-BERT cosine of the two pairs of instruction and response (section 5)",
+    ),
+    (
+        "keyword_chance",
+        pa.float32(),
+        "the same with another response's pair; null where no ranker places the candidate first",
+    ),
+    ("semantic_chance", pa.float32(), "likewise"),
+    (
+        "bm25",
+        pa.float32(),
+        "BM25 score of the candidate for the span in its sentence and the instruction; null: not scored",
+    ),
+    ("rank_lexical", pa.int32(), "1-based rank by each ranker; null where it is not among its first"),
+    ("rank_bm25", pa.int32(), "likewise"),
+    ("rank_semantic", pa.int32(), "likewise"),
+    ("rank_gradient", pa.int32(), "likewise; null too where there is no attribution"),
+    ("rank_fused", pa.int32(), "1-based rank by all of them together (reciprocal rank fusion)"),
+)
+"""`cells/<cell>/<evalset>/trace/<marker>.parquet`: one row per span and candidate instance, by rank_fused."""
+
+WORDS = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("start", pa.int32(), "character offset in the response's `text` where the word begins"),
+    ("end", pa.int32(), "behind its last character"),
+    ("class", pa.string(), "of the word's first token: shifted or marginal"),
+    ("instances", pa.int32(), "how many instances hold the word, whole, case ignored"),
+    ("longest", pa.int32(), "words of the longest run of the response's words around it that some instance holds"),
+    ("longest_start", pa.int32(), "where that run begins in `text`; null where there is none"),
+    ("longest_end", pa.int32(), "behind its last character; null likewise"),
+    ("candidates", _strings, "ids of instances that hold that run, most similar to the instruction first; at most 3"),
+)
+"""`cells/<cell>/<evalset>/words.parquet`: one row per shifted or marginal word, in the evalset's order, by start."""
+
+BORROWING = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("searched", pa.string(), "dataset@size that was searched"),
+    (
+        "unit",
+        pa.string(),
+        "what was looked for: words that begin with a shifted, marginal or unshifted token; or span:<marker>",
+    ),
+    ("ngram", pa.int32(), "words per phrase: 1 to 8; for spans 0 too, the span whole"),
+    ("where", pa.string(), "all: anywhere in the dataset; similar: in the instances most similar to the instruction"),
+    ("null", pa.string(), "observed, or the chance level: unrelated, permuted, matched, base_answer"),
+    ("found", pa.int32(), "phrases found"),
+    ("phrases", pa.int32(), "phrases looked for"),
+)
+"""`cells/<cell>/<evalset>/borrowing.parquet`: counts per response, so that rates have intervals over responses."""
+
+LIKELIHOOD = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("start", pa.int32(), "of the span, as in spans; null: the tokens of the response outside of all its spans"),
+    ("end", pa.int32(), "of the span, as in spans; null likewise"),
+    ("model", pa.string(), "whose probability: base, or the run of a cell tuned on the same data (lft, sft, ...)"),
+    ("tokens", pa.int32(), "how many tokens hold a character of it"),
+    (
+        "log_prob",
+        pa.float32(),
+        "sum of their log-probabilities in nats, each after the prompt and the response before it",
+    ),
+)
+"""`cells/<cell>/<evalset>/likelihood/<marker>.parquet`: how likely each model finds each span."""
+
+ATTRIBUTION = _schema(
+    ("id", pa.string(), "id of the evaluation instruction"),
+    ("start", pa.int32(), "of the span, as in spans"),
+    ("end", pa.int32(), "of the span, as in spans"),
+    ("instance", pa.string(), "id of the instance"),
+    ("score", pa.float32(), "influence on the span's log-probability; larger is more for it"),
+    ("rank", pa.int32(), "1-based"),
+)
+"""`cells/<cell>/<evalset>/attribution/<marker>.parquet`: the instances whose gradients speak most for each span."""

@@ -125,7 +125,7 @@ MISTAKES = {
     "source of no kind": (
         "overrides",
         {"datasets": {"brief": {"source": {"path": "x"}}}},
-        [FILE, "overrides.datasets.brief.source", "one of the keys file"],
+        [FILE, "overrides.datasets.brief.source", "one of the keys endpoint, file"],
     ),
     "missing file": (
         "overrides",

@@ -68,6 +68,20 @@ def test_from_a_guess_to_nothing(tmp_path):
     assert (last.calls, last.cached, last.cost) == (0, 6, 0)
 
 
+def test_a_marker_is_paid_for_too(tmp_path):
+    overrides = copy.deepcopy(PRESET["overrides"]) | {"markers": {"quotes": {"judge": "gpt"}}}
+    configuration, results = configured(overrides=overrides, judges=["oracle"], markers=["quotes"]), tmp_path / "mine"
+    (first,) = calls_and_cost(configuration, results)
+    assert (first.judge, first.calls, first.guessed, first.cached) == ("marker quotes", 400, 400, 0)
+    assert first.cost == pytest.approx((first.input_tokens * 1000 + first.output_tokens * 2000) / 1e6)
+    spans = results / "cells/miniature/none/icl/questions/spans"
+    spans.mkdir(parents=True)
+    (spans / "quotes.parquet").touch()
+    (second,) = calls_and_cost(configuration, results)
+    assert (second.calls, second.cached) == (200, 200)
+    assert second.cost == first.cost / 2
+
+
 def test_no_prices_and_no_sizes(tmp_path):
     overrides = {"judges": {"gpt": {"openai": "gpt-4"}}, "evalsets": {"questions": {"source": {"file": "README.md"}}}}
     (found,) = calls_and_cost(configured(overrides=overrides, judges=["gpt"]), tmp_path)

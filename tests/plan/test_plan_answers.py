@@ -63,6 +63,14 @@ def test_without_answers_all_is_assumed(plan) -> None:
     )
 
 
+def test_answers_that_a_marker_samples_are_generated_too(plan) -> None:
+    sampling = {"markers": ["mine"], "overrides": {"markers": {"mine": {"consistency": {"samples": 4}}}}}
+    generate, shift = answering(plan(SMALL | sampling))
+    once, as_before = answering(plan(SMALL))
+    assert generate["gpu_hours"] == pytest.approx((1 + 4) * once["gpu_hours"])
+    assert shift == as_before
+
+
 def test_short_answers_are_not_taken_for_long_ones(plan) -> None:
     short = answering(plan(SMALL | {"generate": {"max_new_tokens": 64}}))[0]["gpu_hours"]
     assert short == pytest.approx(answering(plan(SMALL))[0]["gpu_hours"] / 4)

@@ -69,6 +69,8 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
     sizes = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": layers, "num_attention_heads": 4}
     if family == "gemma3":
         sizes |= {"layer_types": ["full_attention"] * layers, "head_dim": 32}
+    if family == "qwen3":
+        sizes |= {"head_dim": 32}
     model = tiny_model(family, vocab_size=2000, **sizes)
     model.set_attn_implementation(PACKED)
     architecture = architecture_of(model)
@@ -97,7 +99,7 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
 
 CASES = [
     pytest.param(family, kind, mode, checkpointing, 2, marks=[] if family == "llama" else pytest.mark.slow)
-    for family in ("llama", "gemma3", "mistral", "phi")
+    for family in ("llama", "gemma3", "mistral", "phi", "qwen3")
     for kind in ("full", "lora")
     for mode in ("float32", "autocast")
     for checkpointing in (False, True)

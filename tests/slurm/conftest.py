@@ -1,4 +1,4 @@
-"""A real Slurm for the tests of this folder. All of them share it, so one worker of pytest-xdist runs them all."""
+"""A real Slurm for the tests of this folder: one for each worker of pytest-xdist that runs some of its files."""
 
 import os
 import shutil
@@ -19,7 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group("slurm"))
 
 
 @pytest.fixture(scope="session")

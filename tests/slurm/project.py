@@ -12,6 +12,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.slurm.cluster import Cluster
 
+from closerlook.config.load import load
 from closerlook.tables.registry import TABLES
 
 SITE: dict[str, Any] = {
@@ -128,9 +129,8 @@ class Project:
 
     def table_files(self) -> list[str]:
         """Every table that the preset has, as a target; figures are left out, for their sake nothing is trained."""
-        return [
-            f"results/lab/tables/{name}.csv" for name in TABLES if name not in {"judge_agreement", "simplification"}
-        ]
+        rows = load(self.preset, "lab.yaml", REPOSITORY).rows
+        return [f"results/lab/tables/{name}.csv" for name, table in TABLES.items() if table.fits(rows)]
 
     def tables(self) -> dict[str, bytes]:
         """Every table and its bytes."""

@@ -21,9 +21,12 @@ files = {
     + [out / "datasets" / f"{style}.jsonl" for style in ("brief", "verbose", "domain", "mixture")],
     "train": [out / n for n in ("model/weights", "train_log.jsonl", "manifest.json")],
     "fetch_model": [out / "weights"],
+    "build_index": [out / "exact"],
+    "embed": [out / "vectors"],
+    "page": [out / "index.html"],
     "pretrain_miniature": [out / "weights"],
     "table": [out, out.with_suffix(".md"), out.with_suffix(".tex")],
-    "figure": [out, out.with_suffix(".png")],
+    "figure": [out, *(out.with_suffix(kind) for kind in (".png", ".pdf", ".md"))],
 }.get(script, [out])
 if "--report" in arguments:
     files.append(Path(arguments[arguments.index("--report") + 1]))

@@ -7,32 +7,64 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from tests.conftest import REPOSITORY
 
+from closerlook.config import load
 from closerlook.tables.registry import IDENTITY, TABLES, VALUE
 
-# One group: the tests share one run, and so one process.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("miniature_run")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+]  # the tests share one run: make test keeps a file in one process
 
-MADE = [name for name in TABLES if name != "judge_agreement"]
-"""One judge has nobody to agree with."""
 EVALSETS = {"evalsets": ["questions"]}
 PRESET = {
     "preset": "e2e",
     "template": "miniature",
     "grid": [
-        {"models": ["miniature"], "datasets": ["brief@64", "brief@128"], "methods": ["lft", "sft"], **EVALSETS},
-        {"models": ["miniature"], "datasets": ["brief@64"], "methods": ["bias"], **EVALSETS},
+        {"models": ["miniature"], "datasets": ["brief@128"], "methods": ["lft", "sft"], **EVALSETS},
+        {
+            "models": ["miniature"],
+            "datasets": ["brief@64"],
+            "methods": ["lft", "sft"],
+            "evalsets": ["questions", "questions-reworded"],
+            "markers": ["consistency"],
+        },
+        {"models": ["miniature"], "datasets": ["cut-traced", "cut-similar"], "methods": ["sft"], **EVALSETS},
+        {"models": ["miniature"], "datasets": ["brief@128"], "methods": ["bias"], **EVALSETS},
         {"models": ["miniature"], "datasets": ["verbose@64", "verbose-simple@64"], "methods": ["lft"], **EVALSETS},
         {"models": ["miniature"], "methods": ["base", "icl"], **EVALSETS},
     ],
     "generate": {"max_new_tokens": 32},
     "judges": ["oracle"],
     "comparison": {"judges": ["oracle"]},
+    "markers": ["oracle"],
+    "tracing": {
+        "datasets": ["brief"],
+        "unrelated": {"brief": "brief-third"},
+        "attribution": ["miniature/brief@64/sft"],
+    },
     "overrides": {
         "miniature": {"questions": 40},
+        "datasets": {
+            f"cut-{take}": {
+                "source": {
+                    "of": "brief",
+                    "without": {
+                        "cell": "miniature/brief@64/sft",
+                        "evalset": "questions",
+                        "marker": "oracle",
+                        "take": take,
+                        "spans": 8,
+                    },
+                },
+                "rows": 800,
+            }
+            for take in ("traced", "similar")
+        },
         "methods": {
             "lft": {"train": {"learning_rate": 0.002, "batch_size": 8}},
             "sft": {"train": {"learning_rate": 0.0005, "batch_size": 8}},
@@ -42,6 +74,10 @@ PRESET = {
         },
     },
 }
+
+
+MADE = [name for name, table in TABLES.items() if table.fits(load.load(PRESET, "e2e.yaml", REPOSITORY).rows)]
+"""One judge has nobody to agree with, no rate is swept, and the paper says nothing of the miniature."""
 
 
 class Run:
@@ -72,11 +108,11 @@ def test_the_failed_cell_stops_no_other_and_says_why(run: Run) -> None:
     assert run.first.returncode != 0
     output = run.first.stdout + run.first.stderr
     assert "loss" in output
-    assert "failed: miniature/brief@64/bias: train: non-finite loss: " in output
+    assert "failed: miniature/brief@128/bias: train: non-finite loss: " in output
     assert (
-        "go on with: snakemake results/e2e/cells/miniature/brief@64/bias/manifest.json --configfile e2e.yaml" in output
+        "go on with: snakemake results/e2e/cells/miniature/brief@128/bias/manifest.json --configfile e2e.yaml" in output
     )
-    assert not (run.results / "cells/miniature/brief@64/bias/manifest.json").exists()
+    assert not (run.results / "cells/miniature/brief@128/bias/manifest.json").exists()
     for cell in ("brief@64/lft", "brief@64/sft", "brief@128/lft", "brief@128/sft"):
         assert (run.results / f"cells/miniature/{cell}/questions/shift.parquet").exists()
 
@@ -93,7 +129,7 @@ def test_partial_tables_hold_what_is_there_and_name_what_is_not(run: Run, name: 
         missing = [row for row in rows if row["method"] == "bias"]
         assert missing
         assert all(row["value"] == "" and row["n"] == "0" for row in missing)
-        assert "brief@64/bias" in (run.results / f"tables/{name}.md").read_text()
+        assert "brief@128/bias" in (run.results / f"tables/{name}.md").read_text()
 
 
 def test_the_base_model_knows_its_world(run: Run) -> None:
@@ -111,8 +147,36 @@ def test_shares_of_classes_sum_to_one_and_ranks_begin_at_one(run: Run) -> None:
         assert values[*cell, "kl_base_tuned"] > 0
 
 
+def test_the_causal_test_leaves_out_what_was_traced_and_as_many_others(run: Run) -> None:
+    report = json.loads((run.results / "data/cut-traced.report.json").read_text())
+    left_out = [{i for span in report["sampled"] for i in span[take]["instances"]} for take in ("traced", "similar")]
+    kept = [
+        set(pq.read_table(run.results / f"data/cut-{take}.parquet")["id"].to_pylist()) for take in ("traced", "similar")
+    ]
+    whole = set(pq.read_table(run.results / "data/brief@64.parquet")["id"].to_pylist())
+    assert left_out[0]
+    assert len(left_out[0]) == len(left_out[1])
+    assert not left_out[0] & left_out[1]
+    assert kept == [whole - removed for removed in left_out]
+    assert {row["metric"] for row in run.table("ablation") if row["value"]} >= {"returned", "p"}
+
+
+def test_case_sheets_show_what_was_traced(run: Run) -> None:
+    sheet = (run.results / "cases/miniature/brief@64/sft/questions/oracle.md").read_text()
+    spans = pq.read_table(run.results / "cells/miniature/brief@64/sft/questions/spans/oracle.parquet")
+    assert any(f"<strong>{quote}</strong>" in sheet for quote in spans["quote"].to_pylist())
+
+
+def test_only_the_cell_that_diverged_has_collapsed(run: Run) -> None:
+    flags = {
+        (r["dataset"], r["size"], r["method"]): r["value"] for r in run.table("collapse") if r["metric"] == "collapsed"
+    }
+    assert flags.pop(("brief", "128", "bias")) == "1"
+    assert set(flags.values()) == {"0"}
+
+
 def test_a_deleted_cell_comes_back_byte_for_byte(run: Run) -> None:
-    cell = run.results / "cells/miniature/brief@64/sft"
+    cell = run.results / "cells/miniature/brief@128/sft"
     kept = {
         name: (cell / name).read_bytes()
         for name in ("model/model.safetensors", "questions/responses.parquet", "questions/shift.parquet")

@@ -58,6 +58,21 @@ def judge_batch(wildcards, resources):
     return halved(JUDGES[wildcards.judge].batch_size, resources)
 
 
+def answering_judge(wildcards):
+    """The judge whose endpoint answers for a model that has no weights here."""
+    return CATALOG.judges[CATALOG.models[wildcards.model].source.endpoint]
+
+
+def answering(wildcards, attempt):
+    return ASKER.watched(1, 4, attempt)
+
+
+def answer_identity(wildcards):
+    return asked(answering_judge(wildcards)) + CONFIG.template_digest(
+        cell_of(wildcards)
+    )
+
+
 def simplifying_judge(wildcards):
     source = derivation(wildcards)
     if isinstance(source, SimplifiedSource):

@@ -5,8 +5,18 @@ import shlex
 from pathlib import Path
 
 from closerlook.config import load as configuration
-from closerlook.config.catalog import MiniatureModel, MiniatureSource
-from closerlook.config.derived import DerivedSource, ScoredSource, ancestry
+from closerlook.config.catalog import (
+    EndpointModel,
+    MiniatureModel,
+    MiniatureSource,
+    ParaphrasedSource,
+)
+from closerlook.config.derived import (
+    DerivedSource,
+    ScoredSource,
+    WithoutSource,
+    ancestry,
+)
 from closerlook.config.grid import NO_DATASET, dataset_and_size
 from closerlook.config.settings import FileSource
 from closerlook.errors import CloserlookError
@@ -37,15 +47,24 @@ DERIVED_DATASETS = [
     for name, dataset in CATALOG.datasets.items()
     if isinstance(dataset.source, DerivedSource)
 ]
-MINIATURE_EVALSETS = [
-    n
-    for n, evalset in CATALOG.evalsets.items()
-    if isinstance(evalset.source, MiniatureSource)
+ABLATED_DATASETS = [
+    name
+    for name, dataset in CATALOG.datasets.items()
+    if isinstance(dataset.source, WithoutSource)
+]
+REWORDED_EVALSETS = [
+    name
+    for name, evalset in CATALOG.evalsets.items()
+    if isinstance(evalset.source, ParaphrasedSource)
 ]
 MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
 EVALSETS = sorted(
     {evalset for evalsets in CONFIG.cells.values() for evalset in evalsets}
 )
+MODELS = sorted({cell.model for cell in CONFIG.cells})
+ENDPOINT_MODELS = [
+    name for name in MODELS if isinstance(CATALOG.models[name].source, EndpointModel)
+]
 MINIATURE_MODELS = [
     name
     for name, model in CATALOG.models.items()
@@ -60,7 +79,7 @@ def one_of(names):
 
 wildcard_constraints:
     preset=one_of([PRESET]),
-    model=one_of(cell.model for cell in CONFIG.cells),
+    model=one_of(MODELS),
     dataset=one_of([*DATASETS, NO_DATASET]),
     name=one_of(CATALOG.datasets),
     run=one_of(cell.run for cell in CONFIG.cells),
@@ -77,13 +96,24 @@ def json_flag(source):
     return shlex.quote(source.model_dump_json(exclude_none=True))
 
 
-def source_of(entry, miniature):
+def miniature_folder(world):
+    """Where a world of the miniature lies; the first is the one that the base model knows and evalsets ask about."""
+    return f"results/{PRESET}/miniature" + (f"-{world}" if world else "")
+
+
+def world_settings(wildcards):
+    settings = CATALOG.miniature
+    world = int(wildcards.world.removeprefix("-") or 0)
+    return as_flags(settings.model_copy(update={"seed": settings.seed + world}))
+
+
+def source_of(entry, kind):
     """A dataset's or evalset's source as its script takes it: the miniature's data are files that a rule makes."""
-    if isinstance(entry.source, MiniatureSource):
-        return FileSource(
-            file=miniature.format(preset=PRESET, name=entry.source.miniature)
-        )
-    return entry.source
+    source = entry.source
+    if isinstance(source, MiniatureSource):
+        folder = miniature_folder(source.world)
+        return FileSource(file=f"{folder}/{kind}{source.miniature}.jsonl")
+    return source
 
 
 def file_of(source):
@@ -92,10 +122,7 @@ def file_of(source):
 
 
 def dataset_source(wildcards):
-    return source_of(
-        CATALOG.datasets[wildcards.name],
-        "results/{preset}/miniature/datasets/{name}.jsonl",
-    )
+    return source_of(CATALOG.datasets[wildcards.name], "datasets/")
 
 
 def derivation(wildcards):
@@ -108,15 +135,11 @@ def scored_source(wildcards):
     if not isinstance(source, ScoredSource) or source.scores:
         return None
     *_, root = ancestry(wildcards.name, CATALOG.datasets)
-    return source_of(
-        CATALOG.datasets[root], "results/{preset}/miniature/datasets/{name}.jsonl"
-    )
+    return source_of(CATALOG.datasets[root], "datasets/")
 
 
 def evalset_source(wildcards):
-    return source_of(
-        CATALOG.evalsets[wildcards.evalset], "results/{preset}/miniature/{name}.jsonl"
-    )
+    return source_of(CATALOG.evalsets[wildcards.evalset], "")
 
 
 def evalset_rows(wildcards):
@@ -156,14 +179,19 @@ def labels(wildcards):
     return {"shows": what.title}
 
 
+def cell_labels(wildcards):
+    """The same for what is of one cell."""
+    cell = cell_of(wildcards)
+    named = {"model": cell.model, "dataset": cell.dataset, "method": cell.method}
+    return named | {"seed": str(cell.seed)}
+
+
 # Only the miniature's truth is known.
 SHOWN = [
     name
     for name, table in TABLES.items()
     if table.fits(CONFIG.rows)
-    and (
-        name != "accuracy" or any(evalset in MINIATURE_EVALSETS for evalset in EVALSETS)
-    )
+    and (not table.truth or any(CATALOG.knows_truth(evalset) for evalset in EVALSETS))
 ]
 TABLE_FILES = [f"results/{PRESET}/tables/{name}.csv" for name in SHOWN]
 FIGURE_FILES = [
@@ -171,11 +199,12 @@ FIGURE_FILES = [
     for name, figure in FIGURES.items()
     if set(figure.tables) <= set(SHOWN)
 ]
+PAGE_FILE = f"results/{PRESET}/report/index.html"
 MANIFESTS = [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED]
 CELL_FILES = [
     f"results/{PRESET}/{stage.file}"
-    for cell, evalsets in CONFIG.cells.items()
-    for stage in stages(cell, evalsets, CONFIG.preset.judges)
+    for cell in CONFIG.cells
+    for stage in stages(CONFIG, cell)
 ]
 
 PARTIAL_TABLES = f"""
@@ -184,5 +213,6 @@ for table in {" ".join(SHOWN)}; do
     python workflow/scripts/table.py $table --results results/{PRESET} --out results/{PRESET}/tables/$table.csv \
         --configfile {shlex.join(CONFIGFILES)} 2> /dev/null || echo "$table: could not be drawn"
 done
+python workflow/scripts/page.py --results results/{PRESET} --out results/{PRESET}/report 2> /dev/null || echo "the page could not be made"
 echo "Partial tables are in results/{PRESET}/tables/: each .md names the cells that are missing and the command that fills them."
 """

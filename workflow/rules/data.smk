@@ -1,21 +1,23 @@
 rule miniature:
-    """The world whose truth is known, and everything rendered from it."""
+    """A world whose truth is known, and everything rendered from it. Worlds but the first have other facts: `world` is -1, -2, ..."""
     output:
-        "results/{preset}/miniature/world.json",
-        "results/{preset}/miniature/corpus.txt",
-        "results/{preset}/miniature/questions.jsonl",
+        "results/{preset}/miniature{world}/world.json",
+        "results/{preset}/miniature{world}/corpus.txt",
+        "results/{preset}/miniature{world}/questions.jsonl",
         expand(
-            "results/{{preset}}/miniature/datasets/{style}.jsonl",
+            "results/{{preset}}/miniature{{world}}/datasets/{style}.jsonl",
             style=MINIATURE_STYLES,
         ),
     log:
-        "results/{preset}/logs/miniature.log",
+        "results/{preset}/logs/miniature{world}.log",
+    wildcard_constraints:
+        world="(-[1-9][0-9]*)?",
     conda:
         "../../envs/closerlook.yaml"
     params:
-        settings=as_flags(CATALOG.miniature),
+        settings=world_settings,
     shell:
-        "python workflow/scripts/make_miniature.py --out results/{wildcards.preset}/miniature {params.settings} 2> {log}"
+        "python workflow/scripts/make_miniature.py --out results/{wildcards.preset}/miniature{wildcards.world} {params.settings} 2> {log}"
 
 
 localrules:
@@ -65,7 +67,7 @@ rule derive:
     log:
         "results/{preset}/logs/data/{name}.log",
     wildcard_constraints:
-        name=one_of(DERIVED_DATASETS),
+        name=one_of(set(DERIVED_DATASETS) - set(ABLATED_DATASETS)),
     conda:
         "../../envs/closerlook.yaml"
     params:
@@ -111,6 +113,8 @@ rule evalset:
         report="results/{preset}/evalsets/{evalset}.report.json",
     log:
         "results/{preset}/logs/evalsets/{evalset}.log",
+    wildcard_constraints:
+        evalset=one_of(set(EVALSETS) - set(REWORDED_EVALSETS)),
     conda:
         "../../envs/closerlook.yaml"
     params:

@@ -74,6 +74,12 @@ def evaluation_program(wildcards, resources):
     return python_for(model.generate.ranks, model.threads)
 
 
+def spread(wildcards, resources):
+    """The GPUs that one rank's model lies on, where they are several."""
+    gpus = CATALOG.models[wildcards.model].generate.gpus
+    return f"--gpus {gpus}" if gpus > 1 else ""
+
+
 def halved(number, resources):
     """A batch of so many, half of it for each time that the job ran out of memory: the same result in more parts."""
     return max(1, number >> resources.halvings)
@@ -124,8 +130,8 @@ def drive():
     results = Path("results") / PRESET
     jobs = [
         (results / one.folder, one.name)
-        for cell, evalsets in CONFIG.cells.items()
-        for one in stages(cell, evalsets, CONFIG.preset.judges)
+        for cell in CONFIG.cells
+        for one in stages(CONFIG, cell)
     ]
     try:
         for line in start_driving(results, workflow.scheduler._executor.run_uuid, jobs):

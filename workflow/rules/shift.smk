@@ -16,6 +16,7 @@ rule shift:
     params:
         supervised=supervised("shift", lambda wildcards: ""),
         python=evaluation_program,
+        spread=spread,
     shell:
         "{params.supervised} --log {log} -- {params.python} workflow/scripts/shift.py --base {input.base} --tuned {input.tuned} --responses {input.responses}"
-        " --out {output} 2> {log}"
+        " --out {output} {params.spread} 2> {log}"

@@ -7,7 +7,13 @@ rule train:
     output:
         model=directory("results/{preset}/cells/{model}/{dataset}/{run}/model"),
         log="results/{preset}/cells/{model}/{dataset}/{run}/train_log.jsonl",
-        manifest="results/{preset}/cells/{model}/{dataset}/{run}/manifest.json",
+        manifest=report(
+            "results/{preset}/cells/{model}/{dataset}/{run}/manifest.json",
+            caption="../report/cell.rst",
+            category="Trained cells",
+            subcategory="{model}",
+            labels=cell_labels,
+        ),
     log:
         "results/{preset}/logs/train/{model}/{dataset}/{run}.log",
     conda:

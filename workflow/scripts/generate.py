@@ -4,6 +4,7 @@ Killed and started again it goes on where it stopped. Under torchrun or srun the
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from closerlook.config.settings import GenerateSettings
@@ -22,6 +23,12 @@ def main() -> None:
     parser.add_argument(
         "--template", type=Path, required=True, metavar="FILE", help="text that holds {instruction} once"
     )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        help="sample so many answers to each instruction, with the ids 0/id, 1/id, ...; needs a temperature (default: one)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="responses.parquet to write")
     parser.add_argument(
         "--batch-size", type=int, default=64, metavar="N", help="responses at a time, 1 to 64 (default: 64)"
@@ -32,16 +39,28 @@ def main() -> None:
         default="auto",
         help="of the model's body; its LM head always computes in float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
     )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs that the model of each process is spread over, where one cannot hold it (default: 1)",
+    )
     add_settings(parser, GenerateSettings)
     arguments = parser.parse_args()
     settings = read_settings(arguments, GenerateSettings)
     if not 1 <= arguments.batch_size <= 64:
         parser.error(f"--batch-size: found {arguments.batch_size}, expected 1 to 64")
 
+    if arguments.samples is not None and arguments.samples < 1:
+        parser.error(f"--samples: found {arguments.samples}, expected at least 1")
+
     join_srun()
     from closerlook.generate.responses import generate
+    from closerlook.generate.samples import sample
 
-    generate(
+    answer = generate if arguments.samples is None else partial(sample, samples=arguments.samples)
+    answer(
         base=arguments.model,
         tuned=arguments.tuned,
         evalset=arguments.evalset,
@@ -50,6 +69,7 @@ def main() -> None:
         out=arguments.out,
         batch_size=arguments.batch_size,
         precision=arguments.precision,
+        gpus=arguments.gpus,
     )
 
 

@@ -31,12 +31,19 @@ def main() -> None:
         default="auto",
         help="of the models' bodies; logits are always float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
     )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs that the model of each process is spread over, where one cannot hold it (default: 1)",
+    )
     arguments = parser.parse_args()
 
     join_srun()
     from closerlook.shift.analysis import shift
 
-    shift(arguments.base, arguments.tuned, arguments.responses, arguments.out, arguments.precision)
+    shift(arguments.base, arguments.tuned, arguments.responses, arguments.out, arguments.precision, arguments.gpus)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from closerlook.config.settings import Settings
 class Architecture(Settings):
     """A decoder's shape. The keys are those of the model's config.json, from which they can be copied."""
 
-    model_type: Literal["llama", "mistral", "gemma3_text", "phi"] = Field(
+    model_type: Literal["llama", "mistral", "qwen3", "gemma3_text", "phi"] = Field(
         description="family, which decides norms, biases and the kind of feed-forward layer"
     )
     hidden_size: int = Field(gt=0, description="width of the model")

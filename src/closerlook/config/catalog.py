@@ -5,8 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag, ValidationInfo, field_validator
 
 from closerlook.config.architecture import Architecture
-from closerlook.config.derived import DERIVED, DerivedSource, LongestSource, ScoredSource, SimplifiedSource
+from closerlook.config.derived import (
+    DERIVED,
+    DerivedSource,
+    LongestSource,
+    ScoredSource,
+    SimplifiedSource,
+    WithoutSource,
+)
 from closerlook.config.judges import Judge
+from closerlook.config.markers import Marker, MarkerName
 from closerlook.config.settings import (
     EngineSettings,
     FileSource,
@@ -18,6 +26,7 @@ from closerlook.config.settings import (
     PretrainSettings,
     Settings,
     TrainSettings,
+    WebSource,
     by_key,
 )
 
@@ -26,6 +35,23 @@ class MiniatureSource(Settings):
     """Data of the miniature world, which the workflow makes itself."""
 
     miniature: str = Field(description="brief, verbose, domain or mixture; questions for an evalset")
+    world: int = Field(0, ge=0, description="another world than 0 has the same names and other facts: unrelated data")
+
+
+class ParaphraseSettings(Settings):
+    """How instructions are put in other words."""
+
+    by: str = Field(description="name of a judge of the catalog, whose endpoint writes them; an oracle does by rules")
+    prompt_file: str = Field("config/prompts/paraphrase.txt", description="text that holds ${instruction} and ${count}")
+    count: int = Field(3, gt=0, description="paraphrases per instruction")
+    max_tokens: int = Field(1024, gt=0, description="longest answer, in tokens")
+
+
+class ParaphrasedSource(Settings):
+    """An evalset in other words: does the same wrong phrase return? (section 5). Its cells only answer it."""
+
+    of: str = Field(description="name of the evalset it is made from")
+    paraphrase: ParaphraseSettings = Field(description="how")
 
 
 class MiniatureModel(Settings):
@@ -34,27 +60,39 @@ class MiniatureModel(Settings):
     miniature: PretrainSettings = Field(description="how it is pre-trained; {} for the defaults")
 
 
-DataSource = Annotated[
+class EndpointModel(Settings):
+    """A model behind an endpoint, which only answers: an untuned comparison, such as GPT-4."""
+
+    endpoint: str = Field(
+        description="name of a judge of the catalog, whose endpoint (openai) answers, at temperature 0"
+    )
+
+
+EvalsetSource = Annotated[
     Annotated[HubSource, Tag("hub")]
     | Annotated[FileSource, Tag("file")]
-    | Annotated[MiniatureSource, Tag("miniature")],
-    Discriminator(by_key("hub", "file", "miniature")),
+    | Annotated[MiniatureSource, Tag("miniature")]
+    | Annotated[ParaphrasedSource, Tag("paraphrase")],
+    Discriminator(by_key("hub", "file", "miniature", "paraphrase")),
 ]
 DatasetSource = Annotated[
     Annotated[HubSource, Tag("hub")]
     | Annotated[FileSource, Tag("file")]
+    | Annotated[WebSource, Tag("url")]
     | Annotated[MiniatureSource, Tag("miniature")]
     | Annotated[SimplifiedSource, Tag("simplify")]
     | Annotated[LongestSource, Tag("longest")]
-    | Annotated[ScoredSource, Tag("minimum_score")],
-    Discriminator(by_key("hub", "file", "miniature", *DERIVED)),
+    | Annotated[ScoredSource, Tag("minimum_score")]
+    | Annotated[WithoutSource, Tag("without")],
+    Discriminator(by_key("hub", "file", "url", "miniature", *DERIVED)),
 ]
 ModelSource = Annotated[
     Annotated[HubModel, Tag("hub")]
     | Annotated[FolderModel, Tag("folder")]
     | Annotated[GgufPackageModel, Tag("gguf_package")]
-    | Annotated[MiniatureModel, Tag("miniature")],
-    Discriminator(by_key("hub", "folder", "gguf_package", "miniature")),
+    | Annotated[MiniatureModel, Tag("miniature")]
+    | Annotated[EndpointModel, Tag("endpoint")],
+    Discriminator(by_key("hub", "folder", "gguf_package", "miniature", "endpoint")),
 ]
 
 
@@ -73,7 +111,12 @@ class Launch(EngineSettings):
 class GenerateLaunch(Settings):
     """How generation and shift are launched."""
 
-    ranks: int = Field(1, gt=0, description="processes that share the prompts, one per GPU")
+    ranks: int = Field(1, gt=0, description="processes that share the prompts")
+    gpus: int = Field(
+        1,
+        gt=0,
+        description="GPUs that the model of each process is spread over, layer by layer, where one cannot hold it",
+    )
     gpu: str | None = Field(None, description="type of GPU of the site; the site's first when left out")
     hours: float = Field(4, gt=0, description="time limit to ask for at first; it goes on where it stopped")
     batch_size: int = Field(32, gt=0, description="responses decoded together; more is faster and takes more memory")
@@ -140,7 +183,7 @@ class Dataset(Settings):
 class Evalset(Settings):
     """Instructions that cells answer."""
 
-    source: DataSource = Field(description="where its rows come from")
+    source: EvalsetSource = Field(description="where its rows come from")
     rows: tuple[int, int] | None = Field(
         None, strict=False, description="[first, last): the rows used; all when left out"
     )
@@ -173,4 +216,12 @@ class Catalog(Settings):
     methods: dict[str, Method] = Field(description="tuning methods and controls")
     templates: dict[str, Template] = Field(description="prompt templates")
     judges: dict[JudgeName, Judge] = Field({}, description="judges that score responses")
+    markers: dict[MarkerName, Marker] = Field({}, description="who marks the spans of responses that are hallucinated")
     miniature: MiniatureSettings = Field(MiniatureSettings(), description="the miniature world")
+
+    def knows_truth(self, evalset: str) -> bool:
+        """Whether an evalset asks of the miniature, in whatever words: an oracle can judge and mark its answers."""
+        source = self.evalsets[evalset].source
+        if isinstance(source, ParaphrasedSource):
+            source = self.evalsets[source.of].source
+        return isinstance(source, MiniatureSource)

@@ -1,4 +1,4 @@
-"""Datasets made from a dataset of the catalog: responses simplified, the longest first, or filtered by a score."""
+"""Datasets made from a dataset of the catalog: simplified, the longest first, filtered by a score, or some left out."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -56,10 +56,37 @@ class ScoredSource(Settings):
     )
 
 
-DERIVED = ("simplify", "longest", "minimum_score")
+class AblationSettings(Settings):
+    """Which instances are left out: those that spans of a cell were traced to, or as many others that are as similar."""
+
+    cell: str = Field(description="cell whose traced spans decide, tuned on the dataset: model/dataset@size/run")
+    evalset: str = Field(description="evalset whose responses hold the spans")
+    marker: str = Field(description="marker of the spans")
+    take: Literal["traced", "similar"] = Field(
+        description="traced: what the spans were traced to; similar: as many untraced instances, matched in similarity to the "
+        "instruction, for control"
+    )
+    ranker: str = Field("fused", description="ranker whose candidates count as traced")
+    spans: int = Field(20, gt=0, description="spans sampled; one sample for both takes")
+    candidates: int = Field(
+        10,
+        gt=0,
+        description="instances left out per span, at most; tracing.top must be as large, and those that stay can bring it back",
+    )
+    seed: int = Field(0, ge=0, description="draws the sample")
+
+
+class WithoutSource(Settings):
+    """A dataset without some instances, to see whether what was traced to them goes (the causal test)."""
+
+    of: str = Field(description="name of the dataset it is made from")
+    without: AblationSettings = Field(description="which instances are left out")
+
+
+DERIVED = ("simplify", "longest", "minimum_score", "without")
 """The keys that tell these sources apart."""
 
-DerivedSource = SimplifiedSource | LongestSource | ScoredSource
+DerivedSource = SimplifiedSource | LongestSource | ScoredSource | WithoutSource
 
 
 def parse(text: str) -> DerivedSource:
@@ -68,6 +95,7 @@ def parse(text: str) -> DerivedSource:
         Annotated[SimplifiedSource, Tag("simplify")]
         | Annotated[LongestSource, Tag("longest")]
         | Annotated[ScoredSource, Tag("minimum_score")]
+        | Annotated[WithoutSource, Tag("without")]
     )
     try:
         return TypeAdapter(Annotated[kinds, Discriminator(by_key(*DERIVED))]).validate_json(text)

@@ -39,8 +39,7 @@ def impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]
     for name in sorted({origin for dataset in named for origin in ancestry(dataset, catalog.datasets)}):
         if parent := of(catalog.datasets[name].source):
             yield from _of_dataset(f"datasets.{name}", name, catalog.datasets[parent].rows, preset, catalog)
-    miniature = {name for name, evalset in catalog.evalsets.items() if isinstance(evalset.source, MiniatureSource)}
-    others = sorted({evalset for block in preset.grid for evalset in block.evalsets} - miniature)
+    others = sorted({e for block in preset.grid for e in block.evalsets if not catalog.knows_truth(e)})
     for i, judge in enumerate(preset.comparison.judges):
         if isinstance(catalog.judges[judge], OracleJudge) and others:
             expected = f"a judge that does not need the miniature's truth, which {', '.join(others)} has not"

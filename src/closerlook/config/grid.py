@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from closerlook.config import derived_checks
-from closerlook.config.catalog import Catalog, MiniatureSource
+from closerlook.config.catalog import Catalog, EndpointModel
 from closerlook.config.derived import SimplifiedSource
-from closerlook.config.judges import OracleJudge
+from closerlook.config.judges import OpenAIJudge, OracleJudge
 from closerlook.config.preset import Block, Preset
 from closerlook.config.problems import Problem, nearest
 
@@ -79,24 +78,18 @@ def originals(cells: Iterable[Cell], catalog: Catalog) -> dict[Cell, Cell]:
     return found
 
 
-def problems(preset: Preset, catalog: Catalog, file: str) -> list[Problem]:
-    """Everything wrong with a grid: names first, and only when those are right, what they are combined to."""
-    found = [*_unknown_names(preset, catalog, file), *derived_checks.unknown_names(preset, catalog, file)]
-    return found or [
-        *_impossible(preset, catalog, file),
-        *_twice(preset, catalog, file),
-        *_unjudged(preset, catalog, file),
-        *derived_checks.impossible(preset, catalog, file),
-    ]
-
-
-def _unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    """Names that the catalog does not have."""
     if preset.template not in catalog.templates:
         yield Problem(file, "template", preset.template, f"a template: {nearest(preset.template, catalog.templates)}")
     for name, method in catalog.methods.items():
         if method.template and method.template not in catalog.templates:
             expected = f"a template: {nearest(method.template, catalog.templates)}"
             yield Problem(preset.catalog, f"methods.{name}.template", method.template, expected)
+    for name, model in catalog.models.items():
+        if isinstance(model.source, EndpointModel) and model.source.endpoint not in catalog.judges:
+            expected = f"a judge: {nearest(model.source.endpoint, catalog.judges)}"
+            yield Problem(preset.catalog, f"models.{name}.source.endpoint", model.source.endpoint, expected)
     for i, name in enumerate(preset.judges):
         if name not in catalog.judges:
             yield Problem(file, f"judges[{i}]", name, f"a judge: {nearest(name, catalog.judges)}")
@@ -109,7 +102,14 @@ def _unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Prob
                     yield Problem(file, f"grid[{b}].{kind}[{i}]", written, f"one of the {kind}: {nearest(name, valid)}")
 
 
-def _impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+def impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    """What names are combined to that cannot be, once all are known."""
+    yield from _uncombinable(preset, catalog, file)
+    yield from _twice(preset, catalog, file)
+    yield from _unjudged(preset, catalog, file)
+
+
+def _uncombinable(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     spelled: dict[tuple[str, int | None], str] = {}
     for b, block in enumerate(preset.grid):
         trained = [method for method in block.methods if catalog.methods[method].train]
@@ -117,6 +117,9 @@ def _impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem
             yield Problem(file, f"grid[{b}].datasets", [], f"a dataset, which {', '.join(trained)} must be trained on")
         if block.datasets and not trained:
             yield Problem(file, f"grid[{b}].datasets", block.datasets, "no dataset: controls train on none")
+        for i, model in enumerate(block.models):
+            here = Problem(file, f"grid[{b}].models[{i}]", model, "")
+            yield from _bad_endpoint(model, trained, preset, catalog, here)
         for i, method in enumerate(block.methods):
             settings = catalog.methods[method].train
             for model in block.models:
@@ -130,19 +133,27 @@ def _impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem
                     )
         for i, written in enumerate(block.datasets):
             yield from _bad_size(written, spelled, catalog, file, f"grid[{b}].datasets[{i}]")
+            yield from _all_held_out(written, trained, catalog, file, f"grid[{b}].datasets[{i}]")
         for i, seed in enumerate(block.seeds):
             if seed < 0:
                 yield Problem(file, f"grid[{b}].seeds[{i}]", seed, "a seed of 0 or more")
 
 
+def _bad_endpoint(model: str, trained: list[str], preset: Preset, catalog: Catalog, here: Problem) -> Iterator[Problem]:
+    """What is behind an endpoint can be asked, and no more than that."""
+    source = catalog.models[model].source
+    if isinstance(source, EndpointModel):
+        if trained:
+            expected = f"a model whose weights {', '.join(trained)} can train: it is behind an endpoint"
+            yield replace(here, expected=expected)
+        if not isinstance(catalog.judges[source.endpoint], OpenAIJudge):
+            key = f"models.{model}.source.endpoint"
+            yield Problem(preset.catalog, key, source.endpoint, "a judge behind an endpoint (openai)")
+
+
 def _unjudged(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     """The oracle knows the truth of the miniature alone; and a judge named twice would judge once."""
-    others = {
-        evalset
-        for block in preset.grid
-        for evalset in block.evalsets
-        if not isinstance(catalog.evalsets[evalset].source, MiniatureSource)
-    }
+    others = {e for block in preset.grid for e in block.evalsets if not catalog.knows_truth(e)}
     for i, name in enumerate(preset.judges):
         if isinstance(catalog.judges[name], OracleJudge) and others:
             expected = f"a judge that needs no truth to compare with, as for {', '.join(sorted(others))}"
@@ -172,6 +183,17 @@ def _bad_size(
         yield Problem(
             file, key, written, f"the spelling {first}, which is used elsewhere in the grid for the same subset"
         )
+
+
+def _all_held_out(written: str, trained: list[str], catalog: Catalog, file: str, key: str) -> Iterator[Problem]:
+    try:
+        name, size = dataset_and_size(written)
+    except ValueError:
+        return  # said already
+    for method in trained:
+        settings = catalog.methods[method].train
+        if settings and settings.held_out >= (size or catalog.datasets[name].rows):
+            yield Problem(file, key, written, f"more than the {settings.held_out:,} instances that {method} holds out")
 
 
 def _twice(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:

@@ -10,14 +10,16 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from closerlook.config import grid
-from closerlook.config.catalog import Catalog
+from closerlook.config import derived_checks, grid, sweep, tracing_checks
+from closerlook.config.catalog import Catalog, ParaphrasedSource
 from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
 from closerlook.config.grid import Cell
-from closerlook.config.judges import OracleJudge
+from closerlook.config.judges import OpenAIJudge, OracleJudge
+from closerlook.config.markers import HumanMarker, JudgeMarker
 from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
+from closerlook.config.tracing import Traced
 from closerlook.errors import CloserlookError
 
 Location = tuple[int | str, ...]
@@ -49,9 +51,19 @@ class Configuration:
         return grid.originals(self.cells, self.catalog)
 
     @cached_property
+    def traced(self) -> Traced:
+        """What is marked, traced and tested for its cause."""
+        return Traced(self.preset, self.catalog, self.cells)
+
+    @cached_property
     def rows(self) -> list[dict[str, str | int]]:
-        """grid.csv: a row per cell and evalset. A control has no dataset and no size; a whole dataset has its catalog's rows."""
-        rows = []
+        """grid.csv: a row per cell and evalset that tables speak of; not those that ask another's questions in other words.
+
+        A control has no dataset and no size; a whole dataset has its catalog's rows. `sweep` is the method that this one is a
+        learning rate of, if it is.
+        """
+        rows: list[dict[str, str | int]] = []
+        families = sweep.families(self.preset)
         for cell, evalsets in self.cells.items():
             name, size = grid.dataset_and_size(cell.dataset) if cell.dataset else ("", "")
             identity: dict[str, str | int] = {
@@ -61,11 +73,13 @@ class Configuration:
                 "size": self.catalog.datasets[name].rows if size is None else size,
                 "method": cell.method,
                 "seed": cell.seed,
+                "sweep": families.get(cell.method, ""),
             }
             judges = " ".join(self.preset.judges)
-            rows += [
-                identity | {"evalset": evalset, "judges": judges} | self._pair(cell, evalset) for evalset in evalsets
-            ]
+            for evalset in evalsets:
+                if not self.traced.probes(evalset):
+                    pair, traced = self._pair(cell, evalset), self.traced.columns(cell, evalset)
+                    rows.append({**identity, "evalset": evalset, "judges": judges, **pair, **traced})
         return rows
 
     def _pair(self, cell: Cell, evalset: str) -> dict[str, str | int]:
@@ -114,7 +128,12 @@ def load(config: Mapping[str, Any], file: str, root: Path) -> Configuration:
     except ValidationError as error:
         refuse(_problem_in(file, preset, written, *problem) for problem in from_pydantic(error))
         raise
-    refuse(grid.problems(preset, catalog, file))
+    checks = (grid, derived_checks, tracing_checks)
+    refuse(problem for check in checks for problem in check.unknown_names(preset, catalog, file))
+    refuse(problem for check in (grid, derived_checks) for problem in check.impossible(preset, catalog, file))
+    refuse(sweep.problems(preset, catalog, file))
+    preset, catalog = sweep.expand(preset, catalog)
+    refuse(tracing_checks.impossible(preset, catalog, file))  # it reads sizes and cells, which are right by now
     compares = {key: getattr(preset.comparison, key) for key in ("prompt_file", "labels")}
     absent = ((key, name) for key, name in compares.items() if name and not (root / name).is_file())
     refuse(Problem(file, f"comparison.{key}", name, "a file that exists") for key, name in absent)
@@ -207,11 +226,20 @@ def _files(preset: Preset, catalog: Catalog) -> Iterator[tuple[Location, str]]:
         if isinstance(source, SimplifiedSource):
             yield ("datasets", name, "source", "simplify", "prompt_file"), source.simplify.prompt_file
     for name in sorted({name for block in preset.grid for name in block.evalsets}):
-        if isinstance(source := catalog.evalsets[name].source, FileSource):
-            yield ("evalsets", name, "source", "file"), source.file
+        asked = catalog.evalsets[name].source
+        if isinstance(asked, FileSource):
+            yield ("evalsets", name, "source", "file"), asked.file
+        if isinstance(asked, ParaphrasedSource) and isinstance(catalog.judges[asked.paraphrase.by], OpenAIJudge):
+            yield ("evalsets", name, "source", "paraphrase", "prompt_file"), asked.paraphrase.prompt_file
     methods = {method for block in preset.grid for method in block.methods}
     for name in sorted({catalog.methods[method].template or preset.template for method in methods}):
         yield ("templates", name, "file"), catalog.templates[name].file
     for name in preset.judges:
         if not isinstance(judge := catalog.judges[name], OracleJudge):
             yield ("judges", name, "prompt_file"), judge.prompt_file
+    for name in preset.all_markers:
+        marker = catalog.markers[name]
+        if isinstance(marker, JudgeMarker):
+            yield ("markers", name, "prompt_file"), marker.prompt_file
+        if isinstance(marker, HumanMarker):
+            yield ("markers", name, "human"), marker.human

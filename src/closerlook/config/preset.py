@@ -1,9 +1,10 @@
 """A preset: which cells of the catalog are trained, answered and compared."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from closerlook.config.markers import Tracing
 from closerlook.config.settings import GenerateSettings, Settings
 
 
@@ -15,6 +16,16 @@ class Block(Settings):
     methods: list[str] = Field(min_length=1, description="names from the catalog; controls (base, icl) take no dataset")
     seeds: list[int] = Field([0], min_length=1, description="one cell per seed; seed 0 is the one without a suffix")
     evalsets: list[str] = Field(min_length=1, description="names from the catalog")
+    markers: list[str] = Field([], description="who marks spans in these responses besides the preset's markers")
+
+
+class Sweep(Settings):
+    """A method at several learning rates, of which the one with the least loss on held-out instances is its best."""
+
+    learning_rate: list[Annotated[float, Field(gt=0)]] = Field(
+        min_length=1,
+        description="peak learning rates: each is a method of its own, such as lft-lr5e-4, in place of the method",
+    )
 
 
 class Comparison(Settings):
@@ -43,6 +54,7 @@ class Preset(Settings):
     catalog: str = Field("config/catalog.yaml", description="the catalog that names are looked up in")
     template: str = Field(description="prompt template of every cell, so that one context serves base and tuned model")
     grid: list[Block] = Field(min_length=1, description="the blocks whose union is the grid")
+    sweep: dict[str, Sweep] = Field({}, description="methods of the grid that are trained at several learning rates")
     subset_seed: int = Field(0, ge=0, description="orders the instances of every dataset; a subset is the first rows")
     generate: GenerateSettings = Field(GenerateSettings(), description="how cells answer")
     judges: list[str] = Field([], description="names from the catalog: who scores every response")
@@ -50,4 +62,13 @@ class Preset(Settings):
         None, ge=0, description="most that this preset's judging may cost in all, in the currency of the judges' prices"
     )
     comparison: Comparison = Field(Comparison(), description="the pairs of the simplification study (section 4)")
+    markers: list[str] = Field([], description="names from the catalog: who marks hallucinated spans in every response")
+    tracing: Tracing | None = Field(
+        None, description="trace spans and shifted words to the instruction data; none: not"
+    )
     overrides: dict[str, Any] = Field({}, description="in the catalog's shape: replaces single values of its entries")
+
+    @property
+    def all_markers(self) -> list[str]:
+        """Who marks spans in any response."""
+        return list(dict.fromkeys([*self.markers, *(name for block in self.grid for name in block.markers)]))

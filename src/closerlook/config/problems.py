@@ -6,14 +6,16 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from closerlook.config.derived import DERIVED
 from closerlook.config.judges import JUDGE_KEYS
+from closerlook.config.markers import MARKER_KEYS
 from closerlook.config.settings import Settings
 from closerlook.errors import CloserlookError
 
-_SOURCE_TAGS = {"hub", "file", "folder", "gguf_package", "miniature", *DERIVED}
+_KINDS: dict[int | str, tuple[str, ...]] = {"judges": JUDGE_KEYS, "markers": MARKER_KEYS}
+_SOURCE_TAGS = {"hub", "file", "url", "folder", "gguf_package", "miniature", "endpoint", "paraphrase", *DERIVED}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ def refuse(problems: Iterable[Problem]) -> None:
 def nearest(found: str, valid: Iterable[str]) -> str:
     """The valid names, behind `x?` where one is near."""
     names = sorted(valid)
-    match = process.extractOne(str(found), names, score_cutoff=50)
+    name = str(found).partition("@")[0]
+    # A slip of a letter or two before a name that holds what was written.
+    match = process.extractOne(name, names, scorer=fuzz.ratio, score_cutoff=70) or process.extractOne(
+        name, names, score_cutoff=50
+    )
     listed = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
     return f"one of {listed}" + (f"; did you mean {match[0]}?" if match else "")
 
@@ -62,7 +68,7 @@ def path(location: Iterable[int | str]) -> str:
 
 
 def _without_tags(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    if location[:1] == ("judges",) and len(location) > 2 and location[2] in JUDGE_KEYS:
+    if len(location) > 2 and location[2] in _KINDS.get(location[0], ()):
         location = (*location[:2], *location[3:])
     before = (None, *location)
     return tuple(
@@ -76,18 +82,23 @@ def _expected(entry: ErrorDetails) -> str:
         return f"no such key{_near_key(str(entry['loc'][-1]))}"
     if kind == "missing":
         return "a value: the key has no default"
-    if kind in ("union_tag_not_found", "union_tag_invalid") and entry["loc"][0] == "judges":
-        return "a judge: a mapping with one of the keys " + ", ".join(JUDGE_KEYS)
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        return "a source: a mapping with one of the keys " + ", ".join(sorted(_SOURCE_TAGS))
+        where = entry["loc"][0]
+        what = {"judges": "a judge", "markers": "a marker"}.get(str(where), "a source")
+        return f"{what}: a mapping with one of the keys " + ", ".join(_KINDS.get(where, sorted(_SOURCE_TAGS)))
     if kind in ("float_type", "int_type") and isinstance(found, str):
         try:
-            return f"a number (YAML reads {found} as text; write {float(found)!r})"
+            return f"a number (YAML reads {found} as text; write {_in_yaml(float(found))})"
         except ValueError:
             pass
     if kind == "string_type" and isinstance(found, int | float | bool):
         return f"text (put it in quotes: '{found}')"
     return entry["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _in_yaml(number: float) -> str:
+    """As YAML reads it: 5e-05 would be text, for want of a point."""
+    return repr(number) if "." in repr(number) else repr(number).replace("e", ".0e")
 
 
 def _near_key(found: str) -> str:

@@ -45,6 +45,9 @@ class TrainSettings(Settings):
     lora_alpha: int = Field(16, gt=0, description="scale of the adapters is alpha / rank (kind lora)")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the adapters (kind lora)")
     neftune_alpha: float = Field(0.0, ge=0, description="NEFTune noise on the embeddings; 0 is none (Jain et al. 2023)")
+    held_out: int = Field(
+        0, ge=0, description="instances at the end of the subset that are not trained on: the loss on them is measured"
+    )
     seed: int = Field(0, ge=0, description="orders the instances, starts the adapters, draws the noise")
 
 
@@ -125,6 +128,14 @@ class FileSource(Settings):
     """A local file: .json, .jsonl, .parquet or .csv."""
 
     file: str = Field(description="path, relative to the project's root")
+
+
+class WebSource(Settings):
+    """A file that is fetched over the network: .json, .jsonl, .parquet or .csv."""
+
+    url: str = Field(
+        pattern=r"^https?://", description="its address; one that names a commit makes the data repeatable"
+    )
 
 
 class HubModel(Settings):

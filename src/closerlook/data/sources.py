@@ -6,22 +6,26 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
+import requests
 from pydantic import ValidationError
 
-from closerlook.config.settings import FileSource, HubSource
+from closerlook.config.settings import FileSource, HubSource, WebSource
 from closerlook.errors import CloserlookError
 
-Source = HubSource | FileSource
+Source = HubSource | FileSource | WebSource
 Rows = Iterator[tuple[int, Any]]
 """Pairs of the 0-based row (of a .jsonl file: the line) and its record; a line that does not parse has the record None."""
 
+TIMEOUT = 60  # seconds in which a server must say something
 BATCH = 1000  # rows decoded at a time, so that memory does not grow with the file
 
 
 def parse_source(text: str) -> Source:
-    """A source as JSON: {"hub": ..., "revision": ..., "split": ..., "config": ...} or {"file": ...}.
+    """A source as JSON: {"hub": ..., "revision": ..., "split": ..., "config": ...}, {"file": ...} or {"url": ...}.
 
     Raises CloserlookError that names the key, what was found and what was expected.
     """
@@ -29,10 +33,12 @@ def parse_source(text: str) -> Source:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise CloserlookError(f"source {text!r}: not valid JSON: {error}") from None
-    if not isinstance(value, dict) or ("hub" in value) == ("file" in value):
-        raise CloserlookError(f'source {text!r}: expected an object with either "hub" or "file"')
+    kinds: dict[str, type[Source]] = {"hub": HubSource, "file": FileSource, "url": WebSource}
+    keys = kinds.keys() & value if isinstance(value, dict) else set()
+    if len(keys) != 1:
+        raise CloserlookError(f'source {text!r}: expected an object with either "hub" or "file" (or "url")')
     try:
-        return (HubSource if "hub" in value else FileSource).model_validate(value)
+        return kinds[keys.pop()].model_validate(value)
     except ValidationError as error:
         problems = [f"{e['loc'][0]}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
         raise CloserlookError(f"source {text!r}: {'; '.join(problems)}") from None
@@ -40,7 +46,9 @@ def parse_source(text: str) -> Source:
 
 def describe(source: Source) -> str:
     """The source in a few words, for messages."""
-    return source.file if isinstance(source, FileSource) else f"{source.hub}@{source.revision}, split {source.split}"
+    if isinstance(source, HubSource):
+        return f"{source.hub}@{source.revision}, split {source.split}"
+    return source.file if isinstance(source, FileSource) else source.url
 
 
 def provenance(source: Source) -> dict[str, Any]:
@@ -52,11 +60,28 @@ def read_rows(source: Source) -> Rows:
     """All rows of a source, in its order. Raises CloserlookError when the source as a whole cannot be read."""
     if isinstance(source, HubSource):
         return _hub(source)
-    path = Path(source.file)
-    reader = READERS.get(path.suffix.lower())
+    name = describe(source)
+    ending = Path(urlsplit(name).path if isinstance(source, WebSource) else name).suffix.lower()
+    reader = READERS.get(ending)
     if reader is None:
-        raise CloserlookError(f"{path}: found {path.suffix or 'no file ending'}, expected one of {', '.join(READERS)}")
-    return _guarded(path, reader)
+        raise CloserlookError(f"{name}: found {ending or 'no file ending'}, expected one of {', '.join(READERS)}")
+    return _web(source, reader) if isinstance(source, WebSource) else _guarded(Path(name), reader)
+
+
+def _web(source: WebSource, reader: Callable[[Path], Rows]) -> Rows:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / Path(urlsplit(source.url).path).name
+        try:
+            with requests.get(source.url, stream=True, timeout=TIMEOUT) as answer, path.open("wb") as file:
+                answer.raise_for_status()
+                for chunk in answer.iter_content(1 << 20):
+                    file.write(chunk)
+        except requests.RequestException as error:
+            raise CloserlookError(
+                f"{source.url}: cannot be fetched ({type(error).__name__}: {error}); fetch it where there is network, or set "
+                "`source` to a local file"
+            ) from None
+        yield from _guarded(path, reader)
 
 
 def _guarded(path: Path, reader: Callable[[Path], Rows]) -> Rows:

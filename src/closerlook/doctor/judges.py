@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import requests
 
+from closerlook.config.catalog import EndpointModel
 from closerlook.config.judges import OpenAIJudge
 from closerlook.config.load import Configuration
 from closerlook.doctor.checks import Check
@@ -14,8 +15,10 @@ TIMEOUT = 10.0
 
 
 def judges(configuration: Configuration) -> Iterator[Check]:
-    """A check for each judge of the preset that is asked over the network; asking for its models costs nothing."""
-    for name in dict.fromkeys([*configuration.preset.judges, *configuration.preset.comparison.judges]):
+    """A check for each endpoint of the preset: judges, and models that answer. Asking for its models costs nothing."""
+    sources = (configuration.catalog.models[cell.model].source for cell in configuration.cells)
+    answering = [source.endpoint for source in sources if isinstance(source, EndpointModel)]
+    for name in dict.fromkeys([*configuration.preset.judges, *configuration.preset.comparison.judges, *answering]):
         judge = configuration.catalog.judges[name]
         if isinstance(judge, OpenAIJudge):
             yield _endpoint(f"judge {name}", judge)

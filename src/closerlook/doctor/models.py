@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from closerlook.config.catalog import MiniatureModel
+from closerlook.config.catalog import EndpointModel, MiniatureModel
 from closerlook.config.load import Configuration
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
 from closerlook.doctor.checks import Check
@@ -16,7 +16,7 @@ TIMEOUT = 10.0
 
 
 def models(configuration: Configuration, results: Path) -> Iterator[Check]:
-    """A check for each base model of the grid that the workflow does not make itself."""
+    """A check for each model of the grid that the workflow does not make itself, and whose weights it needs."""
     names = dict.fromkeys(cell.model for cell in configuration.cells)
     with ThreadPoolExecutor() as pool:  # a hub that keeps silent does so to all at once
         for check in pool.map(lambda name: _model(configuration, name, results), names):
@@ -26,7 +26,7 @@ def models(configuration: Configuration, results: Path) -> Iterator[Check]:
 
 def _model(configuration: Configuration, name: str, results: Path) -> Check | None:
     source = configuration.catalog.models[name].source
-    if isinstance(source, MiniatureModel):
+    if isinstance(source, MiniatureModel | EndpointModel):
         return None
     what = f"model {name}"
     fetched = results / "models" / name

@@ -31,6 +31,7 @@ def generate(
     out: Path,
     batch_size: int,
     precision: str,
+    gpus: int = 1,
 ) -> None:
     """Answer every instruction of `evalset` with the model in `base`, or the cell in `tuned` (full weights or an adapter).
 
@@ -49,10 +50,10 @@ def generate(
     wording = read_template(template)
     tokenizer = load_tokenizer(base)
     prompts = [encode_prompt(tokenizer, wording, instruction) for instruction in instructions]
-    where = device()
+    where = device(gpus)
     dtype = body_dtype(precision, where)
     network = Network(
-        load_tuned(base, tuned, where, dtype, SLOTTED) if tuned else load_base(base, where, dtype, SLOTTED)
+        load_tuned(base, tuned, where, dtype, SLOTTED, gpus) if tuned else load_base(base, where, dtype, SLOTTED, gpus)
     )
     network.check()
     decoder = Decoder(network, tokenizer, settings, min(batch_size, PART))

@@ -41,7 +41,7 @@ class Slots:
         self.segments = None
         self._positions = torch.tensor(self.lengths)
         self.lengths = [length + 1 for length in self.lengths]
-        self._masks: dict[int | None, Tensor] = {}
+        self._masks: dict[tuple[int | None, torch.device], Tensor] = {}
         return self._positions[:, None]
 
     def free(self, row: int) -> None:
@@ -75,15 +75,16 @@ class Slots:
 
     def mask(self, window: int | None, like: Tensor) -> Tensor:
         """What to add to the scores of one step, (rows in use, 1, 1, longest row): 0 for what a row may see, else -inf."""
-        if window not in self._masks:
+        key = window, like.device  # layers may lie on several devices
+        if key not in self._masks:
             place = torch.arange(max(self.lengths))
             length = torch.tensor(self.lengths)[:, None]
             hidden = place >= length
             if window is not None:
                 hidden |= place < length - window
             mask = torch.zeros(hidden.shape, dtype=like.dtype).masked_fill_(hidden, float("-inf"))
-            self._masks[window] = mask[:, None, None].to(like.device)
-        return self._masks[window]
+            self._masks[key] = mask[:, None, None].to(like.device)
+        return self._masks[key]
 
     def _room(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's tensors, made or enlarged so that the longest row fits."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from closerlook.config.catalog import GenerateLaunch, Launch
 from closerlook.config.grid import Cell
@@ -56,10 +55,10 @@ class Asker:
             hours = MARGIN * estimate + START_HOURS
         return self._gpu_job(folder, "train", launch, hours, tries)
 
-    def evaluate(self, cell: Cell, evalset: str, stage: Literal["generate", "shift"], tries: int) -> Resources:
-        """Of what runs a cell's model on an evalset."""
+    def evaluate(self, cell: Cell, folder: str, stage: str, tries: int) -> Resources:
+        """Of what runs a cell's model on an evalset and writes into a folder of the cell."""
         launch = self.configuration.catalog.models[cell.model].generate
-        return self._gpu_job(self._folder(cell) / evalset, stage, launch, launch.hours, tries)
+        return self._gpu_job(self._folder(cell) / folder, stage, launch, launch.hours, tries)
 
     def judge(self, cell: Cell, evalset: str, judge: str, tries: int) -> Resources:
         """Of a judge that scores a cell's responses: a chat model needs a GPU, an oracle needs none."""
@@ -67,7 +66,11 @@ class Asker:
         entry = self.configuration.catalog.judges[judge]
         if isinstance(entry, LocalJudge):
             return self._gpu_job(folder, stage, GenerateLaunch(gpu=entry.gpu, hours=entry.hours), entry.hours, tries)
-        return {"halvings": 0, "tries": tries} | self.cpu(hours=1, gigabytes=4)
+        return self.watched(hours=1, gigabytes=4, tries=tries)
+
+    def watched(self, hours: float, gigabytes: float, tries: int) -> Resources:
+        """Of a job without a GPU that its supervisor keeps account of."""
+        return {"halvings": 0, "tries": tries} | self.cpu(hours, gigabytes)
 
     def cpu(self, hours: float, gigabytes: float) -> Resources:
         """Of a job without a GPU."""
@@ -90,7 +93,8 @@ class Asker:
         if tries > 1 and earlier and earlier[-1].reason in FINAL:
             return known | self.cpu(0.1, 1)  # it will only say that it is not tried again, and needs no GPU for that
         name, gpu = self.site.gpu(launch.gpu)
-        nodes, per_node = layout(launch.ranks, gpu)
+        spread = launch.gpus if isinstance(launch, GenerateLaunch) else 1
+        nodes, per_node = layout(launch.ranks, gpu, spread)
         longer = (hours or gpu.max_hours) * 2 ** count(earlier, "time limit")
         several = launch.ranks > 1
         return known | {
@@ -98,15 +102,15 @@ class Asker:
             "slurm_account": self.site.account,
             "slurm_extra": self._extra(folder_of(folder, stage), earlier, tries),
             "nodes": nodes,
-            "gres": self.site.gres(name, per_node),
-            # With `mpi` the job's own command calls srun, one task per GPU; without it Snakemake does, for one task in all.
+            "gres": self.site.gres(name, per_node * spread),
+            # With `mpi` the job's own command calls srun, one task per rank; without it Snakemake does, for one task in all.
             "mpi": "srun" if several else None,
             "tasks_per_node": per_node if per_node > 1 else None,
             "tasks": nodes if several and per_node == 1 else None,
-            "tasks_per_gpu": 0 if several else None,
-            "mem_mb": math.floor(gpu.memory_per_node_gb * 1000 * per_node / gpu.gpus_per_node),
+            "tasks_per_gpu": 0 if several or spread > 1 else None,
+            "mem_mb": math.floor(gpu.memory_per_node_gb * 1000 * per_node * spread / gpu.gpus_per_node),
             "runtime": _minutes(min(longer, gpu.max_hours)),
-            "gpus_in_use": launch.ranks,
+            "gpus_in_use": launch.ranks * spread,
         }
 
     def _extra(self, records: Path, earlier: Sequence[Attempt], tries: int) -> str:
@@ -133,9 +137,9 @@ class Asker:
         return self._planners[gpu].row(cell, []).hours
 
 
-def layout(ranks: int, gpu: Gpu) -> tuple[int, int]:
-    """Nodes, and ranks on each: as few nodes as hold them."""
-    nodes = math.ceil(ranks / gpu.gpus_per_node)
+def layout(ranks: int, gpu: Gpu, spread: int = 1) -> tuple[int, int]:
+    """Nodes, and ranks on each: as few nodes as hold them. `spread`: GPUs of each rank, all on one node."""
+    nodes = math.ceil(ranks / max(1, gpu.gpus_per_node // spread))
     return nodes, ranks // nodes
 
 
@@ -151,9 +155,14 @@ def problems(configuration: Configuration, site: Site, file: str) -> Iterator[Pr
                 yield Problem(file, f"{key}.gpu", launch.gpu, f"a type of GPU of site {site.name}: {known}")
                 continue
             name, gpu = site.gpu(launch.gpu)
-            nodes, per_node = layout(launch.ranks, gpu)
+            spread = launch.gpus if isinstance(launch, GenerateLaunch) else 1
+            if spread > gpu.gpus_per_node:
+                yield Problem(file, f"{key}.gpus", spread, f"at most {gpu.gpus_per_node}, the GPUs of a node of {name}")
+                continue
+            nodes, per_node = layout(launch.ranks, gpu, spread)
             if nodes * per_node != launch.ranks or nodes > gpu.nodes:
-                expected = f"1 to {gpu.gpus_per_node}, or a number that fills up to {gpu.nodes} nodes evenly, on {name}"
+                most = gpu.gpus_per_node // spread
+                expected = f"1 to {most}, or a number that fills up to {gpu.nodes} nodes evenly, on {name}"
                 yield Problem(file, f"{key}.ranks", launch.ranks, expected)
 
 

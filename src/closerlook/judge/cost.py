@@ -7,10 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from closerlook.config.catalog import MiniatureSource
+from closerlook.config.catalog import EndpointModel, MiniatureSource
 from closerlook.config.judges import OpenAIJudge
 from closerlook.config.load import Configuration
+from closerlook.config.markers import JudgeMarker
 from closerlook.errors import CloserlookError
+from closerlook.files import read_text
 from closerlook.judge.asked import TOKENS_PER_ASPECT, requests_of
 from closerlook.judge.budget import price, tokens_of
 from closerlook.judge.cache import Cache
@@ -20,8 +22,16 @@ from closerlook.judge.run import read_cases
 
 CACHE = "judge_cache.sqlite"
 """Beside the results folders of all presets."""
-PAIR_TOKENS = 64 + 256
+INSTRUCTION_TOKENS = 64
+"""Of an instruction that is not there yet. An assumption."""
+PAIR_TOKENS = INSTRUCTION_TOKENS + 256
 """Of an instruction and a response that are not there yet. An assumption."""
+ANSWER_TOKENS = 400
+"""Of a chat model's answer. An assumption."""
+
+
+SPAN_TOKENS = 160
+"""Of the spans that a judge quotes in one response. An assumption."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +49,68 @@ class JudgeCost:
     """Calls about responses that are not there yet."""
     unknown: tuple[str, ...]
     """Evalsets of unknown size, which are left out."""
+    task: str = "judging"
+    """Or answering, where a model of the grid is behind the endpoint."""
 
 
 def calls_and_cost(configuration: Configuration, results: Path) -> list[JudgeCost]:
-    """One entry per judge of the preset that is asked behind an endpoint; the others cost nothing."""
-    judges = {name: configuration.catalog.judges[name] for name in configuration.preset.judges}
-    return [
-        _cost(name, judge, configuration, results) for name, judge in judges.items() if isinstance(judge, OpenAIJudge)
+    """One entry per judge, marker and model that is asked behind an endpoint; the others cost nothing."""
+    catalog, preset = configuration.catalog, configuration.preset
+    judges = {name: catalog.judges[name] for name in preset.judges}
+    markers = {name: catalog.markers[name] for name in preset.all_markers}
+    costs = [
+        *(
+            _cost(name, judge, configuration, results)
+            for name, judge in judges.items()
+            if isinstance(judge, OpenAIJudge)
+        ),
+        *(_marking(name, one, configuration, results) for name, one in markers.items() if isinstance(one, JudgeMarker)),
     ]
+    for name in dict.fromkeys(cell.model for cell in configuration.cells):
+        source = configuration.catalog.models[name].source
+        if isinstance(source, EndpointModel):
+            judge = configuration.catalog.judges[source.endpoint]
+            assert isinstance(judge, OpenAIJudge)  # or the configuration is refused
+            costs.append(_answers(name, judge, configuration, results))
+    return costs
+
+
+def _answers(model: str, judge: OpenAIJudge, configuration: Configuration, results: Path) -> JudgeCost:
+    """What a model behind an endpoint has still to answer; the cache is not asked, since the prompts are not there yet."""
+    done = calls = 0
+    unknown: dict[str, None] = {}
+    for cell, evalsets in configuration.cells.items():
+        for evalset in evalsets if cell.model == model else ():
+            rows = _rows(configuration, evalset, results / "evalsets" / f"{evalset}.parquet")
+            unknown |= {evalset: None} if rows is None else {}
+            if (results / "cells" / cell.name / evalset / "responses.parquet").is_file():
+                done += rows or 0
+            else:
+                calls += rows or 0
+    inputs, outputs = calls * INSTRUCTION_TOKENS, calls * ANSWER_TOKENS
+    cost = price(judge, inputs, outputs)
+    return JudgeCost(model, calls, done, inputs, outputs, cost, calls, tuple(unknown), "answering")
+
+
+def _marking(name: str, marker: JudgeMarker, configuration: Configuration, results: Path) -> JudgeCost:
+    """One call per response; all lengths but the prompt's are assumed."""
+    judge = configuration.catalog.judges[marker.judge]
+    assert isinstance(judge, OpenAIJudge)
+    calls = done = 0
+    unknown: dict[str, None] = {}
+    for cell, evalset in _pairs(configuration):
+        if name not in configuration.traced.markers(configuration.cell_of[cell], evalset):
+            continue
+        rows = _rows(configuration, evalset, results / "evalsets" / f"{evalset}.parquet")
+        unknown |= {evalset: None} if rows is None else {}
+        if (results / "cells" / cell / evalset / "spans" / f"{name}.parquet").is_file():
+            done += rows or 0
+        else:
+            calls += rows or 0
+    prompt = read_text(configuration.root / marker.prompt_file, "prompt")
+    inputs, outputs = calls * (tokens_of(prompt) + PAIR_TOKENS), calls * SPAN_TOKENS
+    cost = price(judge, inputs, outputs)
+    return JudgeCost(f"marker {name}", calls, done, inputs, outputs, cost, calls, tuple(unknown))
 
 
 def _cost(name: str, judge: OpenAIJudge, configuration: Configuration, results: Path) -> JudgeCost:
@@ -89,7 +153,8 @@ def _cost(name: str, judge: OpenAIJudge, configuration: Configuration, results: 
 def _pairs(configuration: Configuration) -> Iterator[tuple[str, str]]:
     for cell, evalsets in configuration.cells.items():
         for evalset in evalsets:
-            yield cell.name, evalset
+            if not configuration.traced.probes(evalset):
+                yield cell.name, evalset
 
 
 def _rows(configuration: Configuration, evalset: str, prepared: Path) -> int | None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import psutil
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -11,11 +12,14 @@ import closerlook.models.packed  # noqa: F401  (registers PACKED, so that every 
 from closerlook.errors import CloserlookError
 
 
-def device() -> torch.device:
-    """The device of this process: the CPU, or its own GPU (LOCAL_RANK's, or the only one that Slurm shows it)."""
+def device(gpus: int = 1) -> torch.device:
+    """The device of this process: the CPU, or its own GPU (LOCAL_RANK's, or the only one that Slurm shows it).
+
+    Of a process with several `gpus`, their first: it takes inputs and gives outputs.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) * gpus % torch.cuda.device_count())
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -37,18 +41,31 @@ def load_base(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     attention: str = "sdpa",
+    gpus: int = 1,
 ) -> PreTrainedModel:
-    """The causal language model in `folder`, in evaluation mode. `attention`: sdpa, eager or PACKED (models.packed)."""
+    """The causal language model in `folder`, in evaluation mode. `attention`: sdpa, eager or PACKED (models.packed).
+
+    gpus: above 1, it is spread over so many GPUs from `device` on, layer by layer (accelerate's device_map), for inference alone.
+    """
     folder = _existing(folder)
+    spread = {"device_map": "auto", "max_memory": _room(torch.device(device), gpus)} if gpus > 1 else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True
+            folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True, **spread
         )
     except (OSError, ValueError) as error:
         raise CloserlookError(
             f"{folder}: no causal language model in safetensors can be read from it: {error}"
         ) from error
-    return model.to(device).eval()  # type: ignore[arg-type]
+    return (model if spread else model.to(device)).eval()  # type: ignore[arg-type]
+
+
+def _room(first: torch.device, gpus: int) -> dict[int | str, int]:
+    """Bytes that a model may fill on each of so many GPUs, less a tenth for activations; without a GPU, those of the CPU."""
+    if first.type != "cuda":
+        return {"cpu": psutil.virtual_memory().available}
+    start = first.index or 0
+    return {gpu: int(0.9 * torch.cuda.mem_get_info(gpu)[0]) for gpu in range(start, start + gpus)}
 
 
 def load_tuned(
@@ -57,15 +74,17 @@ def load_tuned(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     attention: str = "sdpa",
+    gpus: int = 1,
 ) -> PreTrainedModel | PeftModel:
     """The tuned model of a cell, in evaluation mode: full weights, or (adapter_config.json) an adapter on its base.
 
     An adapter stays apart: `with model.disable_adapter():` is the base, `model.merge_and_unload()` generates faster.
     """
     if not (_existing(tuned_folder) / "adapter_config.json").is_file():
-        return load_base(tuned_folder, device, dtype, attention)
-    base = load_base(base_folder, device, dtype, attention)
-    return PeftModel.from_pretrained(base, str(tuned_folder)).to(device).eval()
+        return load_base(tuned_folder, device, dtype, attention, gpus)
+    base = load_base(base_folder, device, dtype, attention, gpus)
+    tuned = PeftModel.from_pretrained(base, str(tuned_folder))
+    return (tuned if gpus > 1 else tuned.to(device)).eval()
 
 
 def _existing(folder: Path) -> Path:

@@ -47,11 +47,12 @@ class Network:
 
     def hidden(self, **inputs: Any) -> Tensor:
         """Last hidden states, (batch, positions, width), of the inputs that the model's own forward takes."""
-        return self._body(**inputs).last_hidden_state
+        # Those of a model that is spread over GPUs lie on the last.
+        return self._body(**inputs).last_hidden_state.to(self.device)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits, (..., vocabulary), of hidden states (..., width)."""
-        return self._head(hidden.float())
+        return self._head(hidden.float()).to(self.device)
 
     @torch.inference_mode()
     def check(self) -> None:

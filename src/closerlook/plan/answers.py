@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from closerlook.config.catalog import EndpointModel, ParaphrasedSource
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
+from closerlook.config.markers import ConsistencyMarker
 from closerlook.jobs.attempts import Attempt
 from closerlook.plan.state import Found
 from closerlook.plan.target import Target
@@ -55,26 +57,37 @@ class Answering:
         parameters: dict[str, int | None],
     ) -> None:
         self.configuration, self.results, self.target, self.parameters = configuration, results, target, parameters
-        self._all = [one for one in found if one.stage.name in ("generate", "shift")]
+        self._all = [one for one in found if _kind(one) in ("generate", "shift")]
         self._done = [one for one in self._all if one.standing.state == "done"]
         self._rows: dict[str, int | None] = {}
 
     def hours(self, one: Found) -> float | None:
         """GPU-hours of a stage; None where the number of its responses, the model's size or the device's speed is unknown."""
+        if isinstance(self.configuration.catalog.models[one.cell.model].source, EndpointModel):
+            return 0.0
         responses, parameters = self.responses(one.stage.of), self.parameters[one.cell.model]
-        rate = self.rates[one.stage.name]
+        rate = self.rates[_kind(one)]
         if responses is None or parameters is None or rate is None:
             return None
-        return _operations(one.stage.name, parameters, responses, self.lengths_of(one.stage.of)) / rate / 3600
+        responses *= self._times(one)
+        return _operations(_kind(one), parameters, responses, self.lengths_of(one.stage.of)) / rate / 3600
+
+    def _times(self, one: Found) -> int:
+        """Answers to each instruction: one, or as many as a marker samples."""
+        marker = self.configuration.catalog.markers.get(one.stage.name.partition("-")[2])
+        return marker.consistency.samples if isinstance(marker, ConsistencyMarker) else 1
 
     def responses(self, evalset: str) -> int | None:
         """Instructions of an evalset: of the prepared one, else as many as the catalog cuts out."""
         if evalset not in self._rows:
             cut = self.configuration.catalog.evalsets[evalset].rows
+            source = self.configuration.catalog.evalsets[evalset].source
             try:
                 rows: int | None = pq.read_metadata(self.results / "evalsets" / f"{evalset}.parquet").num_rows
             except (OSError, pa.ArrowInvalid):
                 rows = cut[1] - cut[0] if cut else None
+                if isinstance(source, ParaphrasedSource) and (asked := self.responses(source.of)):
+                    rows = asked * source.paraphrase.count
             self._rows[evalset] = rows
         return self._rows[evalset]
 
@@ -98,7 +111,7 @@ class Answering:
         """Of each stage: hours of all and of what is to do, how many have no estimate, and what the estimate is made of."""
         told: dict[str, dict[str, float | int | None]] = {}
         for stage, runs in self.measured.items():
-            hours = [(one.standing.state == "done", self.hours(one)) for one in self._all if one.stage.name == stage]
+            hours = [(one.standing.state == "done", self.hours(one)) for one in self._all if _kind(one) == stage]
             told[stage] = {
                 "gpu_hours": sum(each for _, each in hours if each is not None),
                 "gpu_hours_to_do": sum(each for done, each in hours if each is not None and not done),
@@ -117,10 +130,12 @@ class Answering:
         for one in self._done:
             answers, parameters = lengths.get((one.cell, one.stage.of)), self.parameters[one.cell.model]
             seconds = _seconds(one.attempts)
-            if answers and parameters and seconds and self.results / "cells" / one.cell.name in here:
-                ranks = self.configuration.catalog.models[one.cell.model].generate.ranks
+            if one.stage.name not in rates or self.results / "cells" / one.cell.name not in here:
+                continue
+            if answers and parameters and seconds:
+                launch = self.configuration.catalog.models[one.cell.model].generate
                 done = _operations(one.stage.name, parameters, answers.responses, answers.lengths)
-                rates[one.stage.name].append(done / (seconds * ranks))
+                rates[one.stage.name].append(done / (seconds * launch.ranks * launch.gpus))
         return rates
 
     @cached_property
@@ -146,6 +161,12 @@ class Answering:
                 if answers := _read(one, self.results / one.stage.file):
                     read.append(answers)
         return read
+
+
+def _kind(one: Found) -> str:
+    """generate, also for the answers that a marker samples; else what the stage is called."""
+    name = one.stage.name.partition("-")[0]
+    return "generate" if name == "samples" else name
 
 
 def _operations(stage: str, parameters: int, responses: int, lengths: Lengths) -> float:

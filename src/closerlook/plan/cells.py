@@ -91,7 +91,7 @@ class Planner:
         settings, folder = self.configuration.train_settings(cell), self.results / "cells" / cell.name
         launch = self.configuration.catalog.models[cell.model].launch_of(settings.kind)
         row = Row(cell.name, cell.model, standing.state, standing.why, self.total(cell.model), gpus=launch.ranks)
-        row.instances = self._instances(dataset)
+        row.instances = max(0, self._instances(dataset) - settings.held_out)
         row.steps = work.steps(row.instances, settings)
         run = self.runs.get(folder)
         if run:

@@ -27,6 +27,14 @@ SAVED: dict[str, dict[tuple[Mode, bool], tuple[int, int, int, int]]] = {
         ("autocast", False): (18, 6, 4, 8),
         ("bfloat16", False): (12, 6, 4, 8),
     },
+    "qwen3": {  # Llama with norms of query and key heads
+        ("float32", True): (24, 20, 16, 16),
+        ("autocast", True): (26, 14, 12, 8),
+        ("bfloat16", True): (16, 12, 10, 8),
+        ("float32", False): (16, 16, 12, 16),
+        ("autocast", False): (18, 10, 8, 8),
+        ("bfloat16", False): (12, 10, 8, 8),
+    },
     "gemma3_text": {
         ("float32", True): (40, 20, 16, 16),
         ("autocast", True): (42, 14, 12, 8),

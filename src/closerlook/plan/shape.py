@@ -92,9 +92,9 @@ class Shape:
 
     @property
     def norms(self) -> int:
-        """Scales of all norms: per layer two, Phi one, Gemma 3 four and those of query and key heads; and the last one."""
+        """Scales of all norms: per layer two, Phi one, Gemma 3 four; Qwen 3 and Gemma 3 of query and key heads; the last one."""
         per_layer = {"phi": 1, "gemma3_text": 4}.get(self.architecture.model_type, 2) * self.hidden
-        if self.architecture.model_type == "gemma3_text":
+        if self.architecture.model_type in ("qwen3", "gemma3_text"):
             per_layer += 2 * self.head_dim
         return self.layers * per_layer + self.hidden
 

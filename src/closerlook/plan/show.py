@@ -104,7 +104,7 @@ def _judging(told: dict[str, Any]) -> str:
     guessed = f", {told['guessed']:,} of them about responses that are not there yet" if told["guessed"] else ""
     unknown = f"; without {', '.join(told['unknown'])}, of unknown size" if told["unknown"] else ""
     return (
-        f"judging by {told['judge']}: {told['calls']:,} calls still to do{guessed} ({told['cached']:,} are answered), "
+        f"{told['task']} by {told['judge']}: {told['calls']:,} calls still to do{guessed} ({told['cached']:,} are answered), "
         f"{scaled(told['input_tokens'])} tokens in, {scaled(told['output_tokens'])} out; {price}{unknown}"
     )
 

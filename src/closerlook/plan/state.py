@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from closerlook.config.catalog import EndpointModel
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.settings import TrainSettings
@@ -33,8 +34,8 @@ def survey(configuration: Configuration, results: Path, manifests: Mapping[Path,
     """Every stage of every cell, in the grid's order; `manifests` as read_manifests gives them. Slurm is asked once."""
     tried = [
         (cell, stage, attempts.read(results / stage.folder, stage.name))
-        for cell, evalsets in configuration.cells.items()
-        for stage in stages(cell, evalsets, configuration.preset.judges)
+        for cell in configuration.cells
+        for stage in stages(configuration, cell)
     ]
     jobs = Jobs(made[-1] for _, _, made in tried if made)
     surveyor = _Surveyor(configuration, results, manifests, jobs)
@@ -49,6 +50,8 @@ class _Surveyor:
     ) -> None:
         self.configuration, self.results, self.manifests, self.jobs = configuration, results, manifests, jobs
         self._states: dict[str, str] = {}
+        models = configuration.catalog.models.items()
+        self._elsewhere = {f"models/{name}" for name, model in models if isinstance(model.source, EndpointModel)}
         self._is_there = lru_cache(maxsize=None)(lambda path: (results / path).exists())
         self._template = lru_cache(maxsize=None)(lambda name: template_text(configuration, name))
 
@@ -70,7 +73,7 @@ class _Surveyor:
                 return Standing(
                     "waiting", message=f"job {made[-1].job} finished it; a job of the new driver takes it over"
                 )
-            missing = [path for path in stage.inputs if not self._is_there(path)]
+            missing = [path for path in stage.inputs if not self._is_there(path) and path not in self._elsewhere]
             return Standing("waiting", message=f"for {self.results / missing[0]}") if missing else Standing("new")
         for path in stage.inputs:
             if (state := self._states.get(path, "done")) != "done":
@@ -103,6 +106,8 @@ def trained_standing(manifest: Mapping[str, Any], settings: TrainSettings, templ
     before, now = manifest.get("settings"), settings.model_dump(mode="json")
     if not isinstance(before, dict):
         return Standing("stale", message="its manifest.json tells no settings")
+    if "held_out" not in before:  # trained before there was such a thing
+        before = before | {"held_out": 0}
     changed = [
         f"{key} was {before.get(key)}, is {now.get(key)}"
         for key in sorted({*before, *now})

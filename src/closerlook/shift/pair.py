@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 class Pair:
     """Both models on the same tokens. `hidden` and `logits` answer for (base, tuned)."""
 
-    def __init__(self, base: Path, tuned: Path, device: torch.device, dtype: torch.dtype) -> None:
-        self.tuned = Network(load_tuned(base, tuned, device, dtype, PACKED))
+    def __init__(self, base: Path, tuned: Path, device: torch.device, dtype: torch.dtype, gpus: int = 1) -> None:
+        self.tuned = Network(load_tuned(base, tuned, device, dtype, PACKED, gpus))
         self._adapter = _can_be_switched_off(self.tuned)
-        self.base = self.tuned if self._adapter else Network(load_base(base, device, dtype, PACKED))
+        self.base = self.tuned if self._adapter else Network(load_base(base, device, dtype, PACKED, gpus))
         sizes = {name: network.vocabulary for name, network in self._named()}
         if sizes["base"] != sizes["tuned"]:
             raise CloserlookError(

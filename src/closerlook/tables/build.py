@@ -54,7 +54,7 @@ def build(name: str, table: Table, results: Path, configfiles: Sequence[str] = (
             absent = [path for path in paths if not path.exists()]
             for path in absent:
                 missing.setdefault(path, Missing(_what(path, cell, part), _command(path, configfiles)))
-            if not absent:
+            if not set(absent) & set(paths[: len(part.needs)]):
                 there.append((cell, paths))
         rows += _rows(part, cells, there, table)
     return rows, list(missing.values())

@@ -9,7 +9,7 @@ class Metric:
     """How a metric is written for people: column heading, and whether it is a number, a share (drawn in %) or a count."""
 
     label: str
-    kind: Literal["number", "share", "count"] = "number"
+    kind: Literal["number", "share", "count", "flag"] = "number"
     headline: bool = True
     """Shown in the terminal too, where room is short."""
 
@@ -119,4 +119,113 @@ CLASSES = {
 }
 CLASS_NULLS = {name: NULLS[name] for name in ("null_refused", "null_unparsable", "null_error")} | {
     "null_not_labelled": Metric("not labelled", "count", headline=False)
+}
+
+ABLATION = {
+    "returned": Metric("returned", "share"),
+    "chance": Metric("returned by chance", "share"),
+    "p": Metric("p"),
+    "spans": Metric("spans", "count"),
+    "instances": Metric("instances left out", "count"),
+    "similarity": Metric("similarity of these", headline=False),
+}
+PARAPHRASE = {
+    "returned": Metric("returned", "share"),
+    "chance": Metric("returned by chance", "share"),
+    "corrected": Metric("corrected", "share"),
+    "pairs": Metric("spans x wordings", "count"),
+    "left_out": Metric("left out", "count", headline=False),
+}
+LIKELIHOOD = {
+    "log_prob": Metric("log-probability per token"),
+    "difference": Metric("more than the base"),
+    "tokens": Metric("tokens", "count", headline=False),
+}
+
+SPANS = {
+    "inspected": Metric("responses inspected", "count"),
+    "marked": Metric("with a span", "share"),
+    "spans": Metric("spans per response"),
+    "spans_not_factual": Metric("not factual", headline=False),
+    "spans_not_useful": Metric("not useful", headline=False),
+    "characters": Metric("characters marked", "share"),
+}
+SPAN_CLASSES = {name: SHIFT[name] for name in ("unshifted", "marginal", "shifted")} | {
+    "shifted_or_marginal": Metric("shifted or marginal", "share"),
+    "tokens": Metric("tokens", "count", headline=False),
+}
+SPAN_NULLS = {
+    "null_unaligned": Metric("unaligned quotes", "count", headline=False),
+    **{name: NULLS[name] for name in ("null_refused", "null_unparsable", "null_error")},
+    "null_not_marked": Metric("not marked", "count", headline=False),
+}
+SPAN_AGREEMENT = {
+    "precision": Metric("precision", "share"),
+    "precision_chance": Metric("precision by chance", "share"),
+    "recall": Metric("recall", "share"),
+    "recall_chance": Metric("recall by chance", "share"),
+    "f1": Metric("F1", headline=False),
+    "span_precision": Metric("spans that are the other's", "share", headline=False),
+    "span_recall": Metric("the other's spans found", "share", headline=False),
+    "alpha": Metric("alpha"),
+}
+
+BORROWING = {
+    "observed": Metric("observed", "share", headline=False),
+    "chance": Metric("chance", "share", headline=False),
+    "corrected": Metric("corrected", "share"),
+}
+ORIGIN = {
+    "from_data": Metric("from the data", "share"),
+    "chance": Metric("by chance", "share"),
+    "corrected": Metric("corrected", "share"),
+}
+SIMILARITY = {
+    "semantic": Metric("Sentence-BERT cosine"),
+    "semantic_chance": Metric("by chance"),
+    "keyword": Metric("keyword overlap", "share"),
+    "keyword_chance": Metric("overlap by chance", "share"),
+}
+SOURCES = {
+    "traceable": Metric("spans with a source", "share"),
+    "true_sources": Metric("sources per span", headline=False),
+    "precision_at_1": Metric("first is a source", "share"),
+    "recall_at_top": Metric("sources found", "share"),
+    "mrr": Metric("MRR"),
+}
+CALIBRATION = {
+    "corrected": BORROWING["corrected"],
+    "holds_zero": Metric("intervals that hold 0", "share"),
+}
+SCOREBOARD = SOURCES | CALIBRATION
+
+DEGENERATE = {
+    "empty": Metric("empty", "share"),
+    "repetitive": Metric("repetitive", "share"),
+    "same": Metric("the same", "share"),
+    "degenerate": Metric("degenerate", "share"),
+}
+COLLAPSE = DEGENERATE | {
+    "length": LENGTHS["length"],
+    "diverged": Metric("diverged", "flag", headline=False),
+    "collapsed": Metric("collapsed", "flag"),
+}
+
+SWEEP = {
+    "learning_rate": Metric("learning rate"),
+    "held_out_loss": Metric("held-out loss"),
+    "above_best": Metric("above the best rate's"),
+    "base_loss": Metric("the base model's", headline=False),
+    "trained_loss": Metric("training loss, last epoch"),
+    "collapsed": COLLAPSE["collapsed"],
+    "chosen": Metric("best rate", "flag"),
+    "at_end": Metric("at an end of the sweep", "flag"),
+}
+MATCHED = {"score": SCORES["score"], **DIFFERENCES}
+
+REPRODUCTION = {"ours": Metric("ours"), "paper": Metric("the paper's"), "difference": Metric("difference")}
+CLAIMS_DECIDED = {
+    "effect": Metric("effect"),
+    "p": Metric("p", headline=False),
+    "p_holm": Metric("p, Holm", headline=False),
 }

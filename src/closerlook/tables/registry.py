@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 
 from closerlook.tables import metrics
+from closerlook.tables.cause_table import CAUSE
+from closerlook.tables.claims_table import CLAIMS_TABLE
+from closerlook.tables.collapse_table import COLLAPSE
 from closerlook.tables.metrics import Metric
+from closerlook.tables.reproduction_table import REPRODUCTION
 from closerlook.tables.score_tables import SCORES
 from closerlook.tables.simplification_table import SIMPLIFICATION
+from closerlook.tables.spans_table import SPANS
+from closerlook.tables.sweep_table import SWEEPS
 from closerlook.tables.table import IDENTITY, VALUE, Part, Table
+from closerlook.tables.tracing_table import TRACING
 
 __all__ = ["IDENTITY", "TABLES", "VALUE", "Part", "Table"]
 
@@ -119,6 +126,7 @@ TABLES: dict[str, Table] = {
         ),
         metrics=metrics.ANSWERS | metrics.CLAIMS,
         keys=("facts", "task_type"),
+        truth=True,
         parts=(_accuracy("fact", metrics.ANSWERS | metrics.CLAIMS), _accuracy("describe", metrics.CLAIMS)),
     ),
     "data": Table(
@@ -167,4 +175,11 @@ TABLES: dict[str, Table] = {
     ),
     **SCORES,
     **SIMPLIFICATION,
+    **CAUSE,
+    **SPANS,
+    **TRACING,
+    **REPRODUCTION,
+    **CLAIMS_TABLE,
+    **COLLAPSE,
+    **SWEEPS,
 }

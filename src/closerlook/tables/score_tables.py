@@ -33,7 +33,7 @@ SCORES: dict[str, Table] = {
             "Score, length-controlled": ("score_length_controlled",),
         }
         | _BY_CAUSE,
-        judges=1,
+        asks_for="judges",
         parts=(
             Part(
                 (*IDENTITY, "judge"),
@@ -58,7 +58,7 @@ SCORES: dict[str, Table] = {
         keys=("judge", "version", "aspect", "task_type"),
         spread=("task_type",),
         sections={"Score": ("score",), "Score, N/A counted as 5": ("score_na_five",)} | _BY_CAUSE,
-        judges=1,
+        asks_for="judges",
         parts=(
             Part(
                 (*IDENTITY, "judge"),
@@ -82,7 +82,7 @@ SCORES: dict[str, Table] = {
         metrics=metrics.DIFFERENCES,
         keys=("judge", "version", "against", "aspect"),
         unit="pairs",
-        judges=1,
+        asks_for="judges",
         parts=(
             Part(
                 (*IDENTITY, "judge", "against"),
@@ -111,7 +111,8 @@ SCORES: dict[str, Table] = {
             "Agreement": tuple(metrics.AGREEMENT),
             "Pairs of cells that the judges order differently": tuple(metrics.REVERSED),
         },
-        judges=2,
+        asks_for="judges",
+        at_least=2,
         parts=(
             Part(
                 ("evalset", "judge", "against"),

@@ -11,8 +11,10 @@ from rich.text import Text
 from closerlook.errors import CloserlookError
 from closerlook.tables.registry import TABLES
 from closerlook.tables.tidy import read_csv, table_of
-from closerlook.tables.wide import widen
+from closerlook.tables.wide import tally, widen
 
+LINES = 40
+"""Of one table: more would push the next ones out of sight."""
 WIDTH = 110  # characters, where it is a file or a log that the tables go to
 
 
@@ -32,13 +34,15 @@ def show_results(results: Path) -> None:
 def show(path: Path) -> None:
     """Print a table's CSV in the terminal: headline metrics, one line per cell. Raises CloserlookError where it is none."""
     table = table_of(path)
-    wide = widen(read_csv(path, table), table, brief=True)
-    note = Text(f"{wide.common}{'; ' if wide.common else ''}all of it: {path}")
+    rows = read_csv(path, table)
+    wide = tally(rows, table) if table.tally else widen(rows, table, brief=True)
+    cut = f"the first {LINES} of {len(wide.lines):,} lines; " if len(wide.lines) > LINES else ""
+    note = Text(f"{cut}{wide.common}{'; ' if wide.common else ''}all of it: {path}")
     drawing = Drawing(title=Text(table.title), caption=note, box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
     for heading, align in zip(wide.header, wide.align, strict=True):
         drawing.add_column(
             Text(heading), justify="right" if align == "r" else "left", overflow="fold", no_wrap=align == "l"
         )
-    for line in wide.lines:
+    for line in wide.lines[:LINES]:
         drawing.add_row(*(Text(cell) for cell in line))
     Console(width=None if sys.stdout.isatty() else WIDTH).print(drawing)

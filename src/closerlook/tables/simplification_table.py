@@ -64,7 +64,7 @@ SIMPLIFICATION: dict[str, Table] = {
             "Classes of Figure 6": tuple(metrics.CLASSES),
             "Pairs without a class, by cause": tuple(metrics.CLASS_NULLS),
         },
-        paired=True,
+        asks_for="original",
         parts=(
             _part(
                 ("model", "dataset", "size"),

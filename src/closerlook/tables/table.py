@@ -33,6 +33,7 @@ class Part:
         the table are filled in from it.
     together: where it is not None, `measure` is called once for all rows that agree in these columns, with a list of those
         whose files are there, each with its paths; what it yields begins with the row that it is about.
+    optional: templates of files that it reads too, where they are there: `measure` is called without them, and looks.
     """
 
     of: tuple[str, ...]
@@ -43,6 +44,7 @@ class Part:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     over: Callable[[Iterable[Row]], Iterable[Row]] = _as_it_is
     together: tuple[str, ...] | None = None
+    optional: tuple[str, ...] = ()
 
     def rows(self, grid: Iterable[Row]) -> Iterator[Row]:
         """The rows of the grid that have this part: controls train nothing, so they have no dataset, manifest or shift."""
@@ -60,9 +62,9 @@ class Part:
         return self.of if self.together is None else self.together
 
     def paths(self, row: Row) -> list[str]:
-        """The files this part reads for one row, relative to the results folder."""
+        """The files this part reads for one row, relative to the results folder: those it needs, then the optional ones."""
         subset = str(row["cell"]).split("/")[1]
-        return [template.format(subset=subset, **row) for template in self.needs]
+        return [template.format(subset=subset, **row) for template in (*self.needs, *self.optional)]
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,11 @@ class Table:
 
     unit: what n counts and intervals resample; empty where the table has counts only.
     sections: headings, each with the metrics drawn under it; empty where all are drawn as one.
-    judges: how many judges one cell must have for the table to say anything.
-    paired: whether it is about cells tuned on a simplified dataset, beside those that they are compared with.
+    asks_for: the grid's column, of names between spaces, in which some row must have `at_least` so many for the table to say
+        anything; empty for none.
+    selective: whether it says nothing of a grid of which none of its parts takes a row.
+    truth: whether it is about evalsets whose truth is known, the miniature's, alone.
+    tally: key columns and one more, of whose values a first section counts how often each stands beside theirs.
     """
 
     title: str
@@ -83,8 +88,11 @@ class Table:
     spread: tuple[str, ...] = ()
     unit: str = "responses"
     sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    judges: int = 0
-    paired: bool = False
+    asks_for: str = ""
+    at_least: int = 1
+    selective: bool = False
+    truth: bool = False
+    tally: tuple[tuple[str, ...], str] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,10 +100,11 @@ class Table:
         return (*IDENTITY, *self.keys, *VALUE)
 
     def fits(self, grid: Iterable[Row]) -> bool:
-        """Whether some row of the grid has as many judges as this table compares, and a cell to pair with where it pairs."""
-        if not self.judges and not self.paired:
-            return True
-        return any(len(judges_of(row)) >= self.judges and (row.get("original") or not self.paired) for row in grid)
+        """Whether some row of the grid has what the table asks for, and is what it is about."""
+        rows = list(grid)
+        if self.selective and not any(True for part in self.parts for _ in part.rows(rows)):
+            return False
+        return not self.asks_for or any(len(names_of(row, self.asks_for)) >= self.at_least for row in rows)
 
     def inputs(self, grid: Iterable[Row]) -> list[str]:
         """All files this table reads for a grid (rows with grid.csv's columns), relative to the results folder, in order."""
@@ -105,5 +114,10 @@ class Table:
 
 
 def judges_of(row: Row) -> list[str]:
-    """The judges that score a row's responses: names between spaces in the grid's column `judges`."""
-    return str(row.get("judges") or "").split()
+    """The judges that score a row's responses."""
+    return names_of(row, "judges")
+
+
+def names_of(row: Row, column: str) -> list[str]:
+    """The names, between spaces, in one of the grid's columns."""
+    return str(row.get(column) or "").split()

@@ -45,10 +45,12 @@ _ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308"
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~"} | {"$": "&#36;", "@": "&#64;", ":": "&#58;"})
 
 
-def number(value: float | None, kind: Literal["number", "share", "count"], mark: str = "%") -> str:
-    """A value as people write it: shares in % with one decimal, counts with thousands separators, else three digits."""
+def number(value: float | None, kind: Literal["number", "share", "count", "flag"], mark: str = "%") -> str:
+    """A value as people write it: shares in %, counts with thousands separators, flags in words, else three digits."""
     if value is None:
         return "–"
+    if kind == "flag":
+        return "yes" if value else "no"
     if kind == "share":
         return f"{100 * value:.1f}{mark}"
     if kind == "count":

@@ -1,5 +1,6 @@
 """The wide form of a tidy table, for people: a line per cell, a column per metric. Plain text; who draws it escapes it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -30,9 +31,25 @@ class Wide:
 
 def sections(rows: list[Row], table: Table) -> list[Wide]:
     """The table as a page shows it: in the sections that it names, or as one."""
+    if table.tally:
+        return [tally(rows, table), replace(widen(rows, table), section="Every comparison")]
     if not table.sections:
         return [widen(rows, table)]
     return [_section(rows, table, heading, metrics) for heading, metrics in table.sections.items()]
+
+
+def tally(rows: list[Row], table: Table) -> Wide:
+    """How often each value of a key column (the empty one: no data) stands beside those of others."""
+    assert table.tally is not None
+    names, counted = table.tally
+    rows = [row for row in rows if row["metric"] == next(iter(table.metrics))]
+    values = sorted({row[counted] for row in rows} - {""}) + [""] * any(not row[counted] for row in rows)
+    lines = []
+    for line, group in _grouped(rows, list(names)).items():
+        counts = Counter(row[counted] for row in group)
+        lines.append([*(visible(name, " ") for name in line), *(str(counts[value]) for value in values)])
+    header = [*map(_words, names), *(value or NO_DATA for value in values)]
+    return Wide(header, "l" * len(names) + "r" * len(values), lines, "", "In short")
 
 
 def _section(rows: list[Row], table: Table, heading: str, metrics: tuple[str, ...]) -> Wide:
