@@ -64,7 +64,7 @@ def test_a_cell_is_traced_in_its_own_data_and_in_what_it_is_calibrated_on(preset
     assert row(configuration, "miniature/none/base")["markers"] == "oracle consistency"
     assert row(configuration, "miniature/brief/lft")["peers"] == "lft sft"
     assert row(configuration, "miniature/brief/lft")["base_cell"] == "miniature/none/base"
-    assert sorted(configuration.traced.indexed()) == ["brief", "brief-elsewhere", "brief-third", "brief@100"]
+    assert sorted(configuration.traced.indexed) == ["brief", "brief-elsewhere", "brief-third", "brief@100"]
 
 
 def test_without_the_control_there_is_no_causal_test(preset: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def embeddings_of(dataset):
     name, _ = dataset_and_size(dataset)
     sizes = {
         one: size or float("inf")
-        for one in CONFIG.traced.indexed()
+        for one in CONFIG.traced.indexed
         for of, size in [dataset_and_size(one)]
         if of == name
     }

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from closerlook.config.catalog import Catalog, ParaphrasedSource
 from closerlook.config.derived import AblationSettings, WithoutSource
 from closerlook.config.grid import Cell, cells_of, dataset_and_size
-from closerlook.config.preset import Block, Preset
+from closerlook.config.preset import Preset
 
 BASE = "base"
 """The control whose answers are the untuned model's own: a chance level for what the tuned model says."""
@@ -33,11 +34,17 @@ class Traced:
         """Who marks spans in these responses. Cells of the causal test are asked for single phrases only."""
         if self.probes(evalset) or self.ablation(cell):
             return []
-        own = [m for block in self.preset.grid if self._holds(block, cell, evalset) for m in block.markers]
-        return list(dict.fromkeys([*self.preset.markers, *own]))
+        return list(dict.fromkeys([*self.preset.markers, *self._own_markers.get((cell, evalset), ())]))
 
-    def _holds(self, block: Block, cell: Cell, evalset: str) -> bool:
-        return bool(block.markers) and evalset in block.evalsets and cell in cells_of(block, self.catalog)
+    @cached_property
+    def _own_markers(self) -> dict[tuple[Cell, str], list[str]]:
+        """Those that blocks of the grid name for their cells alone."""
+        own: dict[tuple[Cell, str], list[str]] = {}
+        for block in (block for block in self.preset.grid if block.markers):
+            for cell in cells_of(block, self.catalog):
+                for evalset in block.evalsets:
+                    own.setdefault((cell, evalset), []).extend(block.markers)
+        return own
 
     def searched(self, cell: Cell, evalset: str) -> list[str]:
         """The datasets, as in a cell's name, that these responses are traced in: the cell's own, and one to calibrate on."""
@@ -63,7 +70,14 @@ class Traced:
 
     def peers(self, cell: Cell) -> list[Cell]:
         """The cells tuned from the same model on the same data with the same seed, this one among them."""
-        return [c for c in self.cells if (c.model, c.dataset, c.seed) == (cell.model, cell.dataset, cell.seed)]
+        return self._by_data[cell.model, cell.dataset, cell.seed]
+
+    @cached_property
+    def _by_data(self) -> dict[tuple[str, str | None, int], list[Cell]]:
+        groups: dict[tuple[str, str | None, int], list[Cell]] = {}
+        for cell in self.cells:
+            groups.setdefault((cell.model, cell.dataset, cell.seed), []).append(cell)
+        return groups
 
     def _likelihood(self, cell: Cell, evalset: str) -> bool:
         tracing = self.preset.tracing
@@ -100,6 +114,7 @@ class Traced:
             "ablation_control": control.name if control and tested else "",
         }
 
+    @cached_property
     def indexed(self) -> list[str]:
         """Every dataset, as in a cell's name, that something is searched in."""
         names: list[str] = []
