@@ -1,4 +1,4 @@
-"""Everything that is imported is declared: a package that somebody's environment happens to hold is missing on a fresh machine."""
+"""Everything that is imported is declared: what somebody's environment happens to hold is missing on a fresh machine."""
 
 import ast
 import importlib.metadata

@@ -88,8 +88,12 @@ def write_parquet(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a parquet file; a missing, truncated or foreign one is named instead of answered with a traceback."""
     try:
-        return pq.read_table(path, columns=columns)
-    except (FileNotFoundError, pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            if absent := [name for name in columns or () if name not in file.schema_arrow.names]:
+                found = ", ".join(file.schema_arrow.names)
+                raise CloserlookError(f"{path}: has no column {', '.join(absent)}, found {found}")
+            return file.read(columns=columns)
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
         raise CloserlookError(f"{path}: cannot be read as parquet: {error}") from error
 
 

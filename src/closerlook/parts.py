@@ -23,14 +23,14 @@ Rows = list[dict[str, Any]]
 
 
 class Progress:
-    """A bar on stderr in responses, with tokens per second; `finished(tokens)` is called as each response ends."""
+    """A bar on stderr, in responses or what else rows are of, with tokens per second; `finished(tokens)` as each one ends."""
 
-    def __init__(self, total: int, done: int, title: str) -> None:
-        self._bar = tqdm(total=total, initial=done, desc=title, unit=" responses")
+    def __init__(self, total: int, done: int, title: str, unit: str = "responses") -> None:
+        self._bar = tqdm(total=total, initial=done, desc=title, unit=f" {unit}")
         self._tokens, self._start = 0, time.perf_counter()
 
     def finished(self, tokens: int) -> None:
-        """Count one response of so many tokens."""
+        """Count one of so many tokens."""
         self._tokens += tokens
         rate = self._tokens / (time.perf_counter() - self._start)
         self._bar.set_postfix_str(f"{rate:.0f} tokens/s", refresh=False)
@@ -53,7 +53,12 @@ def by_length(lengths: list[int], size: int) -> list[list[int]]:
 
 
 def in_parts(
-    parts: list[list[int]], compute: Callable[[list[int], Progress], Rows], schema: pa.Schema, out: Path, identity: str
+    parts: list[list[int]],
+    compute: Callable[[list[int], Progress], Rows],
+    schema: pa.Schema,
+    out: Path,
+    identity: str,
+    unit: str = "responses",
 ) -> None:
     """Write `out` from `compute(part, progress)` for every part; row i of the table is the one computed for index i.
 
@@ -73,9 +78,8 @@ def in_parts(
     files = [folder / f"{number:06}.parquet" for number in range(len(parts))]
     mine = list(zip(parts, files, strict=True))[rank::ranks]
     done = sum(len(part) for part, file in mine if file.exists())
-    progress = Progress(
-        sum(len(part) for part, _ in mine), done, out.stem if ranks == 1 else f"{out.stem} (rank {rank} of {ranks})"
-    )
+    title = out.stem if ranks == 1 else f"{out.stem} (rank {rank} of {ranks})"
+    progress = Progress(sum(len(part) for part, _ in mine), done, title, unit)
     for part, file in mine:
         if not file.exists():
             write_parquet(compute(part, progress), schema, file)

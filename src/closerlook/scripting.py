@@ -34,6 +34,23 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(2)
 
 
+def add_placement(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of how a model is computed: in which precision (--precision), over how many GPUs (--gpus)."""
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="of the model's body; its LM head always computes in float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs that the model of each process is spread over, where one cannot hold it (default: 1)",
+    )
+
+
 def add_settings(parser: argparse.ArgumentParser, settings: type[BaseModel]) -> None:
     """Add one flag per field of `settings`: its name, its default, and its description as the help text.
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from closerlook.cause import likelihood
 from closerlook.cause.likelihood import span_likelihood
 from closerlook.cause.spans import tokens_of
 from closerlook.errors import CloserlookError
@@ -134,4 +135,38 @@ def test_a_diverged_model_is_named(place, tmp_path):
             place / "responses.parquet",
             place / "spans.parquet",
             tmp_path / "o.parquet",
+        )
+
+
+def test_what_was_killed_goes_on_where_it_stopped(place, tmp_path, monkeypatch):
+    models = {"sft": place / "sft", "lft": place / "lft"}
+    files = (place / "responses.parquet", place / "spans.parquet")
+    span_likelihood(place / "base", models, *files, tmp_path / "whole.parquet")
+    computed, real = [], likelihood.log_probs
+
+    def killed_at_the_third(network, responses):
+        computed.append(len(responses))
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        return real(network, responses)
+
+    monkeypatch.setattr(likelihood, "log_probs", killed_at_the_third)
+    out = tmp_path / "again.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        span_likelihood(place / "base", models, *files, out)
+    assert not out.exists()
+    span_likelihood(place / "base", models, *files, out)
+    assert len(computed) == 4  # of three models two were there
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_no_model_takes_the_bases_name(place, tmp_path):
+    with pytest.raises(CloserlookError, match="found the name base"):
+        span_likelihood(
+            place / "base",
+            {"base": place / "sft"},
+            place / "responses.parquet",
+            place / "spans.parquet",
+            tmp_path / "o",
         )

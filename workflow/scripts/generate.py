@@ -9,7 +9,7 @@ from pathlib import Path
 
 from closerlook.config.settings import GenerateSettings
 from closerlook.ranks import join_srun
-from closerlook.scripting import add_settings, read_settings, run
+from closerlook.scripting import add_placement, add_settings, read_settings, run
 
 
 def main() -> None:
@@ -33,19 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--batch-size", type=int, default=64, metavar="N", help="responses at a time, 1 to 64 (default: 64)"
     )
-    parser.add_argument(
-        "--precision",
-        choices=["auto", "float32", "bfloat16"],
-        default="auto",
-        help="of the model's body; its LM head always computes in float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
-    )
-    parser.add_argument(
-        "--gpus",
-        type=int,
-        default=1,
-        metavar="N",
-        help="GPUs that the model of each process is spread over, where one cannot hold it (default: 1)",
-    )
+    add_placement(parser)
     add_settings(parser, GenerateSettings)
     arguments = parser.parse_args()
     settings = read_settings(arguments, GenerateSettings)

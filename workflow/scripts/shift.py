@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from closerlook.ranks import join_srun
-from closerlook.scripting import run
+from closerlook.scripting import add_placement, run
 
 
 def main() -> None:
@@ -25,19 +25,7 @@ def main() -> None:
         help="responses.parquet: id, prompt_token_ids, token_ids, text, finish_reason",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="shift.parquet to write")
-    parser.add_argument(
-        "--precision",
-        choices=["auto", "float32", "bfloat16"],
-        default="auto",
-        help="of the models' bodies; logits are always float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
-    )
-    parser.add_argument(
-        "--gpus",
-        type=int,
-        default=1,
-        metavar="N",
-        help="GPUs that the model of each process is spread over, where one cannot hold it (default: 1)",
-    )
+    add_placement(parser)
     arguments = parser.parse_args()
 
     join_srun()

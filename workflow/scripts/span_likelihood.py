@@ -1,9 +1,12 @@
-"""How likely the base model and every model tuned on the same data find each marked span, and the rest of its response."""
+"""How likely the base model and every model tuned on the same data find each marked span, and the rest of its response.
+
+Killed and started again it goes on where it stopped.
+"""
 
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.scripting import add_placement, run
 
 
 def main() -> None:
@@ -20,19 +23,7 @@ def main() -> None:
     parser.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet of the cell")
     parser.add_argument("--spans", type=Path, required=True, metavar="FILE", help="spans of these responses")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="likelihood parquet to write")
-    parser.add_argument(
-        "--precision",
-        choices=["auto", "float32", "bfloat16"],
-        default="auto",
-        help="of the models' bodies; logits are always float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
-    )
-    parser.add_argument(
-        "--gpus",
-        type=int,
-        default=1,
-        metavar="N",
-        help="GPUs that each model is spread over, where one cannot hold it (default: 1)",
-    )
+    add_placement(parser)
     arguments = parser.parse_args()
 
     from closerlook.cause.likelihood import span_likelihood

@@ -5,28 +5,33 @@ the same prompt and the same response up to it. The response's tokens outside of
 model finds all of its own response likelier.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import transformers
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from closerlook.cause.spans import Response, Span, tokens_of, with_responses
 from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
+from closerlook.files import sha256
 from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network, body_dtype
 from closerlook.models.packed import PACKED, pack, passes
 from closerlook.models.text import decode, token_starts
+from closerlook.parts import Progress, Rows, identity, in_parts
 from closerlook.schemas import LIKELIHOOD
 
 BASE = "base"
 LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
 """Logits that exist at a time."""
+
+
+PART = 64
+"""Responses per part: what a kill can cost."""
 
 
 class Marked(NamedTuple):
@@ -35,6 +40,14 @@ class Marked(NamedTuple):
     start: int | None
     end: int | None
     places: list[int]
+
+
+class Asked(NamedTuple):
+    """A row of the table before its value is known: the model, the number of the response, and tokens of it."""
+
+    model: str
+    response: int
+    marked: Marked
 
 
 def span_likelihood(
@@ -48,33 +61,59 @@ def span_likelihood(
 ) -> None:
     """Write LIKELIHOOD: of each span, and of the other tokens of its response, under `base` and each model of `tuned` by name.
 
-    Raises CloserlookError for responses or spans that do not fit each other or the models, and for logits that are not finite.
+    Goes on where it stopped. Raises CloserlookError for responses or spans that do not fit each other or the models, and for
+    logits that are not finite.
     """
     tokenizer, where = load_tokenizer(base), device(gpus)
-    answers, marked = [], []
+    dtype = body_dtype(precision, where)
+    if BASE in tuned:
+        raise CloserlookError(f"--models: found the name {BASE}, expected one that does not stand for the base model")
+    folders: dict[str, Path | None] = {BASE: None, **tuned}
+    answers: list[Response] = []
+    asked: list[Asked] = []
     for response, spans_of_it in with_responses(spans, responses, ("prompt_token_ids", "token_ids")):
+        found = list(marks(response, spans_of_it, tokenizer))
+        asked += [Asked(name, len(answers), one) for name in folders for one in found]
         answers.append(response)
-        marked.append(list(marks(response, spans_of_it, tokenizer)))
-    rows: list[list[dict[str, Any]]] = [[] for _ in answers]
-    for name, folder in {BASE: None, **tuned}.items():
-        dtype = body_dtype(precision, where)
-        network = Network(
-            load_tuned(base, folder, where, dtype, PACKED, gpus)
-            if folder
-            else load_base(base, where, dtype, PACKED, gpus)
-        )
-        network.check()
-        found = log_probs(network, tqdm(answers, desc=name, unit=" responses"))
-        for response, parts, rows_of_it, values in zip(answers, marked, rows, found, strict=True):
-            if not values.isfinite().all():
-                raise CloserlookError(
-                    f"response {response['id']}: the logits of {name} are not finite; did its training diverge?"
-                )
-            for start, end, places in parts:
-                value = values[places].sum().item()
-                row = {"id": response["id"], "start": start, "end": end, "model": name}
-                rows_of_it.append(row | {"tokens": len(places), "log_prob": value})
-    write_parquet(list(chain.from_iterable(rows)), LIKELIHOOD, out)
+    loaded: dict[str, Network] = {}
+
+    def network(name: str) -> Network:
+        if name not in loaded:
+            loaded.clear()  # before the next one comes: two may not fit
+            folder = folders[name]
+            loaded[name] = Network(
+                load_tuned(base, folder, where, dtype, PACKED, gpus)
+                if folder
+                else load_base(base, where, dtype, PACKED, gpus)
+            )
+            loaded[name].check()
+        return loaded[name]
+
+    def measure(part: list[int], progress: Progress) -> Rows:
+        name = asked[part[0]].model
+        numbers = list(dict.fromkeys(asked[row].response for row in part))
+        values = dict(zip(numbers, log_probs(network(name), [answers[n] for n in numbers]), strict=True))
+        rows = []
+        for _, number, (start, end, places) in (asked[row] for row in part):
+            id_, logs = answers[number]["id"], values[number]
+            if not logs.isfinite().all():
+                raise CloserlookError(f"response {id_}: the logits of {name} are not finite; did its training diverge?")
+            of = {"id": id_, "start": start, "end": end, "model": name, "tokens": len(places)}
+            rows.append(of | {"log_prob": logs[places].sum().item()})
+            progress.finished(len(places))
+        return rows
+
+    parts = defaultdict(list)
+    for row, (name, number, _) in enumerate(asked):
+        parts[name, number // PART].append(row)
+    in_order = [part for model in folders for (name, _), part in parts.items() if name == model]  # each is loaded once
+    what: dict[str, Any] = {
+        "models": {name: sha256(folder or base) for name, folder in folders.items()},
+        "dtype": dtype,
+    }
+    what |= {"spans": sha256(spans), "responses": sha256(responses), "device": where.type, "part": PART}
+    what |= {"torch": torch.__version__, "transformers": transformers.__version__}
+    in_parts(in_order, measure, LIKELIHOOD, out, identity(**what), unit="spans")
 
 
 def marks(response: Response, spans: list[Span], tokenizer: PreTrainedTokenizerBase) -> Iterator[Marked]:

@@ -1,12 +1,12 @@
 """Marked spans of responses, as characters and as the tokens that they lie in."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from closerlook.errors import CloserlookError
 from closerlook.files import read_parquet
+from closerlook.spans.reading import read_places
 from closerlook.trace.words import rendered, words_of
 
 Response = dict[str, Any]
@@ -21,28 +21,15 @@ class Span(NamedTuple):
     end: int
 
 
-def read_spans(spans: Path) -> list[Span]:
-    """The different spans of a marker's file (schema SPANS), in its order; rows without a span are left out."""
-    rows = read_parquet(spans, columns=["id", "start", "end"]).to_pylist()
-    return list(dict.fromkeys(Span(**row) for row in rows if row["start"] is not None))
-
-
 def with_responses(spans: Path, responses: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Response, list[Span]]]:
     """Every response that has spans, with them, in the spans' order. Columns: id, text, and those named.
 
     Raises CloserlookError for a span that lies in no response.
     """
     answers = {row["id"]: row for row in read_parquet(responses, columns=["id", "text", *columns]).to_pylist()}
-    for id_, group in groupby(read_spans(spans), key=lambda span: span.id):
-        found = list(group)
-        length = len(answers[id_]["text"]) if id_ in answers else -1
-        for span in found:
-            if not 0 <= span.start < span.end <= length:
-                where = f"the response of {length} characters" if id_ in answers else "a response that is not there"
-                raise CloserlookError(
-                    f"{spans}: characters {span.start} to {span.end} of {id_}: {where} in {responses}; mark it again"
-                )
-        yield answers[id_], found
+    places = read_places(spans, {id_: row["text"] for id_, row in answers.items()})
+    for id_, some in places.items():
+        yield answers[id_], [Span(id_, start, end) for start, end in some]
 
 
 def in_words(text: str) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from closerlook.errors import CloserlookError
 from closerlook.files import read_parquet
+from closerlook.spans.reading import read_instructions
 
 KINDS = ("not factual", "not useful")
 UNALIGNED = "unaligned"
@@ -51,13 +51,8 @@ def read_responses(responses: Path, evalset: Path | None = None) -> list[Respons
     """
     table = read_parquet(responses, columns=["id", "text"])
     ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
-    if evalset is None:
-        return [Response(id_, "", text) for id_, text in zip(ids, texts, strict=True)]
-    questions = read_parquet(evalset, columns=["id", "instruction"])
-    instructions = dict(zip(questions["id"].to_pylist(), questions["instruction"].to_pylist(), strict=True))
-    if absent := next((id_ for id_ in ids if id_ not in instructions), None):
-        raise CloserlookError(f"{evalset}: has no instruction {absent!r}, to which {responses} holds a response")
-    return [Response(id_, instructions[id_], text) for id_, text in zip(ids, texts, strict=True)]
+    instructions = read_instructions(evalset, ids) if evalset else [""] * len(ids)
+    return [Response(*row) for row in zip(ids, instructions, texts, strict=True)]
 
 
 def rows_of(response: Response, marked: Iterable[Span | Null], marker: str) -> Rows:

@@ -9,6 +9,7 @@ import numpy as np
 
 from closerlook.errors import CloserlookError
 from closerlook.files import read_parquet
+from closerlook.spans.reading import read_places
 from closerlook.trace.words import Word, words_of
 
 CLASSES = ("shifted", "marginal", "unshifted")
@@ -84,30 +85,7 @@ def word_classes(passages: Passages, shift: Path) -> np.ndarray:
 
 
 def read_spans(path: Path, passages: Passages) -> list[tuple[int, int, int]]:
-    """The marked spans of a SPANS file as (row of the response, start, end), each once, in the file's order.
-
-    Rows without a span are left out. Raises CloserlookError for a span outside its response, or of a response that is not there.
-    """
+    """The marked spans of a SPANS file as (row of the response, start, end), each once. Raises as `read_places` does."""
     row_of = {identity: row for row, identity in enumerate(passages.ids)}
-    spans = []
-    for row in read_parquet(path, columns=["id", "start", "end"]).to_pylist():
-        if row["start"] is None:
-            continue
-        text = row_of.get(row["id"])
-        if text is None or not 0 <= row["start"] < row["end"] <= len(passages.texts[text]):
-            found = f"response {row['id']} has no characters {row['start']} to {row['end']}"
-            raise CloserlookError(f"{path}: {found}; it is of other responses: mark them again")
-        spans.append((text, row["start"], row["end"]))
-    return list(dict.fromkeys(spans))
-
-
-def read_instructions(evalset: Path, passages: Passages) -> list[str]:
-    """The instruction of each response. Raises CloserlookError where the evalset lacks one."""
-    table = read_parquet(evalset, columns=["id", "instruction"])
-    asked = dict(zip(table["id"].to_pylist(), table["instruction"].to_pylist(), strict=True))
-    absent = [identity for identity in passages.ids if identity not in asked]
-    if absent:
-        raise CloserlookError(
-            f"{evalset}: has no instruction {absent[0]}, which was answered; generate the responses again"
-        )
-    return [asked[identity] for identity in passages.ids]
+    places = read_places(path, dict(zip(passages.ids, passages.texts, strict=True)))
+    return [(row_of[identity], *place) for identity, some in places.items() for place in some]
