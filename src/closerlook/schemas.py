@@ -220,7 +220,10 @@ WORDS = _schema(
     ("longest", pa.int32(), "words of the longest run of the response's words around it that some instance holds"),
     ("longest_start", pa.int32(), "where that run begins in `text`; null where there is none"),
     ("longest_end", pa.int32(), "behind its last character; null likewise"),
-    ("candidates", _strings, "ids of instances that hold that run, most similar to the instruction first; at most 3"),
+    ("lexical", _strings, "ids of instances that hold that run, most similar to the instruction first; at most 3"),
+    ("bm25", _strings, "of those that hold the word, the first 3 for the instruction by BM25"),
+    ("semantic", _strings, "likewise by Sentence-BERT; null where there are no embeddings"),
+    ("candidates", _strings, "the first 3 by all rankers together (reciprocal rank fusion)"),
 )
 """`cells/<cell>/<evalset>/words.parquet`: one row per shifted or marginal word, in the evalset's order, by start."""
 

@@ -153,7 +153,9 @@ class MadeResults:
         tail = self.random.beta(1.2, 1.6, (count, 4)).cumprod(axis=1) * (1 - first)[:, None]
         probs = np.column_stack([first, tail])
         ids = np.column_stack([self.draw(count) for _ in range(5)])
-        ids[rank == 1, 0] = flat[rank == 1]
+        # one token in fifty is another than the tuned model's first, whose rank and probability are told
+        listed = np.flatnonzero((rank <= 5) & (np.arange(count) % 50 > 0))
+        ids[listed, rank[listed] - 1] = flat[listed]
         lengths = np.array([len(text) for text in self.strings])[flat]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         starts = np.concatenate([np.cumsum([0, *lengths[a:b]])[:-1] for a, b in pairwise(offsets)])
@@ -174,7 +176,9 @@ class MadeResults:
             "token_ids": lists(flat, pa.int32()),
             "kl_base_tuned": lists(kl, pa.float32()),
             "kl_tuned_base": nothing,
-            "base_prob": lists(np.where(rank == 1, first, 0.8 * (1 - first) / rank), pa.float32()),
+            "base_prob": lists(
+                np.where(rank <= 5, probs[np.arange(count), np.minimum(rank, 5) - 1], probs[:, -1] / rank), pa.float32()
+            ),
             "tuned_prob": nothing,
             "base_rank": lists(rank, pa.int32()),
             "class": lists(np.array(["unshifted", "marginal", "shifted"])[np.digitize(rank, [2, 4])], pa.string()),
@@ -226,7 +230,9 @@ class MadeResults:
                 found = [
                     f"{dataset}-{number:04}" for number in self.random.integers(0, 300, self.random.integers(0, 4))
                 ]
-                words.append([id_, a + 1, b, "shifted", 5 * len(found), min(1, len(found)), a + 1, b, found])
+                words.append(
+                    [id_, a + 1, b, "shifted", 5 * len(found), min(1, len(found)), a + 1, b, [], [], None, found]
+                )
         for rows, schema, name in (
             (spans, SPANS, "spans/oracle"),
             (traces, TRACE, "trace/oracle"),

@@ -136,6 +136,9 @@ def test_the_majority_of_those_who_looked_decides(tmp_path: Path) -> None:
     assert found == [("7", "Paris", "not useful"), ("7", "1912", "not factual"), ("9", None, None)]
     two = by_people(RESPONSES[:1], export(tmp_path, exports[:2]), CELL, EVALSET)
     assert [row["quote"] for row in two] == ["Paris", "1912"]  # of two, what both marked
+    unnamed = [one | {"annotator": ""} for one in exports]
+    again = by_people(RESPONSES, export(tmp_path, unnamed), CELL, EVALSET)
+    assert [(row["id"], row["quote"], row["kind"]) for row in again] == found  # they are three, not one
 
 
 SPANS_ = st.lists(
@@ -152,3 +155,11 @@ def test_majorities_are_counted_by_character(annotators: list[list[Span]]) -> No
         i for i, count in votes.items() if count > len(annotators) / 2
     }
     assert all(a.end < b.start for a, b in pairwise(marked))
+
+
+def test_a_file_about_other_cells_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = export(tmp_path, page([SPAN], []))
+    rows = by_people(RESPONSES, file, "m/d@1k/stf", EVALSET)
+    assert {row["null_cause"] for row in rows} == {"not marked"}
+    assert "says nothing of m/d@1k/stf on e" in caplog.text
+    assert "it is about m/d@1k/sft on e" in caplog.text

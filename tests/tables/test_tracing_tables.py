@@ -210,8 +210,12 @@ def test_origin_by_every_criterion(tmp_path: Path) -> None:
     assert values(rows, method="sft", criterion="human") == {"from_data": 0.5}
     words = values(rows, method="sft", criterion="words", null="matched")
     assert words == pytest.approx({"from_data": 0.5, "chance": 0.375, "corrected": 0.125 / 0.625})
-    assert values(rows, method="sft", criterion="first_lexical")["from_data"] == 0.5
-    assert values(rows, method="sft", criterion="first_bm25")["from_data"] == 0
+    # No corrected rate: a ranker picks an instance because it holds the span, wherever the span comes from. Of the span of the
+    # other response it picks none, which then holds nothing.
+    assert values(rows, method="sft", criterion="first_lexical") == {"from_data": 0.5, "chance": 0}
+    assert values(rows, method="sft", criterion="first_bm25") == {"from_data": 0, "chance": 0}
+    counted = {(row["n"], row["n_null"]) for row in rows if row["method"] == "sft"}
+    assert counted == {(2, 3)}, "criteria are of the same responses; three of the five have no span"
     assert [row["metric"] for row in rows if row["method"] == "lft"] == ["from_data"]
     assert not any(row["method"] == "base" for row in rows)
 
@@ -223,6 +227,24 @@ def test_similarity_stands_beside_chance(tmp_path: Path) -> None:
     assert found["bm25", "semantic_chance"] == pytest.approx(0.1)
     assert ("lexical", "semantic_chance") not in found
     assert found["lexical", "keyword"] == pytest.approx(0.4)
+    assert {(e.n, e.n_null) for _, _, e in origin.similarity(path)} == {
+        (1, 1)
+    }  # to the second span no instance was found
+
+
+def test_an_interval_of_what_neither_dataset_holds_says_nothing_of_calibration(tmp_path: Path) -> None:
+    path = tmp_path / "b.parquet"
+    cell = {"own": "own"}
+    own = {"observed": [(1, 2)] * 3, "unrelated": [(1, 2)] * 3}
+
+    def share(observed: list[tuple[int, int]], unrelated: list[tuple[int, int]]) -> list[tuple[float | None, int]]:
+        write_parquet(borrowing_rows(own=own, other={"observed": observed, "unrelated": unrelated}), BORROWING, path)
+        found = scoreboard.of_calibration([(cell, [path])])
+        return [(estimate.value, estimate.n) for _, _, name, estimate in found if name == "holds_zero"]
+
+    assert share([(0, 2), (0, 3), (0, 2)], [(0, 2), (0, 3), (0, 2)]) == []
+    assert share([(1, 2), (0, 2), (2, 2)], [(0, 2), (1, 2), (1, 2)]) == [(1, 1)]
+    assert share([(2, 2)] * 3, [(1, 2)] * 3) == [(0, 1)]  # no width, but far from 0
 
 
 @pytest.mark.parametrize("name", ["borrowing", "origin", "similarity", "tracing_scoreboard"])

@@ -13,7 +13,7 @@ from closerlook.errors import CloserlookError
 from closerlook.files import write_parquet
 from closerlook.schemas import BORROWING
 from closerlook.tables.borrowing import Counts, by_cell
-from closerlook.trace.borrowing import Borrowed, borrowing
+from closerlook.trace.borrowing import Borrowed, borrowing, equal_in_size
 from closerlook.trace.passages import Passages
 from closerlook.trace.phrases import LONGEST, beginning_with, of_spans
 from closerlook.trace.runs import Occurs, longest_runs
@@ -139,6 +139,14 @@ def test_embeddings_of_one_dataset_only_are_refused(tmp_path: Path) -> None:
     borrowed = Borrowed(passages, np.array(["shifted"]), ["a"], {})
     with pytest.raises(CloserlookError, match="of all datasets are needed or of none"):
         borrowing(borrowed, [searched(DATA, tmp_path, embed=True)], searched(DATA, tmp_path, "b"), 2, 0)
+
+
+def test_an_unrelated_dataset_with_fewer_words_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = searched([("a b", "c dd ee")] * 10, tmp_path, "own")
+    assert equal_in_size(searched([("zz", "b")] * 30, tmp_path, "large"), own).limit == 25
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert equal_in_size(searched([("zz", "b")] * 20, tmp_path, "small"), own).limit == 20
+    assert "small: has 40 words, own has 50: chance comes out too low" in caplog.text
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.4, 0.8])

@@ -13,8 +13,10 @@ from tests.trace.test_borrowing import DATA, HOSTILE, occurs, stands, texts
 from closerlook.errors import CloserlookError
 from closerlook.files import write_parquet
 from closerlook.schemas import EVALSET, SHIFT, SPANS, TRACE, WORDS
+from closerlook.spans.reading import read_instructions
+from closerlook.trace.fusion import fuse
 from closerlook.trace.moved_words import longest_around, trace_words
-from closerlook.trace.passages import Passages, read_instructions, read_spans, word_classes
+from closerlook.trace.passages import Passages, read_spans, word_classes
 from closerlook.trace.rankers import in_order
 from closerlook.trace.runs import longest_runs
 from closerlook.trace.tracing import Traced, trace
@@ -81,6 +83,9 @@ def test_gradients_are_one_more_ranker(tmp_path: Path) -> None:
     assert not any(row["rank_gradient"] for row in trace(plain, data, 5, 0).to_pylist())
     ranks = {row["instance"]: row["rank_gradient"] for row in trace(with_it, data, 5, 0).to_pylist()}
     assert (ranks[data.index.ids[1]], ranks[data.index.ids[3]]) == (1, 2)
+    foreign = traced(["built by Norvik", "x"], [(0, 9, 15)], attribution={("r0", 9, 15): ["elsewhere"]})
+    with pytest.raises(CloserlookError, match="instance elsewhere speaks for a span, but data has no such instance"):
+        trace(foreign, data, 5, 0)
 
 
 def test_a_span_with_nothing_to_say_for_it_keeps_its_row(tmp_path: Path) -> None:
@@ -141,20 +146,29 @@ def test_words_are_counted_and_traced_as_direct_search_does(tmp_path: Path, embe
     assert rows.schema == WORDS
     moved = [i for i in range(len(classes)) if classes[i] != "unshifted"]
     near = data.most_similar(asked, 4)[0].tolist()
+    order = data.index.bm25(asked[:1], 4)
+    by_bm25 = [row for row, score in zip(order[0][0].tolist(), order[1][0], strict=True) if score > 0]
+    ids = data.index.ids
     for i, row in zip(moved, rows.to_pylist(), strict=True):
         word, text = passages.words[i], said[passages.owner[i]]
         assert (row["start"], row["end"], row["class"]) == (word.start, word.end, classes[i])
-        assert row["instances"] == sum(stands([word.text], [pair]) for pair in DATA)
-        if not row["instances"]:
-            assert (row["longest"], row["longest_start"], row["longest_end"], row["candidates"]) == (0, None, None, [])
+        holding = [n for n in range(len(DATA)) if stands([word.text], [DATA[n]])]
+        assert row["instances"] == len(holding)
+        assert (row["semantic"] is not None) == embed
+        if not holding:
+            assert (row["longest"], row["longest_start"], row["longest_end"]) == (0, None, None)
+            assert row["lexical"] == row["bm25"] == row["candidates"] == (row["semantic"] or []) == []
             continue
         run = [w.text for w in words_of(text[row["longest_start"] : row["longest_end"]])]
         assert row["longest_start"] <= word.start < word.end <= row["longest_end"]
         assert len(run) == row["longest"]
-        holding = [row_ for row_ in near if stands(run, [DATA[row_]])] + [
-            row_ for row_ in range(len(DATA)) if row_ not in near and stands(run, [DATA[row_]])
-        ]
-        assert row["candidates"] == [data.index.ids[j] for j in holding[:3]]
+        in_run = sorted((n for n in holding if stands(run, [DATA[n]])), key=[*near, *range(len(DATA))].index)
+        rankings = {"lexical": in_run, "bm25": [n for n in by_bm25 if n in holding]}
+        if embed:
+            rankings["semantic"] = [n for n in near if n in holding]
+        for name, ranking in rankings.items():
+            assert row[name] == [ids[n] for n in ranking[:3]], name
+        assert row["candidates"] == [ids[n] for n in fuse(list(rankings.values()))[:3]]
 
 
 @given(st.sets(st.integers(0, 30)), st.permutations(range(20)), st.integers(1, 8))
@@ -199,4 +213,4 @@ def test_spans_of_other_responses_are_refused_and_rows_without_one_left_out(tmp_
             spans(bad)
     write_parquet([{"id": "r0", "instruction": "ask"}], EVALSET, tmp_path / "evalset.parquet")
     with pytest.raises(CloserlookError, match="has no instruction r1"):
-        read_instructions(tmp_path / "evalset.parquet", passages)
+        read_instructions(tmp_path / "evalset.parquet", passages.ids)

@@ -87,6 +87,13 @@ def test_bm25_is_bm25(index):
     assert index.bm25([], 3)[0].shape == (0, 3)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_dataset_without_words_finds_nothing(tmp_path):
+    index = Index.build(table([("", "..."), ("?!", "🙂")]), tmp_path / "index")
+    rows, scores = index.bm25(["a word", "", "🙂"], 2)
+    assert (rows.tolist(), scores.tolist()) == ([[0, 1]] * 3, [[0.0, 0.0]] * 3)
+
+
 def test_saved_is_what_was_built(index, tmp_path):
     again = Index.build(table(PAIRS), tmp_path / "again")
     files = {path.relative_to(index._folder): path.read_bytes() for path in index._folder.rglob("*") if path.is_file()}
@@ -184,6 +191,21 @@ def test_a_line_that_is_no_phrase_is_named(index, tmp_path, line):
     assert f"{phrases}, line 3" in done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "flag", "needed"),
+    [
+        ("trace_spans.py", "--top", "responses shift evalset spans index out"),
+        ("attribute_spans.py", "--top", "base model data template responses spans out"),
+        ("borrowing.py", "--neighbours", "responses shift evalset out"),
+    ],
+)
+def test_none_at_all_is_no_number_of_instances(tmp_path, script, flag, needed):
+    flags = [word for name in needed.split() for word in (f"--{name}", tmp_path / "none")]
+    search = ["--search", "name", tmp_path] if script == "borrowing.py" else []
+    done = run(script, *flags, *search, flag, 0)
+    assert (done.returncode, done.stderr) == (2, f"error: {flag}: found 0, expected at least 1\n")
 
 
 def test_searching_imports_nothing_heavy():

@@ -6,6 +6,7 @@ For small models: it costs about a training. Needs kronfluence: pip install --no
 import argparse
 from pathlib import Path
 
+from closerlook.errors import CloserlookError
 from closerlook.scripting import run
 
 
@@ -25,6 +26,8 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="attribution parquet to write")
     arguments = parser.parse_args()
+    if arguments.top < 1:
+        raise CloserlookError(f"--top: found {arguments.top}, expected at least 1")
 
     from closerlook.cause.attribution import attribute
 

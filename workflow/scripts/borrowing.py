@@ -48,18 +48,21 @@ def main() -> None:
     arguments = parser.parse_args()
     if any(len(given) not in (2, 3) for given in arguments.search) or len(arguments.unrelated or [1]) > 2:
         raise CloserlookError("--search takes a name and one or two folders, --unrelated one or two folders")
+    if arguments.neighbours < 1:
+        raise CloserlookError(f"--neighbours: found {arguments.neighbours}, expected at least 1")
 
     from closerlook import schemas
     from closerlook.files import write_parquet
+    from closerlook.spans.reading import read_instructions
     from closerlook.trace.borrowing import Borrowed, borrowing
-    from closerlook.trace.passages import Passages, read_instructions, read_spans, word_classes
+    from closerlook.trace.passages import Passages, read_spans, word_classes
     from closerlook.trace.similar import Searched
 
     passages = Passages.read(arguments.responses)
     borrowed = Borrowed(
         passages,
         word_classes(passages, arguments.shift),
-        read_instructions(arguments.evalset, passages),
+        read_instructions(arguments.evalset, passages.ids),
         {path.stem: read_spans(path, passages) for path in arguments.spans},
         Passages.read(arguments.base_responses).chosen(passages.ids) if arguments.base_responses else None,
     )

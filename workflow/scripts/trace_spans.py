@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from closerlook.errors import CloserlookError
 from closerlook.scripting import run
 
 
@@ -29,17 +30,20 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
     arguments = parser.parse_args()
+    if arguments.top < 1:
+        raise CloserlookError(f"--top: found {arguments.top}, expected at least 1")
 
     from closerlook import schemas
     from closerlook.files import write_parquet
-    from closerlook.trace.passages import Passages, read_instructions, read_spans, word_classes
+    from closerlook.spans.reading import read_instructions
+    from closerlook.trace.passages import Passages, read_spans, word_classes
     from closerlook.trace.similar import Searched
     from closerlook.trace.tracing import Traced, read_attribution, trace
 
     passages = Passages.read(arguments.responses)
     traced = Traced(
         passages,
-        read_instructions(arguments.evalset, passages),
+        read_instructions(arguments.evalset, passages.ids),
         read_spans(arguments.spans, passages),
         word_classes(passages, arguments.shift) == "unshifted",
         read_attribution(arguments.attribution) if arguments.attribution else {},

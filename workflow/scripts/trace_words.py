@@ -22,12 +22,13 @@ def main() -> None:
 
     from closerlook import schemas
     from closerlook.files import write_parquet
+    from closerlook.spans.reading import read_instructions
     from closerlook.trace.moved_words import trace_words
-    from closerlook.trace.passages import Passages, read_instructions, word_classes
+    from closerlook.trace.passages import Passages, word_classes
     from closerlook.trace.similar import Searched
 
     passages = Passages.read(arguments.responses)
-    instructions = read_instructions(arguments.evalset, passages)
+    instructions = read_instructions(arguments.evalset, passages.ids)
     classes = word_classes(passages, arguments.shift)
     dataset = Searched.open(arguments.index.name, arguments.index, arguments.embeddings)
     write_parquet(trace_words(passages, classes, instructions, dataset), schemas.WORDS, arguments.out)

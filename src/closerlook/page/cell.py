@@ -13,6 +13,8 @@ from closerlook.schemas import BORROWING, RESPONSES, SHIFT, SPANS, TRACE, VERDIC
 from closerlook.tables.table import Row
 
 RANKERS = ("lexical", "bm25", "semantic", "gradient", "fused")
+OF_WORDS = ("id", "start", "end", "instances", "longest", "longest_start", "longest_end", "candidates")
+"""Columns of WORDS that the page shows; of rankings only the fused one."""
 CENTI = 100  # similarities are kept in hundredths
 DECI = 10  # BM25 scores in tenths
 
@@ -45,7 +47,7 @@ def cell_file(
         trace = folder.parquet(f"{where}/trace/{name}.parquet", TRACE)
         content["markers"][name], more = _marked(ids, spans, trace, number)
         columns |= {f"trace/{name}/{column}": values for column, values in more.items()}
-    words = folder.parquet(f"{where}/words.parquet", WORDS)
+    words = folder.parquet(f"{where}/words.parquet", pa.schema([WORDS.field(name) for name in OF_WORDS]))
     content["words"] = words is not None
     if words is not None:
         columns |= _words(words, ids, number)

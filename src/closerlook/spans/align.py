@@ -1,4 +1,5 @@
-"""Where a quote stands in a text: models quote with other blanks, quotation marks, cases and compositions than the text has."""
+"""Where a quote stands in a text: models quote with other blanks, quotation marks, cases and compositions than the text has, and
+without its invisible characters."""
 
 import unicodedata
 from collections import Counter
@@ -6,13 +7,16 @@ from collections.abc import Iterator, Sequence
 
 Place = tuple[int, int]
 
-_SIGNS = str.maketrans(dict.fromkeys("‘’‚‛′`´", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—−", "-"))
+_SIGNS = str.maketrans(
+    dict.fromkeys("‘’‚‛′`´", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—−", "-") | {"…": "..."}
+)
 
 
 def align(text: str, quotes: Sequence[str]) -> list[Place | None]:
     """For each quote the (start, end) of its text in `text`, in code points; None where it is not there.
 
-    As it is, before with other blanks, quotation marks, dashes, case or composition (NFC); as whole words before within words.
+    As it is, before with other blanks, quotation marks, dashes, case, composition (NFC) or format characters (marks
+    of direction, soft hyphens); as whole words before within words.
     A quote that comes again stands for its next occurrence; where there is none left, for the last.
     """
     loose = _Loose(text)
@@ -27,7 +31,7 @@ def align(text: str, quotes: Sequence[str]) -> list[Place | None]:
 
 
 def normalised(text: str) -> str:
-    """A text as quotes are compared: case folded, composed, one kind of quotation mark and dash, single blanks."""
+    """A text as quotes are compared: case folded, composed, one kind of quotation mark and dash, single blanks, all visible."""
     return _Loose(text).text.strip()
 
 
@@ -97,11 +101,11 @@ class _Loose:
 
 
 def _pieces(text: str) -> Iterator[Place]:
-    """A character with the marks on it, or a run of blanks: each is normalised by itself."""
+    """A character with the marks on it and the format characters behind it, or a run of blanks: each is normalised by itself."""
     start = 0
     for at in range(1, len(text)):
         blank = text[at - 1].isspace()
-        if not (text[at].isspace() if blank else _continues(text[at])):
+        if not (text[at].isspace() if blank else _continues(text[at]) or _invisible(text[at])):
             yield start, at
             start = at
     if text:
@@ -109,4 +113,9 @@ def _pieces(text: str) -> Iterator[Place]:
 
 
 def _normal(piece: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", piece.translate(_SIGNS)).casefold())
+    seen = "".join(character for character in piece.translate(_SIGNS) if not _invisible(character))
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", seen).casefold())
+
+
+def _invisible(character: str) -> bool:
+    return unicodedata.category(character) == "Cf"

@@ -1,6 +1,6 @@
 """People as a marker: their spans, out of a file.
 
-JSON, as the annotation page exports it: one object per annotator, or a list of such objects.
+JSON, as the annotation page exports it: one object per annotator, or a list of such objects; each without a name is by another.
 
     {"version": 1, "annotator": "name",
      "annotations": [{"cell": "m/d@1k/sft", "evalset": "e", "id": "7", "start": 10, "end": 14,
@@ -21,6 +21,7 @@ Where several annotators inspected a response, spans are the runs of characters 
 import csv
 import io
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ from closerlook.config.problems import nearest
 from closerlook.errors import CloserlookError
 from closerlook.files import read_text, sha256
 from closerlook.spans.marks import KINDS, Null, Response, Rows, Span, rows_of, stored
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 COLUMNS = ("cell", "evalset", "id", "start", "end", "kind")
@@ -73,7 +76,17 @@ def inspected(responses: Sequence[Response], file: Path, cell: str, evalset: str
     """
     lengths = {response.id: len(response.text) for response in responses}
     found: dict[str, Inspected] = {}
-    for entry in read(file):
+    entries = read(file)
+    if not any((entry.cell, entry.evalset) == (cell, evalset) for entry in entries):
+        others = dict.fromkeys(f"{entry.cell} on {entry.evalset}" for entry in entries)
+        logger.warning(
+            "%s: says nothing of %s on %s, so no response counts as marked; it is about %s",
+            file,
+            cell,
+            evalset,
+            ", ".join(others),
+        )
+    for entry in entries:
         if (entry.cell, entry.evalset) != (cell, evalset):
             continue
         if entry.id not in lengths:
@@ -138,7 +151,7 @@ def _of_json(file: Path) -> Iterator[Entry]:
         if not isinstance(export, dict) or export.get("version") != VERSION:
             found = f"version {export.get('version')!r}" if isinstance(export, dict) else type(export).__name__
             raise CloserlookError(f"{file}: {which}found {found}, expected an object of version {VERSION}")
-        annotator = str(export.get("annotator") or "")
+        annotator = str(export.get("annotator") or which)
         for name in ("annotations", "inspected"):
             rows = export.get(name, [])
             if not isinstance(rows, list):

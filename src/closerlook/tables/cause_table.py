@@ -36,12 +36,13 @@ CAUSE: dict[str, Table] = {
         title="Spans after training without the instances they were traced to",
         caption=(
             "The causal test. For a sample of traced spans of the cell in `against`, its training was repeated without the "
-            "instances that they were traced to, and once more without as many untraced ones, as similar to the instruction and "
-            "response (similarity: means of what was left out). Returned: spans whose words, side by side and case ignored, "
-            "stand in the new answer to the same instruction; in the original's answer they stand by construction. Chance: the "
-            "same words in that cell's answers to other instructions. Difference: returned without the similar instances less "
-            "returned without the traced; its p is of the exact permutation test over responses (of which side is which). Spans "
-            "whose words stand in the instruction are not sampled. Above 0, what the spans were traced to is what they come from."
+            "instances that they were traced to, and once more without as many untraced ones, as similar to the instruction "
+            "and response (similarity: means of what was left out). Returned: spans whose words, side by side and case "
+            "ignored, stand in the new answer to the same instruction; in the original's answer they stand by construction. "
+            "Chance: the same words in that cell's answers to other instructions. Difference: returned without the similar "
+            "instances less returned without the traced; its p is of the exact permutation test over responses (of which side "
+            "is which). Spans whose words stand in the instruction are not sampled. Above 0, what the spans were traced to is "
+            "what they come from. Each side is one training: what another seed would change is in no interval."
         ),
         metrics=metrics.ABLATION,
         keys=("against", "marker", "side"),

@@ -1,7 +1,7 @@
 """Whether marked spans come from the instruction data, by every criterion, and how similar their sources are (Figure 8)."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from closerlook.trace.words import rendered, words_of
 RANKERS = ("lexical", "bm25", "semantic", "gradient", "fused")
 THRESHOLD = 2 / 3
 """Share of a span's words that one run must hold."""
+FIRST = "first_"
+"""Begins the criteria by ranker. Rankers pick an instance for what it shares with the span, so it would hold the span's words
+more often than one picked for another span even where nothing was borrowed: there is a rate to compare, but none to correct."""
 
 Key = tuple[str, int, int]
 
@@ -46,16 +49,18 @@ def by_cell(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     for cell, (spans, trace, borrowing, subset) in cells:
         traced = read_trace(trace)
         counted = Counts(borrowing)
+        ids = counted.names["id"]
         criteria = [
-            *_of_spans(traced, spans),
+            *_of_spans(traced, spans, ids),
             *_of_borrowing(counted, cell["own"], cell["marker"]),
-            *_of_first(traced, spans, subset),
-            *_of_people(spans),
+            *_of_first(traced, spans, subset, ids),
+            *_of_people(spans, ids),
         ]
         for criterion, null, observed, chance in criteria:
             keys = {"marker": cell["marker"], "criterion": criterion, "null": null}
             for name, estimate in _measured(observed, chance):
-                yield cell, keys, name, estimate
+                if not (name == "corrected" and criterion.startswith(FIRST)):
+                    yield cell, keys, name, estimate
 
 
 def _measured(observed: np.ndarray, chance: np.ndarray | None) -> Iterator[tuple[str, Estimate]]:
@@ -70,7 +75,7 @@ Criterion = tuple[str, str, np.ndarray, np.ndarray | None]
 """Name, chance level, and both counts; no chance level and None where it has none."""
 
 
-def _of_spans(traced: Mapping[Key, TracedSpan], spans: Path) -> Iterator[Criterion]:
+def _of_spans(traced: Mapping[Key, TracedSpan], spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
     """What the whole dataset holds of each span."""
     quotes = _quotes(spans)
     columns: dict[str, list[float | None]] = {"verbatim": [], "words": [], "two_thirds": [], "chance": []}
@@ -80,7 +85,7 @@ def _of_spans(traced: Mapping[Key, TracedSpan], spans: Path) -> Iterator[Criteri
         columns["words"].append(one.span["instances_words"] > 0)
         columns["two_thirds"].append(words > 0 and one.span["longest"] >= THRESHOLD * words)
         columns["chance"].append(one.span["chance"])
-    counts = {name: _by_response(traced, values) for name, values in columns.items()}
+    counts = {name: _by_response(traced, values, ids) for name, values in columns.items()}
     yield "verbatim", "", counts["verbatim"], None
     yield "two_thirds", "", counts["two_thirds"], None
     yield "words", "matched", counts["words"], counts["chance"]
@@ -96,8 +101,8 @@ def _of_borrowing(counted: Counts, own: str, marker: str) -> Iterator[Criterion]
                 yield criterion, null, observed, counted.of(null=null, **wanted)
 
 
-def _of_first(traced: Mapping[Key, TracedSpan], spans: Path, subset: Path) -> Iterator[Criterion]:
-    """Whether the one instance that a ranker places first holds the span; by chance, that of a span of another response."""
+def _of_first(traced: Mapping[Key, TracedSpan], spans: Path, subset: Path, ids: Sequence[str]) -> Iterator[Criterion]:
+    """Whether the one instance that a ranker places first holds the span, and whether that of a span of another response does."""
     quotes = {key: rendered(word.text for word in words_of(quote)) for key, quote in _quotes(spans).items()}
     table = read_parquet(subset, columns=["id", "instruction", "response"])
     wanted = {row["instance"] for one in traced.values() for row in one.first.values()}
@@ -118,23 +123,27 @@ def _of_first(traced: Mapping[Key, TracedSpan], spans: Path, subset: Path) -> It
         held = {key: one.first[ranker]["instance"] for key, one in traced.items() if ranker in one.first}
         if not held:
             continue
-        found = [bool(quotes[key]) and key in held and quotes[key] in texts[held[key]] for key in traced]
-        by_chance = [
-            bool(quotes[key]) and quotes[key] in texts[held[other[key]]] if other.get(key) in held else None
-            for key in traced
-        ]
-        null = "permuted" if other else ""
-        yield f"first_{ranker}", null, _by_response(traced, found), _by_response(traced, by_chance) if other else None
+        found = [_holds(texts, held.get(key), quotes[key]) for key in traced]
+        if not other:
+            yield FIRST + ranker, "", _by_response(traced, found, ids), None
+            continue
+        permuted = [_holds(texts, held.get(other[key]), quotes[key]) for key in traced]
+        yield FIRST + ranker, "permuted", _by_response(traced, found, ids), _by_response(traced, permuted, ids)
 
 
-def _of_people(spans: Path) -> Iterator[Criterion]:
+def _holds(texts: Mapping[str, str], instance: str | None, phrase: str) -> bool:
+    """Whether an instance holds a phrase of words; none holds none, and a phrase without words stands nowhere."""
+    return bool(phrase) and instance is not None and phrase in texts[instance]
+
+
+def _of_people(spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
     """Where people said which instance it is, or that there is none."""
     rows = read_parquet(spans, columns=["id", "start", "end", "origin"]).to_pylist()
     asked = {
         (row["id"], row["start"], row["end"]): row["origin"] != "none" for row in rows if row["origin"] is not None
     }
     if asked:
-        yield "human", "", _by_response(asked, list(asked.values())), None
+        yield "human", "", _by_response(asked, list(asked.values()), ids), None
 
 
 def _quotes(spans: Path) -> dict[Key, str]:
@@ -142,10 +151,13 @@ def _quotes(spans: Path) -> dict[Key, str]:
     return {(row["id"], row["start"], row["end"]): row["quote"] for row in rows if row["start"] is not None}
 
 
-def _by_response(keys: Mapping[Key, Any], values: Sequence[float | None]) -> np.ndarray:
-    """[2, responses]: the sum of the values of each response's spans, and how many have one."""
-    place: dict[str, int] = {}
-    rows = [place.setdefault(key[0], len(place)) for key in keys]
+def _by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Iterable[str] = ()) -> np.ndarray:
+    """[2, responses]: the sum of the values of each response's spans, and how many have one.
+
+    Responses are those of the spans, and all `ids`, so that those without a span count as such.
+    """
+    place = {id_: row for row, id_ in enumerate(dict.fromkeys([*ids, *(key[0] for key in keys)]))}
+    rows = [place[key[0]] for key in keys]
     there = [value is not None for value in values]
     filled = [float(value or 0) for value in values]
     return np.stack([np.bincount(rows, weights=what, minlength=len(place)) for what in (filled, there)])
@@ -156,8 +168,8 @@ def similarity(trace: Path) -> Iterator[Measured]:
     traced = read_trace(trace)
     columns = ("semantic", "semantic_chance", "keyword", "keyword_chance")
     for ranker in RANKERS:
-        firsts = {key: one.first[ranker] for key, one in traced.items() if ranker in one.first}
+        firsts = [one.first.get(ranker, {}) for one in traced.values()]
         for name in columns:
-            counts = _by_response(firsts, [row[name] for row in firsts.values()])
+            counts = _by_response(traced, [row.get(name) for row in firsts])
             if counts[1].any():
                 yield {"ranker": ranker}, name, ratios(counts[0][:, None], counts[1][:, None])[0]

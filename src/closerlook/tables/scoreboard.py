@@ -98,7 +98,8 @@ def by_chance(true: int, instances: int, top: int) -> tuple[float, float, float]
 def of_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Corrected borrowing from datasets that the cell was not tuned on, and how many of its intervals hold 0.
 
-    Only another unrelated dataset is a chance level that such a rate should equal; the others say how far off they are.
+    Only another unrelated dataset is a chance level that such a rate should equal; the others say how far off they are. Where
+    neither dataset holds a phrase, the interval is 0 without any width, and none of those counted.
     """
     for cell, (path,) in cells:
         holds: defaultdict[tuple[str, str, str], list[bool]] = defaultdict(list)
@@ -107,7 +108,7 @@ def of_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
                 continue
             if keys["null"] == "unrelated":
                 yield cell, {"part": "calibration", **keys}, name, estimate
-            if estimate.low is not None and estimate.high is not None:
+            if estimate.low is not None and estimate.high is not None and (estimate.low or estimate.high):
                 group = (str(keys["searched"]), str(keys["where"]), str(keys["null"]))
                 holds[group].append(estimate.low <= 0 <= estimate.high)
         for (searched, where, null), all_ in holds.items():

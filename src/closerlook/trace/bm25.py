@@ -27,7 +27,8 @@ class Ranker:
             words.extend([vocabulary.setdefault(word, len(vocabulary)) for word in document])
             ends.append(len(words))
         bm25 = BM25(csc_backend="scipy")  # sorts in a quarter of the memory that bm25s's own way of sorting takes
-        bm25.index(Tokenized(_Documents(words, ends), vocabulary), create_empty_token=False, show_progress=False)
+        with np.errstate(invalid="ignore"):  # documents without any word have no mean length to divide by
+            bm25.index(Tokenized(_Documents(words, ends), vocabulary), create_empty_token=False, show_progress=False)
         with replacing(folder) as temporary:
             bm25.save(str(temporary), show_progress=False)
             np.save(temporary / "sizes.npy", np.diff(ends).astype(np.int32))
@@ -40,7 +41,9 @@ class Ranker:
 
     def best(self, words: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
         """The `top` best documents (int32) for a query's words, and their scores (float32); best first, equal ones by number."""
-        scores = self._bm25.get_scores_from_ids(self._bm25.get_tokens_ids(list(words)))
+        known = self._bm25.get_tokens_ids(list(words))
+        documents = self._bm25.scores["num_docs"]
+        scores = self._bm25.get_scores_from_ids(known) if known else np.zeros(documents, np.float32)
         rows = np.flatnonzero(scores >= np.partition(scores, -top)[-top])
         rows = rows[np.argsort(-scores[rows], kind="stable")][:top].astype(np.int32)
         return rows, scores[rows]

@@ -1,5 +1,6 @@
 """How much of what tuning moved stands in the data, beside what stands there by chance (sections 4 and 5, corrected)."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,10 @@ from closerlook.trace.phrases import LONGEST, NGRAMS, Phrases, beginning_with, f
 from closerlook.trace.runs import longest_runs
 from closerlook.trace.similar import Searched
 
+logger = logging.getLogger(__name__)
+
+ENOUGH = 0.9
+"""Words of an unrelated dataset, as a share of the dataset's, below which it finds less by chance for its size alone."""
 Span = tuple[int, int, int]
 """Row of the response, start, end."""
 
@@ -78,7 +83,12 @@ def borrowing(
 
 
 def equal_in_size(unrelated: Searched, dataset: Searched) -> Searched:
-    """The unrelated dataset, cut where it has nearest to as many words as the dataset."""
+    """The unrelated dataset, cut where it has nearest to as many words as the dataset; whole, with a warning, if it has fewer."""
+    if unrelated.words < ENOUGH * dataset.words:
+        logger.warning(
+            "%s: has %s words, %s has %s: chance comes out too low, and what is corrected for it too high",
+            *(unrelated.name, f"{unrelated.words:,}", dataset.name, f"{dataset.words:,}"),
+        )
     return replace(unrelated, limit=limit_of_equal_size(unrelated.index.sizes[: unrelated.limit], dataset.words))
 
 

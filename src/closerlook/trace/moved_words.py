@@ -9,46 +9,68 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from closerlook import schemas
+from closerlook.trace.fusion import fuse
 from closerlook.trace.passages import Passages
-from closerlook.trace.rankers import LONGEST_RUN, in_order
-from closerlook.trace.runs import longest_runs, lookup
+from closerlook.trace.rankers import DEPTH, LONGEST_RUN, in_order
+from closerlook.trace.runs import longest_runs
 from closerlook.trace.similar import Searched
 from closerlook.trace.words import rendered
 
 CANDIDATES = 3
-DEPTH = 1000
-"""Instances that are ordered by their similarity to an instruction; those beyond come in the dataset's order."""
+"""Instances kept of each ranking."""
+SIMILAR = 1000
+"""Instances that are ordered by their similarity to an instruction."""
 
 
 def trace_words(passages: Passages, classes: np.ndarray, instructions: Sequence[str], dataset: Searched) -> pa.Table:
-    """WORDS: each shifted or marginal word, how many instances hold it, and the longest run around it that some instance holds.
+    """WORDS: each shifted or marginal word, how many instances hold it, the longest run around it that some instance holds, and
+    its candidates by each ranker and by all of them: a word that is read in no instance was borrowed from none, so only those
+    that hold it are ranked.
 
-    classes: [words] str. Runs of more than LONGEST_RUN words are cut there.
+    classes: [words] str. Runs of more than LONGEST_RUN words are cut there. Rankings of DEPTH instances are fused.
     """
     moved = np.flatnonzero(classes != "unshifted")
     runs = longest_runs([word.text for word in passages.words], passages.left, dataset.occurs, LONGEST_RUN)
-    instances = lookup(dataset.index.words.counts, [rendered([passages.words[i].text]) for i in moved])
-    near = dataset.most_similar(instructions, DEPTH)
+    near = _similar(instructions, dataset)
     holding = cache(dataset.index.words.documents)
     rows: list[dict[str, Any]] = []
     around = longest_around(passages, runs, moved)
-    for i, count, (first, last) in zip(tqdm(moved, desc="words", disable=None), instances, around, strict=True):
+    for i, (first, last) in zip(tqdm(moved, desc="words", disable=None), around, strict=True):
         word, text, run = passages.words[i], passages.owner[i], passages.words[first:last]
-        found = in_order(holding(rendered(w.text for w in run)), near[text], CANDIDATES)
+        instances = holding(rendered([word.text]))
+        rankings = {name: _of_these(instances, order[text]) for name, order in near.items()}
+        in_run = in_order(holding(rendered(w.text for w in run)), near.get("semantic", near["bm25"])[text], DEPTH)
+        rankings = {"lexical": in_run, **rankings}
+        rankings["candidates"] = fuse(list(rankings.values()))
         rows.append(
             {
                 "id": passages.ids[text],
                 "start": word.start,
                 "end": word.end,
                 "class": str(classes[i]),
-                "instances": int(count),
+                "instances": len(instances),
                 "longest": len(run),
                 "longest_start": run[0].start if run else None,
                 "longest_end": run[-1].end if run else None,
-                "candidates": [dataset.index.ids[row] for row in found],
+                **{name: [dataset.index.ids[row] for row in some[:CANDIDATES]] for name, some in rankings.items()},
             }
         )
     return pa.Table.from_pylist(rows, schema=schemas.WORDS)
+
+
+def _similar(instructions: Sequence[str], dataset: Searched) -> dict[str, list[np.ndarray]]:
+    """The rows most similar to each instruction, best first, by ranker; BM25's share a word with it."""
+    rows, scores = dataset.index.bm25(instructions, SIMILAR)
+    near = {"bm25": [some[of > 0] for some, of in zip(rows, scores, strict=True)]}
+    if dataset.embeddings is not None:
+        near["semantic"] = list(dataset.most_similar(instructions, SIMILAR))
+    return near
+
+
+def _of_these(rows: np.ndarray, order: np.ndarray) -> list[int]:
+    """The first DEPTH of `order` that are among `rows` (ascending)."""
+    place = np.searchsorted(rows, order)
+    return [int(row) for row in order[np.append(rows, -1)[place] == order][:DEPTH]]
 
 
 def longest_around(passages: Passages, runs: np.ndarray, words: np.ndarray) -> Iterator[tuple[int, int]]:

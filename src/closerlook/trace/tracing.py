@@ -10,6 +10,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from closerlook import schemas
+from closerlook.errors import CloserlookError
 from closerlook.files import read_parquet
 from closerlook.trace.fusion import fuse
 from closerlook.trace.keywords import overlap
@@ -50,7 +51,8 @@ def trace(traced: Traced, dataset: Searched, top: int, seed: int) -> pa.Table:
 
     Rankings of DEPTH instances are fused, with the constant of Cormack et al. (60): a span's true source is far down in some
     rankings, and short lists would let two rankers that agree on what is like the prompt outvote the one that found the span.
-    Kept are the first `top` of each ranking. A span without any candidate has one row, whose instance is null.
+    Kept are the first `top` of each ranking. A span without any candidate has one row, whose instance is null. Raises
+    CloserlookError for an attribution to instances that the dataset lacks.
     """
     looked_up = _LookedUp(traced, dataset, seed)
     rows: list[dict[str, Any]] = []
@@ -87,6 +89,9 @@ class _LookedUp:
         others = deal(len(self.pairs), seed, times=1)
         self.other = others[0] if len(others) else None
         self.row_of = {identity: row for row, identity in enumerate(dataset.index.ids)} if traced.attribution else {}
+        if foreign := {identity for ids in traced.attribution.values() for identity in ids} - self.row_of.keys():
+            found = f"instance {min(foreign)} speaks for a span, but {dataset.name} has no such instance"
+            raise CloserlookError(f"attribution: {found}; attribute the spans again")
         if dataset.embeddings is not None:
             self.vectors = dataset.embeddings.encode(self.pairs)
             self.nearest = dataset.embeddings.nearest(self.vectors, DEPTH, dataset.limit)[0]
