@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import warnings
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,10 +13,11 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from tests.conftest import REPOSITORY
 from tests.tables.test_table_text import HOSTILE
 
-from closerlook.figures import simplification
+from closerlook.figures import radar, simplification
 from closerlook.figures.common import plain, size_label, whiskers
 from closerlook.figures.page import page
 from closerlook.figures.registry import FIGURES
@@ -49,7 +52,41 @@ LARGE: Cells = [
     for size in ("1000", "326000")
     for method in ("lft", "sft")
 ]
+LONG_NAMES: Cells = [
+    (model, dataset, size, method, "0", evalset)
+    for model, method in (("llama-2-13b", "lft"), ("mistral-7b-v0.1", "sft"))
+    for dataset, size in (
+        ("tulu-v2-mix", "150000"),
+        ("tulu-v2-mix", "326154"),
+        ("lima-simple", "1000"),
+        ("dolly-filtered", "2996"),
+        ("brief-without-traced", "800"),
+        ("brief-without-similar", "800"),
+    )
+    for evalset in ("just-eval-instruct", "medinstruct-test")
+]
 CONTROL: Cells = [("m", "", "", "base", "0", "ask")]
+
+
+MEASURED: dict[str, list[dict[str, Any]]] = {
+    "top_shifted_tokens": [{"rank": rank, "token": token} for rank, token in enumerate(HOSTILE, 1)],
+    "borrowing": [
+        {"searched": "s", "unit": unit, "where": "all", "null": "unrelated", "ngram": str(ngram)}
+        for unit in ("shifted", "span:oracle")
+        for ngram in (0, 1, 4, 8)
+    ],
+    "origin": [
+        {"marker": "oracle", "criterion": "verbatim"},
+        {"marker": "oracle", "criterion": "first_semantic", "null": "permuted"},
+    ],
+    "scores_by_aspect": [{"judge": "gpt-4-1106-preview"}],
+    "scores_by_task": [
+        {"judge": judge, "task_type": task}
+        for judge in ("gpt-4-1106-preview", "oracle")
+        for task in ("math", "role-play", "writing")
+    ],
+}
+"""By table, the keys that its parts do not tell beforehand."""
 
 
 def rows_of(name: str, cells: Cells, absent: Cells = ()) -> list[dict[str, Any]]:
@@ -64,8 +101,8 @@ def rows_of(name: str, cells: Cells, absent: Cells = ()) -> list[dict[str, Any]]
             keys = [{}]
             for key, values in part.keys.items():
                 keys = [one | {key: value} for one in keys for value in values]
-            if name == "top_shifted_tokens" and cell not in absent:
-                keys = [one | {"rank": r, "token": t} for one in keys for r, t in enumerate(HOSTILE, 1)]
+            if cell not in absent:
+                keys = [one | more for one in keys for more in MEASURED.get(name, [{}])]
             for one in keys:
                 for m, metric in enumerate(part.metrics):
                     value = (
@@ -81,8 +118,6 @@ def rows_of(name: str, cells: Cells, absent: Cells = ()) -> list[dict[str, Any]]
 
 
 def draw(name: str, results: Path, cells: Cells, absent: Cells = (), out: str = "f") -> Path:
-    from importlib import import_module
-
     figure = FIGURES[name]
     tables = []
     for needed in figure.tables:
@@ -121,6 +156,75 @@ def test_draws(name: str, grid: str, tmp_path: Path) -> None:
     assert pdf.startswith(b"%PDF")
     assert b"CreationDate" not in pdf
     assert b"/Type3" not in pdf
+
+
+def drawn(name: str, cells: Cells) -> Figure:
+    """The figure as it is saved, every part in its place."""
+    module, function = FIGURES[name].draw.split(":")
+    with matplotlib.rc_context(STYLE):
+        figure = getattr(import_module(module), function)(*(rows_of(table, cells) for table in FIGURES[name].tables))
+        figure.draw_without_rendering()
+    return figure
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut(name: str) -> None:
+    """What is drawn, legends and labels too, lies on the page."""
+    for cells in (ONE_SIZE, LONG_NAMES):
+        figure = drawn(name, cells)
+        x0, y0, x1, y1 = figure.get_tightbbox().extents
+        assert min(x0, y0) > -0.02, (x0, y0)
+        assert x1 < figure.get_figwidth() + 0.02
+        assert y1 < figure.get_figheight() + 0.02
+
+
+def test_names_and_sizes_of_datasets_stand_apart() -> None:
+    """Under the panels of Figure 1, which has them side by side; datasets that begin alike can be told apart."""
+    figure = drawn("token_shift", LONG_NAMES)
+    for axes in figure.axes:
+        if not axes.texts:
+            continue
+        for texts in (axes.texts, axes.get_xticklabels()):
+            boxes = sorted((text.get_window_extent().extents for text in texts), key=lambda box: box[0])
+            assert all(left[2] < right[0] for left, right in pairwise(boxes))
+        assert len({text.get_text() for text in axes.texts}) == 5
+
+
+@pytest.mark.parametrize("name", ["borrowing", "scores_by_aspect", "scores_by_task"])
+def test_labels_of_rows_of_panels_stand_apart(name: str) -> None:
+    axes = [one for one in drawn(name, LONG_NAMES).axes if one.get_ylabel()]
+    assert len(axes) > 1
+    boxes = sorted((one.yaxis.label.get_window_extent().extents for one in axes), key=lambda box: box[1])
+    assert all(low[3] < high[1] for low, high in pairwise(boxes))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_something_is_drawn(name: str) -> None:
+    """Or the other tests would say nothing."""
+    assert not [
+        text.get_text() for axes in drawn(name, ONE_SIZE).axes for text in axes.texts if "no" in text.get_text()
+    ]
+
+
+def test_a_polygon_has_three_corners() -> None:
+    """Of fewer task types none is drawn, and that is said once; of controls only beside what was tuned."""
+    rows = [row for row in rows_of("scores_by_task", [*ONE_SIZE, *CONTROL]) if row["judge"] == "oracle"]
+    for types, panels in ((3, 2), (2, 1)):
+        rows = [row for row in rows if types > 2 or row["task_type"] != "math"]
+        with matplotlib.rc_context(STYLE):
+            axes = radar.draw_tasks(rows).axes
+        assert len(axes) == panels
+        assert [text.get_text() for one in axes for text in one.texts] == (
+            [] if types > 2 else ["A polygon needs 3 values. No cell has as many."]
+        )
+
+
+def test_tokens_of_the_methods_that_are_there() -> None:
+    """A grid without a cell has nothing missing."""
+    cells: Cells = [("m", "a", "1000", "lft", "0", "ask"), ("m", "b", "1000", "lft", "0", "ask")]
+    figure = drawn("top_shifted_tokens", [*cells, ("m", "b", "1000", "sft", "0", "ask")])
+    assert len(figure.axes) == 2 + 4
+    assert "no data" not in {text.get_text() for axes in figure.axes for text in axes.texts}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -198,6 +302,15 @@ def test_methods_keep_their_colours() -> None:
 def test_whiskers_and_labels() -> None:
     assert whiskers({"value": 1.0, "ci_low": None, "ci_high": None}) == [[0.0], [0.0]]
     assert whiskers({"value": 1.0, "ci_low": 1.5, "ci_high": 2.0}) == [[0.0], [1.0]]
-    assert [size_label(size) for size in ("500", "1000", "1500", "326000", "")] == ["500", "1k", "1.5k", "326k", "all"]
+    sizes = {
+        "500": "500",
+        "1000": "1k",
+        "1500": "1.5k",
+        "52002": "52k",
+        "326154": "326k",
+        "1234567": "1230k",
+        "": "all",
+    }
+    assert {size: size_label(size) for size in sizes} == sizes
     assert plain("x" * 99).endswith("…")
     assert drawable("a\u4e2d") == "a[U+4E2D]"

@@ -16,6 +16,7 @@ from tests.tables.test_table_text import HOSTILE
 from closerlook.tables.build import Missing
 from closerlook.tables.draw import to_latex
 from closerlook.tables.registry import TABLES
+from closerlook.tables.text import latex
 from closerlook.tables.tidy import read_csv, write_csv
 from closerlook.tables.wide import Wide, sections
 
@@ -55,8 +56,13 @@ def _installed() -> bool:
 
 
 def compile_all(pdflatex: str, files: list[Path], folder: Path) -> str:
-    """Set all files, one behind the other; what pdflatex says."""
-    inputs = "\n".join(rf"\section{{{i}}}\input{{{file}}}\clearpage" for i, file in enumerate(files))
+    """Set all files, one behind the other, each with the caption that its first line has ready; what pdflatex says."""
+    firsts = [file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("% ") for file in files]
+    captions = [rf"\begin{{table}}{first}\end{{table}}" if first.startswith(r"\caption{") else "" for first in firsts]
+    inputs = "\n".join(
+        rf"\section{{{i}}}{caption}\input{{{file}}}\clearpage"
+        for i, (file, caption) in enumerate(zip(files, captions, strict=True))
+    )
     (folder / "all.tex").write_text(DOCUMENT % inputs)
     command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300)
@@ -79,6 +85,7 @@ def test_every_table_compiles(pdflatex: str, cells: list, tmp_path: Path) -> Non
         drawn = to_latex(sections(read_csv(tmp_path / f"{name}.csv", table), table), table, missing, "\n".join(HOSTILE))
         files.append(tmp_path / f"{name}.tex")
         files[-1].write_text(drawn, encoding="utf-8")
+        assert drawn.startswith(rf"% \caption{{{latex(table.title)}.")
     compile_all(pdflatex, files, tmp_path)
 
 

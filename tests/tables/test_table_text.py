@@ -132,6 +132,10 @@ def test_latex_compiles(tmp_path: Path, lines: int) -> None:
     assert all(line.endswith(r"\\") or line.startswith("\\") for line in body)
     columns = len(re.match(r"\\begin\{\w+\}\{([lrp]+)\}", body[0])[1])
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body if line.endswith(r"\\")} == {columns - 1}
+    assert "p{" not in body[0]  # none of these texts is long
+    long = [row | {"what": row["what"] * 40} for row in rows]
+    broken = to_latex([widen(long, table)], table, [], "make").split("\\toprule")[0].splitlines()[-1]
+    assert broken.count(r"p{0.45\linewidth}") == 1
     if shutil.which("pdflatex"):
         document = (
             "\\documentclass{article}\\usepackage{booktabs,longtable}\\begin{document}\n" + fragment + "\\end{document}"
@@ -169,3 +173,14 @@ def test_commands_in_markdown_cannot_leave_their_code() -> None:
 )
 def test_numbers(value: float | None, kind: str, written: str) -> None:
     assert number(value, kind) == written
+
+
+@pytest.mark.parametrize(("null", "shown"), [("", True), ("matched", False)])
+def test_what_is_said_of_all_rows_is_true_of_all_that_were_measured(null: str, shown: bool) -> None:
+    """A criterion without a null, beside one that has it: the null is a column, nothing that all rows have."""
+    blank = dict.fromkeys(("model", "dataset", "size", "method", "seed", "evalset", "marker", "criterion", "null"), "m")
+    measured = {"metric": "observed", "value": 0.5, "ci_low": None, "ci_high": None, "n": 2, "n_null": 0}
+    rows = [blank | measured | {"criterion": "words", "null": "matched"}, blank | measured | {"null": null}]
+    wide = widen(rows, TABLES["origin"])
+    assert ("null" in wide.header) == shown
+    assert ("null matched" in wide.common) != shown

@@ -12,8 +12,10 @@ from closerlook.figures.common import (
     cell_labels,
     distinct,
     legend,
+    lines,
     measured,
     note_missing,
+    of_cell,
     percent,
     plain,
     say_empty,
@@ -52,16 +54,13 @@ def _panel(axes: Axes, rows: list[Row], labels: dict[tuple[str, ...], str]) -> N
     cells = distinct(rows, *IDENTITY)
     colour = colours(row["method"] for row in rows)
     for y, cell in enumerate(cells):
-        values = {row["metric"]: row for row in where(rows, **dict(zip(IDENTITY, cell, strict=True)))}
+        values = {row["metric"]: row for row in of_cell(rows, cell)}
         right, wrong, chance = (values[name] for name in ("right", "wrong", "chance"))
         style: dict[str, Any] = {"color": colour[right["method"]], "elinewidth": 1.3}
         axes.errorbar(wrong["value"], y, xerr=whiskers(wrong), fmt="X", markersize=5, alpha=0.45, zorder=2, **style)
         axes.errorbar(right["value"], y, xerr=whiskers(right), fmt="o", markersize=6, zorder=3, **style)
         axes.plot([chance["value"]] * 2, [y - 0.5, y + 0.5], color=MUTED, linewidth=1, linestyle=(0, (3, 2)), zorder=1)
         axes.axhline(y, color=LIGHT, linewidth=0.5, zorder=0)
-    axes.set_yticks(range(len(cells)), [labels[cell] for cell in cells])
-    axes.set_ylim(len(cells) - 0.4, -0.6)
+    lines(axes, [labels[cell] for cell in cells], "share of questions")
     axes.set_xlim(-0.02, 1.02)
-    axes.yaxis.grid(False)
     axes.xaxis.set_major_formatter(percent)
-    axes.set_xlabel("share of questions", color=MUTED)

@@ -14,6 +14,7 @@ from closerlook.figures.common import (
     legend,
     measured,
     note_missing,
+    of_cell,
     percent,
     plain,
     say_empty,
@@ -47,15 +48,15 @@ def draw(borrowing: list[Row]) -> Figure:
     for axes, unit in zip(panels[0], units, strict=True):
         axes.set_title(plain(unit))
     for line, cell in zip(panels, shown, strict=True):
-        own = where(rows, **dict(zip(IDENTITY, cell, strict=True)))
+        own = of_cell(rows, cell)
         own = where(own, searched=own[0]["searched"]) if own else []
         null = next((name for name in NULLS if where(own, null=name)), "")
         nulls.add(null)
         for axes, unit in zip(line, units, strict=True):
             _panel(axes, where(own, unit=unit, null=null))
-        line[0].set_ylabel(labels.get(cell, ""), color=MUTED)
+        line[0].set_ylabel(labels.get(cell, "").replace(" · ", "\n"))
     for axes in panels[-1]:
-        axes.set_xlabel("words per phrase", color=MUTED)
+        axes.set_xlabel("words per phrase")
     chance = f"chance ({', '.join(plain(name.replace('_', ' ')) for name in sorted(filter(None, nulls)))})"
     handles = [
         Line2D(

@@ -15,6 +15,8 @@ from closerlook.tables.text import visible
 Row = dict[str, Any]
 SMALL = 7.5
 NAMED = 4
+TALL = 40
+"""Lines of a panel whose foot one does not see from its head."""
 HEAD, FOOT = 0.32, 0.22
 """Inches above and below the panels."""
 
@@ -23,6 +25,21 @@ def canvas(width: float, height: float) -> Figure:
     """An empty figure, in inches, that keeps room for a legend at its head and a note at its foot."""
     rect = (0, FOOT / height, 1, 1 - (HEAD + FOOT) / height)
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=rect, w_pad=0.1, h_pad=0.08))
+
+
+def by_evalset(rows: list[Row], labels: Iterable[str], line: float) -> tuple[Figure, list[tuple[Axes, list[Row]]]]:
+    """A figure of a panel per evalset, one below the other, and with each the rows that it has values of.
+
+    labels: of the cells, which are a panel's lines. line: inches of one.
+    """
+    evalsets = [name for (name,) in distinct(rows, "evalset")] or [""]
+    shown = [measured(where(rows, evalset=evalset)) for evalset in evalsets]
+    heights = [0.6 + line * max(3, len(distinct(some, *IDENTITY))) for some in shown]
+    figure = canvas(4.4 + room(labels), 0.7 + sum(heights))
+    panels = figure.subplots(len(evalsets), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+    for axes, evalset in zip(panels, evalsets, strict=True):
+        axes.set_title(plain(evalset) if len(evalsets) > 1 else "")
+    return figure, list(zip(panels, shown, strict=True))
 
 
 def room(labels: Iterable[str]) -> float:
@@ -49,11 +66,11 @@ def plain(text: str, longest: int = 18, space: str = " ") -> str:
 
 
 def size_label(size: str) -> str:
-    """1000 as 1k; a dataset without a size is all of it."""
+    """1000 as 1k, to three digits; a dataset without a size is all of it."""
     if not size:
         return "all"
     number = int(size)
-    return f"{number / 1000:g}k" if number >= 1000 else str(number)
+    return f"{float(f'{number / 1000:.3g}'):g}k" if number >= 1000 else str(number)
 
 
 def dataset_label(row: Row) -> str:
@@ -73,6 +90,16 @@ def distinct(rows: list[Row], *columns: str) -> list[tuple[str, ...]]:
 def where(rows: list[Row], **wanted: str) -> list[Row]:
     """The rows whose columns have these values."""
     return [row for row in rows if all(row[column] == value for column, value in wanted.items())]
+
+
+def cell_of(row: Row) -> tuple[str, ...]:
+    """Whose value it is, as a key."""
+    return tuple(row[name] for name in IDENTITY)
+
+
+def of_cell(rows: list[Row], cell: tuple[str, ...]) -> list[Row]:
+    """The rows of one cell."""
+    return [row for row in rows if cell_of(row) == cell]
 
 
 def measured(rows: list[Row]) -> list[Row]:
@@ -103,13 +130,13 @@ def cell_labels(rows: list[Row], given: tuple[str, ...] = ()) -> dict[tuple[str,
         parts = [plain(row["method"])] if "method" not in given else []
         parts += [dataset_label(row)] if row["dataset"] and "dataset" not in given else []
         parts += [f"seed {row['seed']}" if name == "seed" else plain(row[name]) for name in varying if row[name]]
-        labels[tuple(row[name] for name in IDENTITY)] = " · ".join(parts)
+        labels[cell_of(row)] = " · ".join(parts)
     return labels
 
 
 def note_missing(figure: Figure, rows: list[Row], more: str = "") -> None:
     """Name the cells that have nothing to draw, at the figure's foot, and say what `more` there is to say."""
-    there = {tuple(row[name] for name in IDENTITY) for row in measured(rows)}
+    there = set(map(cell_of, measured(rows)))
     labels = cell_labels(rows)
     absent = [label for identity, label in labels.items() if identity not in there]
     notes = [more] if more else []
@@ -119,6 +146,18 @@ def note_missing(figure: Figure, rows: list[Row], more: str = "") -> None:
     figure.text(
         0.01, 0.05 / figure.get_figheight(), ". ".join(notes), fontsize=SMALL, color=MUTED, ha="left", va="bottom"
     )
+
+
+def lines(axes: Axes, names: Sequence[str], quantity: str = "") -> None:
+    """Make a panel one of a line per name, from the top down at y = 0, 1, ..., with a quantity on its x axis.
+
+    Where there are many, the numbers stand above them too.
+    """
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.yaxis.grid(False)
+    axes.set_xlabel(quantity)
+    axes.tick_params(axis="x", labelbottom=True, labeltop=len(names) > TALL)
 
 
 def say_empty(axes: Axes, why: str = "no data") -> None:

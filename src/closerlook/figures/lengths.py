@@ -6,36 +6,30 @@ from matplotlib.lines import Line2D
 
 from closerlook.figures.common import (
     Row,
-    canvas,
+    by_evalset,
     cell_labels,
-    distinct,
+    cell_of,
     legend,
+    lines,
     measured,
     note_missing,
-    plain,
     say_empty,
     where,
     whiskers,
 )
 from closerlook.figures.style import INK, LIGHT, MUTED, colours
-from closerlook.tables.registry import IDENTITY
 
 Labels = dict[tuple[str, ...], str]
 
 
 def draw(lengths: list[Row]) -> Figure:
-    """A panel per evalset; in it a line per cell from its dataset's mean length to its own."""
+    """A panel per evalset, one below the other; in it a line per cell from its dataset's mean length to its own."""
     rows = where(lengths, metric="tokens")
     answers, taught = where(rows, what="model_response"), where(rows, what="dataset_response")
-    evalsets = [name for (name,) in distinct(answers, "evalset")] or [""]
     labels = cell_labels(measured(answers), given=("evalset",))
-    most = max(len(where(measured(answers), evalset=evalset)) for evalset in evalsets)
-    figure = canvas(min(9.6, 2.2 + 4.6 * len(evalsets)), 1.3 + 0.27 * max(3, most))
-    panels = figure.subplots(1, len(evalsets), squeeze=False)[0]
-    for axes, evalset in zip(panels, evalsets, strict=True):
-        if len(evalsets) > 1:
-            axes.set_title(plain(evalset))
-        _panel(axes, measured(where(answers, evalset=evalset)), measured(taught), labels)
+    figure, panels = by_evalset(answers, labels.values(), 0.27)
+    for axes, some in panels:
+        _panel(axes, some, measured(taught), labels)
     marks = {"D": ("responses of the dataset", INK), "o": ("responses of the model", MUTED)}
     legend(
         figure,
@@ -81,7 +75,6 @@ def _panel(axes: Axes, answers: list[Row], taught: list[Row], labels: Labels) ->
             elinewidth=1.4,
             zorder=3,
         )
-    axes.set_yticks(range(len(answers)), [labels[tuple(row[name] for name in IDENTITY)] for row in answers])
-    axes.set_ylim(len(answers) - 0.4, -0.6)
+        axes.axhline(y, color=LIGHT, linewidth=0.5, zorder=0)
+    lines(axes, [labels[cell_of(row)] for row in answers], "mean tokens")
     axes.set_xlim(left=0)
-    axes.set_xlabel("mean tokens", color=MUTED)

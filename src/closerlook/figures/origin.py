@@ -14,15 +14,17 @@ from closerlook.figures.common import (
     dataset_label,
     distinct,
     legend,
+    lines,
     measured,
     note_missing,
+    of_cell,
     percent,
     plain,
     say_empty,
     where,
     whiskers,
 )
-from closerlook.figures.style import INK, MUTED, colours
+from closerlook.figures.style import INK, colours
 from closerlook.tables.registry import IDENTITY
 
 GROUP = ("model", "dataset", "size", "evalset", "marker")
@@ -35,11 +37,11 @@ def draw(origin: list[Row]) -> Figure:
     rows = measured(origin)
     groups = distinct(rows, *GROUP) or [("",) * len(GROUP)]
     columns = min(COLUMNS, len(groups))
-    lines = -(-len(groups) // columns)
+    down = -(-len(groups) // columns)
     of_groups = [where(rows, **dict(zip(GROUP, group, strict=True))) for group in groups]
     most = max(len(distinct(some, "criterion", "null")) for some in of_groups)
-    figure = canvas(2.2 + 3.1 * columns, 0.8 + lines * (0.9 + 0.34 * max(3, most)))
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    figure = canvas(2.2 + 3.1 * columns, 0.8 + down * (1.1 + 0.34 * max(3, most)))
+    panels = figure.subplots(down, columns, squeeze=False).ravel()
     for axes, group, some in zip(panels, groups, of_groups, strict=False):
         names = [name for name, values in zip(GROUP, zip(*groups, strict=True), strict=True) if len(set(values)) > 1]
         said = [
@@ -47,15 +49,13 @@ def draw(origin: list[Row]) -> Figure:
             for key, value in zip(GROUP, group, strict=True)
             if key in names and key not in ("dataset", "size")
         ]
-        axes.set_title(" · ".join([dataset_label(some[0]) if some else "", *filter(None, said)]))
+        axes.set_title("\n".join(filter(None, [dataset_label(some[0]) if some else "", *said])))
         _panel(axes, some)
     for axes in panels[len(groups) :]:
         axes.set_axis_off()
     colour = colours(row["method"] for row in rows)
-    handles = [
-        Patch(color=colour[method], label=plain(method)) for method in dict.fromkeys(row["method"] for row in rows)
-    ]
-    legend(figure, [*handles, Line2D([], [], marker="|", color=INK, linestyle="none", markersize=9, label="by chance")])
+    level = Line2D([], [], marker="|", color=INK, linestyle="none", markersize=9, label="level to compare with")
+    legend(figure, [*(Patch(color=shade, label=plain(method)) for method, shade in colour.items()), level])
     note_missing(figure, origin)
     return figure
 
@@ -69,8 +69,7 @@ def _panel(axes: Axes, rows: list[Row]) -> None:
     height = BAR / len(cells)
     for y, (criterion, null) in enumerate(criteria):
         for i, cell in enumerate(cells):
-            some = where(rows, criterion=criterion, null=null, **dict(zip(IDENTITY, cell, strict=True)))
-            values = {row["metric"]: row for row in some}
+            values = {row["metric"]: row for row in of_cell(where(rows, criterion=criterion, null=null), cell)}
             place = y + (i + 0.5) * height - BAR / 2
             if found := values.get("from_data"):
                 style: dict[str, Any] = {"color": colour[found["method"]], "alpha": 0.75, "label": labels[cell]}
@@ -83,9 +82,6 @@ def _panel(axes: Axes, rows: list[Row]) -> None:
                     [chance["value"]] * 2, [place - height / 2, place + height / 2], color=INK, linewidth=2, zorder=4
                 )
     names = [" vs ".join(filter(None, (plain(c.replace("_", " ")), plain(null)))) for c, null in criteria]
-    axes.set_yticks(range(len(criteria)), names)
-    axes.set_ylim(len(criteria) - 0.4, -0.6)
+    lines(axes, names, "share of marked spans")
     axes.set_xlim(0, 1.04)
-    axes.yaxis.grid(False)
     axes.xaxis.set_major_formatter(percent)
-    axes.set_xlabel("share of marked spans", color=MUTED)

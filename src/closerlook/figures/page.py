@@ -1,8 +1,8 @@
 """What stands beside a figure: its caption, over how many responses, what is not in it, and how it was made."""
 
-from closerlook.figures.common import Row, cell_labels, measured
+from closerlook.figures.common import Row, cell_labels, cell_of, measured
 from closerlook.figures.registry import Figure
-from closerlook.tables.registry import IDENTITY, TABLES
+from closerlook.tables.registry import TABLES
 from closerlook.tables.text import markdown
 
 
@@ -10,7 +10,7 @@ def page(figure: Figure, tables: list[list[Row]], name: str, command: str) -> st
     """Markdown; `tables` are the rows that the figure was drawn from, `name` is that of its files without their ending."""
     rows = [row for table in tables for row in table]
     paragraphs = [f"# {figure.title}", f"![{figure.title}]({name}.svg)", figure.caption, *_counts(figure, tables)]
-    there = {_identity(row) for row in measured(rows)}
+    there = set(map(cell_of, measured(rows)))
     missing = [label for identity, label in cell_labels(rows).items() if identity not in there]
     if missing:
         listed = "\n".join(f"- {markdown(label)}" for label in missing)
@@ -28,7 +28,3 @@ def _counts(figure: Figure, tables: list[list[Row]]) -> list[str]:
             span = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
             said.append(f"The values of tables/{name}.csv are over {span} {TABLES[name].unit}.")
     return said
-
-
-def _identity(row: Row) -> tuple[str, ...]:
-    return tuple(row[name] for name in IDENTITY)

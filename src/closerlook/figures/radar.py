@@ -1,6 +1,6 @@
 """Judges' scores as polygons over aspects or task types, as the paper draws them (Figures 2, 3 and 9)."""
 
-from math import ceil, pi, sqrt
+from math import ceil, pi, sin, sqrt
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ from closerlook.figures.common import (
     distinct,
     measured,
     note_missing,
+    of_cell,
     plain,
     say_empty,
     size_label,
@@ -23,8 +24,11 @@ from closerlook.figures.style import MUTED, colours
 from closerlook.tables.registry import IDENTITY
 
 ACROSS = 3
-LINES = ("-", "--", ":", "-.")
-PANEL = ("model", "evalset", "judge", "dataset")
+LINES = ("-", "--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)))
+"""By size, the smallest first."""
+PANEL = ("model", "dataset", "evalset", "judge")
+CORNERS = 3
+"""Of a polygon, at least."""
 
 
 def draw(scores: list[Row]) -> Figure:
@@ -39,39 +43,45 @@ def draw_tasks(scores: list[Row]) -> Figure:
 
 def _draw(rows: list[Row], corner: str) -> Figure:
     """A panel per model, dataset, evalset and judge: a polygon per method and size, and per control of the same model."""
-    trained = [row for row in rows if row["dataset"]]
-    panels = distinct(trained, *PANEL) or distinct(rows, *PANEL) or [("", "", "", "")]
-    across = min(ACROSS, ceil(sqrt(len(panels))))
+    drawn, panels = measured(rows), _panels(measured(rows), corner)
+    across = max(1, min(ACROSS, ceil(sqrt(len(panels)))))
     down = ceil(len(panels) / across)
-    figure = canvas(max(3.4 * across, 5.2), 4.3 * down + 0.4)
-    grid = figure.subplots(down, across, squeeze=False, subplot_kw={"projection": "polar"}).ravel()
+    most = max((len(distinct(_shown(drawn, panel), *IDENTITY)) for panel in panels), default=0)
+    figure = canvas(max(3.4 * across, 5.2), (2.9 + 0.17 * ceil(most / 2)) * down + 0.4 if panels else 1.6)
+    grid = figure.subplots(max(1, down), across, squeeze=False, subplot_kw={"projection": "polar"}).ravel()
     colour = colours(row["method"] for row in rows)
     for axes, panel in zip(grid, panels, strict=False):
-        named = dict(zip(PANEL, panel, strict=True))
-        title = [name for i, name in enumerate(panel) if name and len({other[i] for other in panels}) > 1]
-        axes.set_title(" · ".join(plain(name) for name in title), pad=16)
-        shown = where(rows, **named)
-        controls = where(rows, **(named | {"dataset": ""})) if named["dataset"] else []
-        _panel(axes, measured([*shown, *controls]), corner, colour)
-    for axes in grid[len(panels) :]:
+        title = [plain(name) if len({other[i] for other in panels}) > 1 else "" for i, name in enumerate(panel)]
+        parts = (" · ".join(filter(None, part)) for part in (title[:2], title[2:]))
+        axes.set_title("\n".join(filter(None, parts)), loc="center", pad=12)
+        _panel(axes, _shown(drawn, panel), corner, colour)
+    if not panels:
+        say_empty(grid[0], f"A polygon needs {CORNERS} values. No cell has as many.")
+    for axes in grid[max(1, len(panels)) :]:
         axes.remove()
     note_missing(figure, rows)
     return figure
 
 
+def _panels(rows: list[Row], corner: str) -> list[tuple[str, ...]]:
+    """Those that have a polygon; of controls alone where the grid has no others."""
+    found = distinct([row for row in rows if row["dataset"]], *PANEL) or distinct(rows, *PANEL)
+    return [one for one in found if len(distinct(where(rows, **dict(zip(PANEL, one, strict=True))), corner)) >= CORNERS]
+
+
+def _shown(rows: list[Row], panel: tuple[str, ...]) -> list[Row]:
+    """The rows of a panel: its own, and those of its controls."""
+    named = dict(zip(PANEL, panel, strict=True))
+    return [*where(rows, **named), *(where(rows, **(named | {"dataset": ""})) if named["dataset"] else [])]
+
+
 def _panel(axes: PolarAxes, rows: list[Row], corner: str, colour: dict[str, str]) -> None:
-    if not rows:
-        say_empty(axes)
-        return
     corners = [name for (name,) in distinct(rows, corner)]
-    if len(corners) < 3:
-        say_empty(axes, f"{len(corners)} values make no polygon")
-        return
     angle = {name: 2 * pi * i / len(corners) for i, name in enumerate(corners)}
     sizes = [size for (size,) in distinct([row for row in rows if row["dataset"]], "size")]
     handles = []
     for cell in distinct(rows, *IDENTITY):
-        values = where(rows, **dict(zip(IDENTITY, cell, strict=True)))
+        values = of_cell(rows, cell)
         first = values[0]
         line = LINES[sizes.index(first["size"]) % len(LINES)] if first["dataset"] else "-"
         style: dict[str, Any] = {
@@ -85,13 +95,16 @@ def _panel(axes: PolarAxes, rows: list[Row], corner: str, colour: dict[str, str]
     axes.set_theta_offset(pi / 2)
     axes.set_theta_direction(-1)
     axes.set_xticks(list(angle.values()), [plain(name) for name in corners])
+    axes.tick_params(axis="x", pad=2)
+    for label, place in zip(axes.get_xticklabels(), angle.values(), strict=True):  # beside the circle, not on it
+        label.set_horizontalalignment("center" if abs(sin(place)) < 0.1 else "left" if sin(place) > 0 else "right")
     axes.set_ylim(0.5, 5)
     axes.set_yticks([1, 2, 3, 4, 5], ["1", "2", "3", "4", "5"], color=MUTED, fontsize=SMALL - 1)
     axes.spines["polar"].set_visible(False)
     axes.legend(
         handles=handles,
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.08),
+        bbox_to_anchor=(0.5, -0.06),
         ncols=2,
         fontsize=SMALL,
         handlelength=1.8,

@@ -77,7 +77,7 @@ FIGURES: dict[str, Figure] = {
         title="Judges' scores by aspect, as polygons",
         caption=(
             "Mean scores, 1 to 5, as in Figures 2, 3 and 9 of the paper: a polygon per cell and control, a panel per model and "
-            "dataset. Intervals do not show here: the figure of scores by aspect has them."
+            "dataset with three aspects or more. Intervals do not show here: the figure of scores by aspect has them."
         ),
         tables=("scores_by_aspect",),
         draw="closerlook.figures.radar:draw",
@@ -85,8 +85,10 @@ FIGURES: dict[str, Figure] = {
     "origin": Figure(
         title="Do marked spans come from the instruction data?",
         caption=(
-            "Share of the marked spans that come from the dataset by each criterion (Figure 8 of the paper), with 95% bootstrap "
-            "intervals over responses; strokes: what chance gives, where a criterion has a chance level (vs which)."
+            "Share of the marked spans that come from the dataset by each criterion (Figure 8 of the paper), with 95% "
+            "bootstrap intervals over responses; strokes: the level to compare with, where a criterion has one (vs which). "
+            "What a ranker places first was picked for the span, so its stroke (an instance picked for another response) is no "
+            "chance of borrowing."
         ),
         tables=("origin",),
         draw="closerlook.figures.origin:draw",
@@ -114,7 +116,8 @@ FIGURES: dict[str, Figure] = {
         title="Judges' scores by type of task, as polygons",
         caption=(
             "Mean scores over the aspects, 1 to 5, as in Figure 9 of the paper: a polygon per cell and control, a panel per "
-            "model and dataset. Intervals do not show here: the figure of scores by task has them."
+            "model and dataset with three types of task or more. Intervals do not show here: the figure of scores by task has "
+            "them."
         ),
         tables=("scores_by_task",),
         draw="closerlook.figures.radar:draw_tasks",

@@ -12,8 +12,10 @@ from closerlook.figures.common import (
     cell_labels,
     distinct,
     legend,
+    lines,
     measured,
     note_missing,
+    of_cell,
     plain,
     room,
     say_empty,
@@ -51,7 +53,7 @@ def _draw(scores: list[Row], column: str) -> Figure:
             axes.set_title(plain(name) if name else "")
             _panel(axes, measured(where(rows, **{column: name})), there, labels)
         which = [name for i, name in enumerate((evalset, judge)) if len({group[i] for group in groups}) > 1]
-        line[0].set_ylabel(" · ".join(plain(name) for name in which), color=MUTED)
+        line[0].set_ylabel("\n".join(plain(name) for name in which))
     shown: dict[str, dict[str, Any]] = {"mean score": {"marker": "o"}}
     if where(scores, metric=CONTROLLED):
         shown["length-controlled"] = {"marker": "|", "markersize": 8}
@@ -67,7 +69,7 @@ def _panel(axes: Axes, rows: list[Row], cells: list[tuple[str, ...]], labels: di
     colour = colours(cell[3] for cell in cells)
     for y, cell in enumerate(cells):
         axes.axhline(y, color=LIGHT, linewidth=0.5, zorder=0)
-        values = {row["metric"]: row for row in where(rows, **dict(zip(IDENTITY, cell, strict=True)))}
+        values = {row["metric"]: row for row in of_cell(rows, cell)}
         if CONTROLLED in values:
             axes.plot(
                 values[CONTROLLED]["value"], y, marker="|", markersize=9, color=colour[cell[3]], alpha=0.7, zorder=2
@@ -75,8 +77,9 @@ def _panel(axes: Axes, rows: list[Row], cells: list[tuple[str, ...]], labels: di
         if RAW in values:
             style: dict[str, Any] = {"color": colour[cell[3]], "fmt": "o", "markersize": 4.5, "elinewidth": 1.3}
             axes.errorbar(values[RAW]["value"], y, xerr=whiskers(values[RAW]), zorder=3, **style)
-    axes.set_yticks(range(len(cells)), [labels[cell] for cell in cells])
-    axes.set_ylim(len(cells) - 0.4, -0.6)
-    axes.set_xlim(0.9, 5.1)
+    lines(axes, [labels[cell] for cell in cells])
+    drawn = [
+        row["value"] for row in rows if row["metric"] in (RAW, CONTROLLED)
+    ]  # what is controlled may leave the scale
+    axes.set_xlim(min(0.9, *drawn) - 0.05, max(5.1, *drawn) + 0.05)
     axes.set_xticks([1, 2, 3, 4, 5])
-    axes.yaxis.grid(False)

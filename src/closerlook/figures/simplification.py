@@ -10,6 +10,7 @@ from closerlook.figures.common import (
     canvas,
     cell_labels,
     distinct,
+    lines,
     measured,
     note_missing,
     percent,
@@ -49,7 +50,7 @@ def draw(simplification: list[Row]) -> Figure:
     else:
         say_empty(axes)
     handles = [Patch(color=COLOURS[name], label=metric.label) for name, metric in CLASSES.items()]
-    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.15, 0.5), fontsize=SMALL)
+    figure.legend(handles=handles, loc="outside right center", fontsize=SMALL)
     note_missing(figure, rows)
     return figure
 
@@ -78,9 +79,6 @@ def _bars(axes: Axes, rows: list[Row], bars: list[tuple[str, ...]], labels: dict
             left += share
         axes.text(1.01, y, f"n={next(iter(values.values()))['n']}", va="center", fontsize=SMALL, color=MUTED)
         names.append(labels[bar[:-1]] + (f" · {plain(bar[-1])}" if several else ""))
-    axes.set_yticks(range(len(bars)), names)
-    axes.set_ylim(len(bars) - 0.4, -0.6)
+    lines(axes, names, "share of the pairs decided")
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(percent)
-    axes.yaxis.grid(False)
-    axes.set_xlabel("share of the pairs decided", color=MUTED)

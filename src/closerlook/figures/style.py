@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#888888",
-    "axes.labelcolor": "#222222",
+    "axes.labelcolor": "#767676",
     "axes.linewidth": 0.8,
     "axes.grid": True,
     "axes.axisbelow": True,

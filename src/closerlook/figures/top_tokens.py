@@ -33,12 +33,16 @@ def draw(top_shifted_tokens: list[Row]) -> Figure:
     """For each model, dataset@size, seed and evalset a block of bars: a row per class, a column per method."""
     shares = where(top_shifted_tokens, metric="share")
     groups = distinct(measured(shares), *GROUP) or [("",) * len(GROUP)]
-    methods = [name for (name,) in distinct(measured(shares), "method")] or [""]
+    most = max(
+        len(distinct(where(measured(shares), **dict(zip(GROUP, group, strict=True))), "method")) for group in groups
+    )
     drawn = groups[:BLOCKS]  # a large grid would make a picture that nothing can show
-    figure = canvas(max(5.0, 1.0 + 2.25 * len(methods)), 0.5 + 4.5 * len(drawn))
+    figure = canvas(max(5.0, 1.0 + 2.25 * most), 0.5 + 4.5 * len(drawn))
     blocks = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
     for block, group in zip(blocks, drawn, strict=True):
-        rows = [row for row in measured(shares) if tuple(row[name] for name in GROUP) == group]
+        rows = where(measured(shares), **dict(zip(GROUP, group, strict=True)))
+        there = {row["method"] for row in rows}
+        methods = [name for (name,) in distinct(measured(shares), "method") if name in there] or [""]
         if rows:
             block.suptitle(_heading(rows[0], groups), x=0.01, ha="left", fontsize=10, fontweight="bold")
         panels = block.subplots(len(CLASSES), len(methods), squeeze=False, sharex="row")
@@ -72,7 +76,7 @@ def _panel(axes: Axes, rows: list[Row], colour: str) -> None:
     values = [row["value"] for row in rows]
     axes.errorbar(values, places, xerr=whiskers(*rows), fmt="none", ecolor=INK, elinewidth=0.7, alpha=0.6)
     axes.set_yticks(places, [plain(row["token"], 14, "␣") for row in rows], fontsize=SMALL)
-    axes.set_ylim(TOKENS - 0.4, -0.6)
+    axes.set_ylim(TOKENS - 0.4, -0.6)  # as many lines in each panel, however few tokens there are
     axes.yaxis.grid(False)
     axes.xaxis.set_major_formatter(percent)
     axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -15,11 +15,12 @@ from closerlook.paper.reference import ASPECTS, printed
 Row = dict[str, Any]
 Pairs = Callable[[list[Row]], Iterator[tuple[Row, Row]]]
 """From the tuned cells of a grid (rows of grid.csv, sizes as int) to the pairs that a claim is about."""
-Measure = Literal["score", "kl_fall", "shifted", "length_distance", "length_order", "from_data"]
+Measure = Literal["score", "kl_fall", "shifted", "length_distance", "length_order", "from_data", "beyond_chance"]
 """score: of the first less that of the second, mean over instructions. kl_fall: share of the mean KL of sentences' first 5% of
 tokens that is gone after them. shifted: share of shifted tokens, first less second. length_distance: |log ratio of mean response
 length to the dataset's|, second less first. length_order: mean response length after the dataset with the longer responses, less
-after the other. from_data: share of hallucinated phrases that come from the instruction data, first less second."""
+after the other. from_data: share of hallucinated phrases that come from the instruction data, first less second. beyond_chance:
+the same, of each share what it has above its chance level."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,17 @@ def alone(method: str) -> Pairs:
 
 
 def improved(method: str, *, first: bool) -> Pairs:
-    """What is to improve tuning (NEFTune; full tuning on filtered or evolved data) and a method on the largest plain data."""
+    """What is meant to improve tuning, and a plain method: NEFTune and it on the same data; SFT on filtered or evolved data and
+    it on the largest subset of the data that those were made of."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        plain = {key: largest for key, (_, largest) in _sizes(rows, method).items()}
+        found = list(same_data("nft", method)(rows))
+        largest = {key: largest for key, (_, largest) in _sizes(rows, method).items()}
         for row in rows:
-            if row["method"] == "nft" or (row["method"] == "sft" and row["dataset"] in IMPROVED):
-                dataset = IMPROVED.get(row["dataset"], row["dataset"])
-                other = plain.get((row["model"], dataset, row["seed"], row["evalset"]))
-                if other:
-                    yield (row, other) if first else (other, row)
+            key = (row["model"], IMPROVED.get(row["dataset"]), row["seed"], row["evalset"])
+            if row["method"] == "sft" and key in largest:
+                found.append((row, largest[key]))
+        yield from found if first else ((other, row) for row, other in found)
 
     return pairs
 
@@ -138,8 +140,16 @@ CLAIMS: tuple[Claim, ...] = (
         smallest_against_largest("lft", "sft"),
     ),
     *(
-        Claim(f"More data move LFT's {a} by less than 0.2", "3", "score", "within", scaled("lft"), 0.2, a)
-        for a in ASPECTS
+        Claim(
+            f"LFT's {aspect} moves by less than 0.2 from the smallest subset to the largest",
+            "3",
+            "score",
+            "within",
+            scaled("lft"),
+            0.2,
+            aspect,
+        )
+        for aspect in ASPECTS
     ),
     Claim(
         "LFT's KL falls by more than half after the first 5% of a sentence", "3", "kl_fall", "more", alone("lft"), 0.5
@@ -148,7 +158,13 @@ CLAIMS: tuple[Claim, ...] = (
         "SFT's KL falls by less than half after the first 5% of a sentence", "3", "kl_fall", "less", alone("sft"), 0.5
     ),
     Claim("SFT shifts more tokens than LFT on the same data", "3", "shifted", "more", same_data("sft", "lft")),
-    Claim("Longer responses in the data give longer answers (SFT)", "4", "length_order", "more", two_datasets("sft")),
+    Claim(
+        "SFT on the dataset with longer responses gives longer answers",
+        "4",
+        "length_order",
+        "more",
+        two_datasets("sft"),
+    ),
     Claim(
         "SFT's answers are nearer in length to the data's than LFT's",
         "4",
@@ -164,8 +180,15 @@ CLAIMS: tuple[Claim, ...] = (
         "more",
         same_data("sft", "lft"),
     ),
-    *_scores("LFT has more {aspect} than methods that are to improve tuning", "6", improved("lft", first=False)),
-    *_scores("Methods that are to improve tuning have more {aspect} than plain SFT", "6", improved("sft", first=True)),
+    Claim(
+        "More of SFT's hallucinations than of LFT's come from the data, beyond chance",
+        "5",
+        "beyond_chance",
+        "more",
+        same_data("sft", "lft"),
+    ),
+    *_scores("LFT has more {aspect} than NEFTune, or SFT on improved data", "6", improved("lft", first=False)),
+    *_scores("NEFTune, or SFT on improved data, has more {aspect} than plain SFT", "6", improved("sft", first=True)),
 )
 
 _KINDS = {"score": "aspects", "kl_fall": "kl", "length_order": "lengths", "from_data": "origin"}

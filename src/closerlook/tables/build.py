@@ -108,7 +108,9 @@ def _unmeasured(part: Part, cell: Row, table: Table) -> Iterator[Row]:
 
 
 def _what(path: Path, cell: Row, part: Part) -> str:
-    """What a file would have been read for: the cell that it is of, and the evalset where that matters."""
+    """What a file would have been read for: another table, or the cell that it is of, and the evalset where that matters."""
+    if path.parent.name == "tables":
+        return f"table {path.stem}"
     name = cell["against"] if f"/cells/{cell.get('against')}/" in path.as_posix() else cell["cell"]
     return " on ".join(filter(None, [name, cell["evalset"] if "evalset" in part.of else ""]))
 

@@ -12,19 +12,24 @@ from scipy.stats import t as student
 
 from closerlook.files import read_parquet
 from closerlook.paper.claims import CLAIMS, Claim
+from closerlook.tables.borrowing import OBSERVED, Counts
 from closerlook.tables.differences import holm, versions
 from closerlook.tables.lists import Tokens
 from closerlook.tables.scores import MeasuredOf
 from closerlook.tables.statistics import Estimate, interval, resamplings
-from closerlook.tables.table import Row, names_of
+from closerlook.tables.table import IDENTITY, Row, names_of
+from closerlook.tables.tidy import read_csv, table_of
 from closerlook.tables.verdicts import aligned, read_verdicts
 
 LEVEL = 0.05
+FEWEST = 30
+"""Instructions that have what is measured: of fewer, resampling does not tell how far their mean may be off."""
 NORMAL = 1.959964
 """Standard errors in half of a 95% interval."""
 HALF_WIDTH, AT = 0.06, 800
 """Of the paper's means: the widest half of a 95% bootstrap interval that such means have at so many instructions."""
 INSTRUCTIONS = {"just-eval-instruct": 800, "medinstruct-test": 216}
+CHANCE = "matched"
 CLAIM = {claim.says: claim for claim in CLAIMS}
 
 Measured = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
@@ -49,8 +54,8 @@ def of_comparisons(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     for family in ("ours", "paper"):
         tested = [i for i, (row, _) in enumerate(cells) if row["decided_from"] == family and twice[i] is not None]
         corrected |= zip(tested, holm([p for i in tested if (p := twice[i]) is not None]), strict=True)
-    for i, ((row, _), effect, pair) in enumerate(zip(cells, effects, sides, strict=True)):
-        told = {"version": effect.version, "decided_by": effect.by}
+    for i, ((row, paths), effect, pair) in enumerate(zip(cells, effects, sides, strict=True)):
+        told = {"version": effect.version, "decided_by": effect.by, "suspect": _suspect(row, paths[-1])}
         keys = told | {"decision": _decision(effect, CLAIM[row["claim"]], pair, corrected.get(i))}
         counts = {"n": effect.estimate.n, "n_null": effect.estimate.n_null}
         yield row, keys, "effect", effect.estimate
@@ -66,8 +71,8 @@ def _sides(effect: Effect, claim: Claim) -> tuple[float, float] | None:
 
     def beyond(distance: float) -> float:
         """Of a distance that is 0 at the bound: how likely so much or more, were the truth at the bound."""
-        if not effect.error:
-            return 0.5 if distance == 0 else float(distance < 0)
+        if not effect.error:  # all instructions agree: a sign test
+            return 0.5 if distance == 0 else 0.5**n if distance > 0 else 1 - 0.5**n
         return float(student.sf(distance / effect.error, n - 1))
 
     if claim.sense == "within":
@@ -86,6 +91,22 @@ def _decision(effect: Effect, claim: Claim, sides: tuple[float, float] | None, p
     return "holds" if inside[claim.sense] else "does not hold"
 
 
+def _suspect(row: Row, collapse: Path) -> str:
+    """Which of a row's cells, or of the paper's rows, is not to be trusted, and why."""
+    if row["decided_from"] == "paper" or not collapse.exists():
+        return str(row["suspect"])
+    cells = {each["cell"]: tuple(str(each[name]) for name in IDENTITY) for each in (row, row["beside"])}
+    known = _collapsed(collapse)
+    return "; ".join(f"{name}: collapsed training" for name, identity in cells.items() if identity in known)
+
+
+@cache
+def _collapsed(path: Path) -> set[tuple[str, ...]]:
+    """The identities that the table collapse calls so."""
+    rows = read_csv(path, table_of(path))
+    return {tuple(row[name] for name in IDENTITY) for row in rows if row["metric"] == "collapsed" and row["value"]}
+
+
 # ------------------------------------------------------------------------------------------------------ from the grid's files
 PAIRED = "paired test"
 
@@ -93,7 +114,7 @@ PAIRED = "paired test"
 def _of_files(row: Row, paths: list[Path]) -> Effect:
     measure = CLAIM[row["claim"]].measure
     version = versions(*map(read_verdicts, paths[:2])) if measure == "score" else ""
-    measured = MEASURES[measure](row, *paths)
+    measured = MEASURES[measure](row, *paths[:4])
     return (
         Effect(*_bootstrapped(*measured), PAIRED, version)
         if measured
@@ -104,8 +125,11 @@ def _of_files(row: Row, paths: list[Path]) -> Effect:
 def _bootstrapped(
     sums: np.ndarray, counts: np.ndarray, combine: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[Estimate, float | None]:
-    """The effect, with percentile interval and standard error over resampled instructions; those with a NaN are null."""
-    whole = np.isfinite(sums).all(axis=1) & np.isfinite(counts).all(axis=1)
+    """The effect, with percentile interval and standard error over resampled instructions, unless too few have what is measured.
+
+    Null are those with a NaN, or nothing to count.
+    """
+    whole = np.isfinite(sums).all(axis=1) & np.isfinite(counts).all(axis=1) & (counts > 0).any(axis=1)
     sums, counts, n, null = sums[whole], counts[whole], int(whole.sum()), int((~whole).sum())
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(combine(sums.sum(axis=0) / counts.sum(axis=0))) if n else math.nan
@@ -115,7 +139,8 @@ def _bootstrapped(
             return Estimate(value, n=n, n_null=null), None
         resampled = combine((_weights(n) @ sums) / (_weights(n) @ counts))
     low, high = interval([resampled[:, None]])[:, 0]
-    return Estimate(value, float(low), float(high), n, null), float(np.nanstd(resampled, ddof=1))
+    enough = (counts > 0).sum(axis=0).min() >= FEWEST
+    return Estimate(value, float(low), float(high), n, null), float(np.nanstd(resampled, ddof=1)) if enough else None
 
 
 @lru_cache(maxsize=4)
@@ -170,25 +195,28 @@ def _length_distance(row: Row, one: Path, other: Path, data: Path, *_: Path) -> 
 
 
 def _from_data(row: Row, one: Path, other: Path, *_: Path) -> Measured:
-    """Marked spans whose words stand in the dataset, of all marked spans (as criterion `words` of the table of origins)."""
-    columns: list[tuple[tuple[str, ...], np.ndarray]] = []
-    for path in (one, other):
-        table = read_parquet(path)
-        ids = tuple(dict.fromkeys(table["id"].to_pylist()))
-        asked = {
-            "searched": names_of(row, "searched")[0],
-            "unit": f"span:{row['judge']}",
-            "where": "all",
-            "null": "observed",
-        }
-        chosen = pc.equal(table["ngram"], 0)
-        for column, value in asked.items():
-            chosen = pc.and_(chosen, pc.equal(table[column], value))
-        counts = {r["id"]: (r["found"], r["phrases"]) for r in table.filter(chosen).to_pylist()}
-        found = np.array([counts.get(id_, (0, 0)) for id_ in ids], dtype=np.float64).reshape(-1, 2)
-        columns += [(ids, found[:, 0]), (ids, found[:, 1])]
-    table = aligned(columns)
-    return table[:, [0, 2]], table[:, [1, 3]], lambda means: means[..., 0] - means[..., 1]
+    """Marked spans whose words stand in the dataset, of all marked spans (criterion `words` of the table origin)."""
+    table = aligned([column for path in (one, other) for column in _spans(row, path, OBSERVED)])
+    return table[:, ::2], table[:, 1::2], lambda means: means[..., 0] - means[..., 1]
+
+
+def _beyond_chance(row: Row, one: Path, other: Path, *_: Path) -> Measured:
+    """The same, each share less that of its matched phrases."""
+    pairs = [(path, null) for path in (one, other) for null in (OBSERVED, CHANCE)]
+    table = aligned([column for path, null in pairs for column in _spans(row, path, null)])
+    return (
+        table[:, ::2],
+        table[:, 1::2],
+        lambda means: (means[..., 0] - means[..., 1]) - (means[..., 2] - means[..., 3]),
+    )
+
+
+def _spans(row: Row, borrowing: Path, null: str) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
+    """By response, how many spans (or, by chance, phrases like them) the cell's own dataset has; and how many there are."""
+    counts = Counts(borrowing)
+    own, unit = names_of(row, "searched")[0], f"span:{row['judge']}"
+    for column in counts.of(searched=own, unit=unit, where="all", null=null, ngram=0):
+        yield tuple(counts.names["id"]), column.astype(np.float64)
 
 
 MEASURES: Mapping[str, Callable[..., Measured | None]] = {
@@ -198,6 +226,7 @@ MEASURES: Mapping[str, Callable[..., Measured | None]] = {
     "length_order": _length_order,
     "length_distance": _length_distance,
     "from_data": _from_data,
+    "beyond_chance": _beyond_chance,
 }
 
 
@@ -215,6 +244,7 @@ def _mean_characters(data: Path) -> float:
 # ------------------------------------------------------------------------------------------------- from the paper's numbers
 NUMBERS = "the numbers alone"
 HALF_WIDTHS = "half-widths at n = 800"
+AS_PRINTED = "as printed"
 
 
 def _of_paper(row: Row) -> Effect:
@@ -223,10 +253,12 @@ def _of_paper(row: Row) -> Effect:
     if claim.measure == "score":
         a, b, n = one[claim.aspect], other[claim.aspect], INSTRUCTIONS[row["evalset"]]
         if a is None or b is None:
-            return Effect(Estimate(None), None, HALF_WIDTHS)
+            return Effect(Estimate(None), None, HALF_WIDTHS, AS_PRINTED)
         error = math.sqrt(2 * AT / n) * HALF_WIDTH / NORMAL
         value = a - b
-        return Effect(Estimate(value, value - NORMAL * error, value + NORMAL * error, n), error, HALF_WIDTHS)
+        return Effect(
+            Estimate(value, value - NORMAL * error, value + NORMAL * error, n), error, HALF_WIDTHS, AS_PRINTED
+        )
     if claim.measure == "kl_fall":
         value = 1 - one["last_95pct"] / one["first_5pct"]
     elif claim.measure == "from_data":

@@ -8,6 +8,7 @@ from closerlook.tables.wide import Wide
 
 NO_CELL = "The grid has no cell that this table is about."
 LONGEST_TABULAR = 40  # lines; more are broken over pages
+LONGEST_CELL = 45  # letters; more are broken over lines
 
 
 def to_markdown(wides: list[Wide], table: Table, missing: list[Missing], command: str) -> str:
@@ -35,9 +36,12 @@ def _paragraphs(wide: Wide) -> list[str]:
 
 
 def to_latex(wides: list[Wide], table: Table, missing: list[Missing], command: str) -> str:
-    """Tabulars (a longtable where one is long) to be put in a document that loads booktabs and longtable."""
-    kinds = ["longtable" if len(wide.lines) > LONGEST_TABULAR else "tabular" for wide in wides]
-    notes = [table.title + ".", table.caption, _reading(table)]
+    """Tabulars (a longtable where one is long) to be put in a document that loads booktabs and longtable.
+
+    No float: where it stands and how wide it is are the document's. The caption is a comment, escaped, to be taken as it is.
+    """
+    kinds = ["longtable" if _height(wide) > LONGEST_TABULAR else "tabular" for wide in wides]
+    notes = [rf"\caption{{{latex(f'{table.title}. {table.caption}')}}}", _reading(table)]
     notes += dict.fromkeys(f"All rows: {wide.common}." for wide in wides if wide.common)
     notes += [f"Missing: {item.what}; {item.command}" for item in missing]
     notes += [
@@ -48,15 +52,28 @@ def to_latex(wides: list[Wide], table: Table, missing: list[Missing], command: s
     return "\n".join([*(f"% {visible(note, ' ')}" for note in notes), *drawn]) + "\n"
 
 
+def _height(wide: Wide) -> int:
+    """Lines on paper, about."""
+    return sum(1 + max(map(len, line)) // LONGEST_CELL for line in wide.lines)
+
+
 def _tabular(wide: Wide, kind: str) -> list[str]:
     """A section's heading and the lines of its table."""
-    spec = wide.align.replace("p", r"p{0.6\linewidth}")
+    columns = zip(wide.align, zip(wide.header, *wide.lines, strict=True), strict=True)
+    spec = "".join(_column(align, cells) for align, cells in columns)
     heading = [rf"\par\medskip\noindent {latex(wide.section)}\par\nopagebreak"] if wide.section else []
     if wide.section and not wide.lines:
         return [*heading, r"\noindent None.\par"]
     head, *lines = (" & ".join(latex(cell) for cell in line) + r" \\" for line in [wide.header, *wide.lines])
     top = [rf"\begin{{{kind}}}{{{spec}}}", r"\toprule", head, r"\midrule"]
     return [*heading, *top, *([r"\endhead"] if kind == "longtable" else []), *lines, r"\bottomrule", rf"\end{{{kind}}}"]
+
+
+def _column(align: str, cells: tuple[str, ...]) -> str:
+    """How LaTeX sets a column: running text is broken into lines, which no other column is."""
+    if align == "p":
+        return r"p{0.6\linewidth}"
+    return r"p{0.45\linewidth}" if max(map(len, cells)) > LONGEST_CELL else align
 
 
 def _reading(table: Table) -> str:

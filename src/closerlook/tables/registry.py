@@ -179,7 +179,7 @@ TABLES: dict[str, Table] = {
     **SPANS,
     **TRACING,
     **REPRODUCTION,
-    **CLAIMS_TABLE,
     **COLLAPSE,
+    **CLAIMS_TABLE,
     **SWEEPS,
 }

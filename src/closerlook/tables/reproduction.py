@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 from closerlook.tables.scores import MeasuredOf
@@ -9,15 +10,16 @@ from closerlook.tables.statistics import Estimate
 from closerlook.tables.table import IDENTITY, Row
 from closerlook.tables.tidy import read_csv, table_of
 
-KEY_OF = {
-    "aspects": ("score_na_five", {}, "aspect"),
-    "tasks": ("score_na_five", {"aspect": "mean"}, "task_type"),
-    "lengths": ("characters", {}, "what"),
-    "kl": ("kl_base_tuned", {}, "part"),
-    "simplification": (None, {}, "metric"),
-    "origin": ("from_data", {"criterion": "verbatim", "null": ""}, "metric"),
+KEY_OF: dict[str, tuple[str | None, tuple[dict[str, str], ...], str]] = {
+    "aspects": ("score_na_five", ({},), "aspect"),
+    "tasks": ("score_na_five", ({"aspect": "mean"},), "task_type"),
+    "lengths": ("characters", ({},), "what"),
+    "kl": ("kl_base_tuned", ({},), "part"),
+    "simplification": (None, ({},), "metric"),
+    "origin": ("from_data", ({"criterion": "human"}, {"criterion": "verbatim"}), "metric"),
 }
-"""By kind of number: the metric (none: the number's own name), other keys of the row, and the column that names the number."""
+"""By kind of number: the metric (none: the number's own name), other keys of the row (if no row has the first, the next are
+taken), and the column that names the number."""
 
 Ours = Mapping[tuple[str, str], list[Row]]
 
@@ -54,10 +56,11 @@ def _by_name(path: Path) -> Ours:
 
 def _ours(number: Row, table: Ours) -> Row | None:
     """The row that measures the same; what it leaves open (lengths of a dataset have no method) may be anything."""
-    metric, more, _ = KEY_OF[number["kind"]]
-    for row in table.get((metric or number["measured"], number["measured"]), ()):
+    metric, alternatives, _ = KEY_OF[number["kind"]]
+    rows = table.get((metric or number["measured"], number["measured"]), ())
+    for more, row in product(alternatives, rows):
         same = all(not number[column] or not row[column] or str(number[column]) == row[column] for column in IDENTITY)
-        judged = not number["judge"] or row["judge"] == number["judge"]
+        judged = not number["judge"] or number["judge"] in (row.get("judge"), row.get("marker"))
         if same and judged and all(row[column] == value for column, value in more.items()):
             return row
     return None

@@ -7,7 +7,7 @@ from closerlook.paper.mapping import matching
 from closerlook.paper.reference import Printed, printed
 from closerlook.paper.suspect import suspects
 from closerlook.tables import metrics
-from closerlook.tables.table import IDENTITY, Part, Row, Table, judges_of
+from closerlook.tables.table import IDENTITY, Part, Row, Table, names_of
 
 OURS = {
     "aspects": "scores_by_aspect",
@@ -18,14 +18,13 @@ OURS = {
     "origin": "origin",
 }
 """By kind of number, the table that has ours."""
-JUDGED = ("aspects", "tasks")
-
-
+WHO = {"aspects": "judges", "tasks": "judges", "simplification": "compared_by", "origin": "markers"}
+"""By kind of number, the column of grid.csv that names who ours can be from; the others are nobody's in particular."""
 KEYS = ("source", "row", "measured", "judge", "suspect")
 
 
 def numbers(grid: Iterable[Row]) -> Iterator[Row]:
-    """A row per printed number and cell that it is about, for scores one per judge; one in all where it is of no one cell."""
+    """A row per printed number and cell that it is about, and who ours is from; one in all where it is of no one cell."""
     rows = list(grid)
     kinds = _measured(rows)
     told = set()
@@ -33,7 +32,7 @@ def numbers(grid: Iterable[Row]) -> Iterator[Row]:
         whose = {**row}
         if not one.method:  # the lengths of a dataset
             whose |= dict.fromkeys(IDENTITY, "") | {"dataset": row["dataset"], "size": row["size"]}
-        for judge, name in product(judges_of(whose) if one.kind in JUDGED else [""], one.values):
+        for judge, name in product(names_of(whose, WHO[one.kind]) if one.kind in WHO else [""], one.values):
             number = whose | _keys(one, name, judge) | {"kind": one.kind, "paper": one.values[name]}
             key = tuple(str(number[column]) for column in (*IDENTITY, *KEYS))
             if key not in told:
@@ -59,9 +58,11 @@ REPRODUCTION: dict[str, Table] = {
         title="The paper's numbers and ours",
         caption=(
             "Every number of the paper that this grid has a cell for (config/reference/): ours, with the interval of the table "
-            "that it is from; the paper's, which has none; ours less the paper's. Scores are those of the named judge, N/A "
-            "counted as 5 as just-eval's scripts do; a difference says something about the models only where judge and version "
-            "are the paper's, gpt-4-1106-preview. Lengths are in characters, which the paper's tokens are; shares are fractions. "
+            "that it is from; the paper's, which has none; ours less the paper's. Judge: who scored, compared or marked. "
+            "Scores count N/A as 5, as just-eval's scripts do; a difference says something about the models only where judge and "
+            "version are the paper's, gpt-4-1106-preview. Lengths are in characters, which the paper's tokens are; shares are "
+            "fractions. Origin (Figure 8): the share of marked spans that people traced to the dataset; where nobody did, ours "
+            "is that of those that stand in it verbatim. "
             "Suspect: what a check of the paper's tables holds against the row (closerlook.paper.suspect). Figure 4 names no "
             "dataset, taken for Alpaca, and Figure 6 no model, taken for LLaMa-2 7B SFT."
         ),

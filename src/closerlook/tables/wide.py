@@ -86,9 +86,10 @@ def widen(rows: list[Row], table: Table, *, brief: bool = False) -> Wide:
 
 
 def _telling(rows: list[Row], columns: tuple[str, ...]) -> tuple[list[str], str]:
-    """Those of the columns that tell rows apart, and those that do not in words."""
+    """Those of the columns that tell rows apart, and those that do not in words. Of what was measured, no value is one too."""
+    mixed = {name for name in columns for row in rows if row["value"] is not None and not row[name]}
     values = {name: list(dict.fromkeys(row[name] for row in rows if row[name])) for name in columns}
-    shown = [name for name in columns if len(values[name]) > 1 or (name in KEPT and values[name])]
+    shown = [name for name in columns if values[name] and (len(values[name]) > 1 or name in KEPT or name in mixed)]
     common = [f"{name} {visible(values[name][0], ' ')}" for name in columns if values[name] and name not in shown]
     return shown, ", ".join(common)
 
