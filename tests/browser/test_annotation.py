@@ -202,6 +202,38 @@ def test_progress_is_kept_exported_exactly_and_imported_by_a_clear_rule(show, sm
     assert exported(page)[1] == again
 
 
+def test_two_tabs_do_not_overwrite_each_other(show, small_page):
+    page = show(small_page, "#/annotate")
+    begin(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    for tab, place in ((page, 0), (other, 1)):
+        tab.locator(".answer.plain").nth(place).focus()
+        tab.keyboard.press("ArrowRight")
+        tab.keyboard.press("f")
+        tab.locator(".marks").nth(place).locator("q").wait_for()
+    page.locator(".marks").nth(1).locator("q").wait_for()
+    assert len(exported(page)[1]["annotations"]) == len(exported(other)[1]["annotations"]) == 2
+
+
+def test_without_storage_work_lasts_as_long_as_the_page_is_open(browser, small_page):
+    context = browser.new_context()
+    context.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('off'); } })")
+    page = context.new_page()
+    page.goto(f"file://{small_page}/index.html#/annotate")
+    begin(page)
+    page.locator(".answer.plain").nth(1).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("f")
+    page.get_by_text("This browser keeps nothing: export your work before you close the page.").wait_for()
+    page.get_by_role("link", name="Overview").click()
+    page.locator("table.grid").wait_for()
+    page.go_back()
+    page.locator(".marks q").wait_for()
+    assert len(exported(page)[1]["annotations"]) == 1
+    context.close()
+
+
 @pytest.mark.parametrize(
     ("text", "units", "points"),
     [

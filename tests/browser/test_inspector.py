@@ -176,6 +176,48 @@ def test_filters_are_set_by_hand_and_cleared(show, small_page):
     page.wait_for_function("document.querySelectorAll('.list [role=option]').length === 12")
 
 
+def test_what_colours_and_lines_mean_stands_beside_them(show, small_page):
+    page = show(small_page, "#/inspect?id=q/4")
+    legend = page.locator(".legend")
+    legend.wait_for()
+    for name in ("marginal", "shifted"):
+        line, of_answer = (
+            one.locator(f".{name}").first.evaluate("one => getComputedStyle(one).textDecoration")
+            for one in (legend, page.locator(".answer", has=page.locator(f".{name}")).first)
+        )
+        assert line == of_answer
+        assert "underline" in line
+    page.goto(page.url.partition("#")[0] + f"#/inspect?cells={BASE}")
+    legend.wait_for(state="detached")  # nothing is coloured
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 600}, {"width": 390, "height": 844}])
+def test_what_was_clicked_stays_in_sight_of_what_tells_of_it(show, small_page, viewport):
+    page = show(small_page, "#/inspect?id=q/5", viewport=viewport)
+    column(page, SFT).locator(".answer > span").last.click()
+    page.locator(".sheet").wait_for()
+    again = show(small_page, page.url.partition("index.html")[2], viewport=viewport)
+    again.locator(".sheet").wait_for()
+    for one in (page, again):
+        one.wait_for_function("""() => {
+            const [word, sheet] = [".selected", ".sheet"].map((name) =>
+                document.querySelector(name).getBoundingClientRect());
+            return 0 <= word.top && word.bottom <= sheet.top; }""")
+
+
+def test_on_a_narrow_screen_a_click_is_answered_in_sight(show, small_page):
+    page = show(small_page, "#/inspect?id=q/4", viewport={"width": 390, "height": 844})
+    column(page, SFT).locator(".marked").first.click()
+    page.locator(".sheet .instance").first.wait_for()
+    box = page.locator(".sheet h2").bounding_box()
+    assert 0 <= box["y"] < 844 - box["height"]
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Next response (j)").click()
+    page.wait_for_url(re.compile("id=q/5"))
+    box = page.locator(".instruction").first.bounding_box()
+    assert 0 <= box["y"] < 422
+
+
 def test_cells_are_added_and_left_out(show, small_page):
     page = show(small_page, f"#/inspect?cells={LFT}")
     page.locator("select[name=add]").select_option(SFT)
@@ -206,12 +248,15 @@ def test_keys_alone_do_everything(show, small_page):
         page.keyboard.press("ArrowRight")
         if page.locator(".cursor.marked").count():
             break
+    left = int(page.locator(".cursor").get_attribute("data-s"))
     page.keyboard.press("Enter")
     page.locator(".sheet .instance").first.wait_for()
     assert span["quote"] in page.locator(".sheet").inner_text()
     assert page.evaluate("document.activeElement.className") == "sheet"
     page.keyboard.press("Escape")
     page.locator(".sheet").wait_for(state="detached")
+    page.keyboard.press("ArrowRight")  # on from where the sheet was opened
+    assert int(page.locator(".cursor").get_attribute("data-s")) == left + 1
     assert tab_until(page, "document.activeElement.matches('.list')", backwards=True)
     page.keyboard.press("ArrowDown")
     page.wait_for_url(re.compile("id=q/5"))
@@ -282,6 +327,8 @@ def test_a_link_opens_the_same_view_again_and_back_goes_back(show, small_page):
         "#/inspect?id=none",
         "#/inspect?at=x:1-2",
         "#/inspect?at=:::",
+        f"#/inspect?id={EMPTY_ID}&at={LFT}:0-5",
+        f"#/inspect?id=q/4&at={LFT}:99999-999999",
         "#/nowhere",
         "#?",
         "#/tables/none",

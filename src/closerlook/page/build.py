@@ -13,7 +13,7 @@ from closerlook.files import replacing
 from closerlook.page import site
 from closerlook.page.cell import cell_file
 from closerlook.page.instances import Instances
-from closerlook.page.pack import script
+from closerlook.page.pack import ENCODING, script
 from closerlook.page.reading import Folder
 from closerlook.schemas import EVALSET
 from closerlook.tables.build import read_grid
@@ -57,7 +57,7 @@ class Page:
         """Write a data file of the page."""
         path = self.out / "data" / f"{name}.js"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(script(name, content, columns), encoding="ascii")
+        path.write_text(script(name, content, columns), encoding=ENCODING)
 
     def evalsets(self, grid: list[Row]) -> list[dict[str, Any]]:
         """Write what each evalset asks; returns name, file (null where it is not there) and number of instructions."""
@@ -101,11 +101,10 @@ class Page:
         return listed
 
     def tables(self) -> list[dict[str, Any]]:
-        """Write each table, and its CSV as it is; returns name, title and number of rows."""
+        """Write each table; returns name, title and number of rows."""
         listed = []
         for table in site.tables(self.folder):
             self.write(f"table-{table['name']}", table)
-            self._copy(f"tables/{table['name']}.csv")
             listed.append({"name": table["name"], "title": table["title"], "rows": len(table["rows"])})
         return listed
 
@@ -113,13 +112,10 @@ class Page:
         """Copy each figure; returns what `site.figures` says of them."""
         listed = site.figures(self.folder)
         for figure in listed:
-            self._copy(f"figures/{figure['name']}.svg")
+            target = self.out / "figures" / f"{figure['name']}.svg"
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(self.folder.path / "figures" / target.name, target)
         return listed
-
-    def _copy(self, file: str) -> None:
-        target = self.out / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.folder.path / file, target)
 
     def _texts(self, model: str) -> Callable[[int], str]:
         """What a model's tokens say, by its tokenizer; their numbers where it has none that can be read."""

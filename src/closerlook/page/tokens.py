@@ -15,7 +15,7 @@ KL_STEPS = 50
 TOP_STEPS = 63
 """Those of the base model's top five likewise, in fewer steps: right to 1.6 percentage points, and to 0.16 at p = 1%."""
 UNLIKELY = 0.05
-"""Of the base model's top five on an unshifted token, those less likely than this are left out, but never the first."""
+"""Of the base model's top five on an unshifted token, those less likely than this are left out."""
 
 
 def token_columns(
@@ -25,8 +25,8 @@ def token_columns(
 
     `tokens`: how many each response has (0 where `shift` has no row of it, or its places do not fit its text); `start`:
     characters from the token's begin to the next one's; `rank`, `prob`, `kl`; `top`: how many of the base's top five are kept,
-    `top_ids` and `top_probs` of all of them: 0 for the token itself and k + 1 for strings[k], the most frequent first; 0 where
-    the probability is that of `prob`.
+    `top_ids` and `top_probs` of all of them: 0 for the token itself and k + 1 for strings[k], the most frequent first. Fewer
+    than five: the token itself is left out, whose place is its rank, and whose probability is `prob`.
     """
     place = {id_: row for row, id_ in enumerate(shift["id"].to_pylist())}
     rows = [place.get(id_) for id_ in ids]
@@ -38,10 +38,11 @@ def token_columns(
     lengths = [np.diff([*starts[row], len(text)]) for row, text in zip(rows, texts, strict=True) if row is not None]
     own, top_ids = _flat(table, "token_ids"), _nested(table, "base_top5_ids")
     rank, prob, top_probs = _flat(table, "base_rank"), _flat(table, "base_prob"), _nested(table, "base_top5_probs")
-    kept = (top_probs >= UNLIKELY) | (rank != 1)[:, None]
-    kept[:, 0] = True
+    known = (top_ids == own[:, None]) & (np.arange(1, top_ids.shape[1] + 1) == rank[:, None])
+    # A token that is not of its rank was not the tuned model's first, whose rank it is: then all five stay.
+    whole = (rank != 1) | ~known.any(axis=1)
+    kept = ~known & ((top_probs >= UNLIKELY) | whole[:, None])
     strings, shown = _numbered(top_ids[kept], np.broadcast_to(own[:, None], top_ids.shape)[kept])
-    same = (shown == 0) & np.isclose(top_probs[kept], np.broadcast_to(prob[:, None], kept.shape)[kept], atol=0.01)
     columns = {
         "tokens": np.array([len(starts[row]) if row is not None else 0 for row in rows], np.int64),
         "start": np.concatenate([np.empty(0, np.int64), *lengths]),
@@ -50,7 +51,7 @@ def token_columns(
         "kl": _roots(_flat(table, "kl_base_tuned"), KL_STEPS, 255),
         "top": kept.sum(axis=1),
         "top_ids": shown,
-        "top_probs": np.where(same, 0, np.maximum(_roots(top_probs[kept], TOP_STEPS, TOP_STEPS), 1)),
+        "top_probs": _roots(top_probs[kept], TOP_STEPS, TOP_STEPS),
     }
     return {"strings": [text_of(int(id_)) for id_ in strings]}, columns
 

@@ -1,7 +1,7 @@
 // Annotation, blind: the answers to an instruction stand as A, B, C in an order drawn from the seed, and nothing says whose they are.
 "use strict";
 {
-  const { html, useMemo, useRef, useState } = htmPreact;
+  const { html, useEffect, useMemo, useRef, useState } = htmPreact;
   const letter = (i) => String.fromCharCode(65 + i);
 
   closerlook.Annotate = ({ query }) => {
@@ -12,6 +12,13 @@
     const [session, setSession] = useState(saved && saved.session);
     const [work, setWork] = useState(saved ? saved.work : closerlook.emptyWork(annotator, preset));
     const [problem, setProblem] = useState("");
+    useEffect(() => {
+      // the same annotator in another tab: what is done there is done here, or one tab would overwrite the other
+      const changed = (event) =>
+        event.key === `closerlook/${key(annotator)}` && event.newValue && setWork(JSON.parse(event.newValue).work);
+      addEventListener("storage", changed);
+      return () => removeEventListener("storage", changed);
+    }, [annotator]);
     const keep = (next, settings = session) => {
       setWork(next);
       const kept = closerlook.store(key(next.annotator), JSON.stringify({ session: settings, work: next }));
@@ -104,6 +111,7 @@
     const file = useRef(null);
     const place = Math.min(Math.max(n, 1), tasks.length) - 1;
     const task = tasks[place];
+    useEffect(() => scrollTo(0, 0), [task.id]);
     const answers = task.cells.map((name) => ({ cell: name, evalset: session.evalset, id: task.id }));
     const go = (next) => next >= 1 && next <= tasks.length && closerlook.go(closerlook.link("annotate", { n: next }));
     const done = () => {
@@ -148,7 +156,9 @@
       ${(notice || problem) && html`<p class="note" role="status">${notice} ${problem}</p>`}
       <section class="question" aria-label="Instruction"><p class="instruction" dir="auto">${asked.instruction[at]}</p>
         ${asked.reference[at] !== null && html`<details><summary>Reference answer</summary><p dir="auto"
-          class="instruction">${asked.reference[at]}</p></details>`}</section>
+          class="instruction">${asked.reference[at]}</p></details>`}
+        <p class="legend small">Select words in an answer, with the pointer or with Shift and the arrow keys, then say what is wrong with them. Done: on to the next, all answers inspected.
+          </p></section>
       <div class="answers">${answers.map(
         (
           answer,
@@ -162,11 +172,6 @@
     </main>`;
   }
 
-  function save(work) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([closerlook.exported(work)], { type: "application/json" }));
-    link.download = `annotations-${work.preset}-${work.annotator}.json`.replace(/[^\p{L}\p{N}._-]/gu, "_");
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  }
+  const save = (work) =>
+    closerlook.save(`annotations-${work.preset}-${work.annotator}.json`, "application/json", closerlook.exported(work));
 }

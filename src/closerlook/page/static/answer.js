@@ -7,13 +7,21 @@
     const text = cell.texts[place];
     const box = useRef(null);
     const [at, setAt] = useState(null); // the segment whose numbers show
+    const left = useRef(-1); // the segment that the cursor was last on: there it goes on when the focus comes back
     const segments = useMemo(() => cut(cell, place, marker, selected), [cell, place, marker, String(selected)]);
-    useEffect(() => setAt(null), [cell, place]);
+    useEffect(() => {
+      setAt(null);
+      left.current = -1;
+    }, [cell, place]);
     useEffect(() => {
       const element = at !== null && box.current.querySelector(`[data-s="${at}"]`);
       if (element) element.classList.add("cursor");
       return () => element && element.classList.remove("cursor");
     }, [at, segments]);
+    useEffect(() => {
+      const element = selected && box.current && box.current.querySelector(".selected");
+      if (element) element.scrollIntoView({ block: "nearest" }); // above the sheet that tells of it
+    }, [cell, place, String(selected)]);
     // The same elements as long as the segments are the same: moving the cursor through a long answer draws nothing anew.
     const drawn = useMemo(
       () => segments.map((segment, i) => html`<${Segment} segment=${segment} i=${i} />`),
@@ -27,12 +35,13 @@
     const pressed = (event) => {
       const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (event.ctrlKey || event.metaKey || event.altKey || !segments.length) return;
-      if (move) setAt(at === null ? 0 : Math.min(Math.max(at + move, 0), segments.length - 1));
-      else if (event.key === "Home" || event.key === "End") setAt(event.key === "Home" ? 0 : segments.length - 1);
+      const last = segments.length - 1;
+      const to = move ? (at ?? left.current) + move : { Home: 0, End: last }[event.key];
+      if (to !== undefined) setAt((left.current = Math.min(Math.max(to, 0), last)));
       else if ((event.key === "Enter" || event.key === " ") && at !== null) choose(at);
       else return;
       event.preventDefault();
-      const element = move && box.current.querySelector(`[data-s="${at === null ? 0 : at}"]`);
+      const element = to !== undefined && box.current.querySelector(`[data-s="${left.current}"]`);
       if (element) element.scrollIntoView({ block: "nearest" });
     };
     if (!text) return html`<p class="note">The answer is empty.</p>`;
@@ -47,6 +56,12 @@
         id=${`${cell.cell}-${at}`} box=${box} at=${at} />`}
     `;
   };
+
+  // What colours and lines mean.
+  closerlook.Legend = () => html`<p class="legend small">Each token by its rank in the base model: <span>unshifted
+    </span> 1, <span class="marginal">marginal</span> 2 or 3, <span class="shifted">shifted</span> above 3; <span
+    class="marked">waves</span> are under what is marked as hallucinated. <span class="noprint">Point at a token for its numbers, click to see where its word can have come from.
+    </span></p>`;
 
   const CONTROL = /[\u202a-\u202e\u2066-\u2069]/; // changes the direction of what follows: it is shown, and kept to itself
 
@@ -136,6 +151,7 @@
         <div><dt>base probability</dt><dd>${closerlook.probability(token.prob)}</dd></div>
         <div><dt>KL, nats</dt><dd>${closerlook.nats(token.kl)}</dd></div>
       </dl>
+      <p class="small">the base model's first five</p>
       <ol class="top" aria-label="The base model's most likely tokens">
         ${token.top.map(
           ([other, share]) => html`<li class=${other === null ? "own" : undefined}>

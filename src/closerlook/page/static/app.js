@@ -23,6 +23,7 @@
     useEffect(() => {
       document.title = `${VIEWS[known]} · ${facts.preset} · closerlook`;
     }, [known]);
+    useEffect(() => scrollTo(0, 0), [path]);
     return html`
       <a class="skip" href="#main" onClick=${(event) => {
         event.preventDefault();
@@ -64,11 +65,16 @@
   const Failed = ({ error }) =>
     html`<main class="page"><h1>closerlook</h1><p class="note problem" role="alert">${error.message}</p></main>`;
 
+  const show = (page) => {
+    const place = document.getElementById("app");
+    place.replaceChildren(); // what stood there in case no script came
+    render(page, place);
+  };
   closerlook.load("site").then(
     (facts) => {
       closerlook.facts = facts;
-      render(html`<${App} facts=${facts} />`, document.getElementById("app"));
+      show(html`<${App} facts=${facts} />`);
     },
-    (error) => render(html`<${Failed} error=${error} />`, document.getElementById("app")),
+    (error) => show(html`<${Failed} error=${error} />`),
   );
 }

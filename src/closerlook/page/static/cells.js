@@ -60,10 +60,8 @@
       const { rank, prob, kl, top_ids: ids, top_probs: probs } = this.columns;
       const top = [];
       for (let i = this.topStarts[token]; i < this.topStarts[token + 1]; i++)
-        top.push([
-          ids[i] ? this.file.strings[ids[i] - 1] : null,
-          probs[i] ? (probs[i] / 63) ** 2 : (prob[token] / 255) ** 2,
-        ]);
+        top.push([ids[i] ? this.file.strings[ids[i] - 1] : null, (probs[i] / 63) ** 2]);
+      if (top.length < 5) top.splice(rank[token] - 1, 0, [null, (prob[token] / 255) ** 2]); // itself was left out
       return {
         rank: rank[token],
         prob: (prob[token] / 255) ** 2,

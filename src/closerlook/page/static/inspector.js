@@ -49,7 +49,11 @@
     const found = query.id === undefined ? -1 : evalset.ids.indexOf(query.id);
     const place = found >= 0 ? found : shown.length ? shown[0] : -1;
     const go = (changes, replace) => closerlook.go(closerlook.link("inspect", { ...query, ...changes }), replace);
-    const read = (other) => other !== undefined && go({ id: evalset.ids[other], at: "" });
+    const read = (other) => {
+      if (other === undefined) return;
+      go({ id: evalset.ids[other], at: "" });
+      main.current.scrollIntoView(); // on a narrow screen the list stands above
+    };
     const at = shown.indexOf(place);
     const step = (by) => read(shown[at < 0 ? 0 : at + by]);
     const close = () => query.at && go({ at: "" });
@@ -61,7 +65,7 @@
       Escape: close,
       "/": () => document.querySelector("input[name=q]").focus(),
     });
-    useEffect(() => main.current && main.current.scrollTo(0, 0), [place]);
+    useEffect(() => main.current && !query.at && main.current.scrollTo(0, 0), [place]);
     const trace = traced(query.at, cells, evalset.ids[place]);
     return html`<div class="inspect">
       <aside class="side noprint" aria-label="Responses">
@@ -81,6 +85,7 @@
           ${place < 0 && html`<p class="note">No response passes the filters.</p>`}
           ${place >= 0 && html`<${Question} evalset=${evalset} place=${place} at=${at} count=${shown.length}
             step=${step} />`}
+          ${place >= 0 && cells.some((cell) => cell.file.shift) && html`<${closerlook.Legend} />`}
           ${place >= 0 && html`<div class="answers">${cells.map((cell) => html`<${Column} key=${cell.cell} cell=${cell}
             id=${evalset.ids[place]} query=${query} trace=${trace} go=${go} />`)}</div>`}
           ${!cells.length && html`<p class="note">Choose a cell on the left.</p>`}
@@ -114,9 +119,10 @@
           disabled=${!cells.some((row) => row.evalset === one.name && row.file)}>${one.name}</option>`)}</select>
           </label>`
       }
-      <ul class="chosen">${chosen.map((cell) => html`<li key=${cell}><span>${cell}</span><button class="plain"
-        aria-label=${`Leave out ${cell}`} onClick=${() => show(chosen.filter((other) => other !== cell))}>✕</button>
-        </li>`)}</ul>
+      <h2>Cells side by side</h2>
+      <ul class="chosen">${chosen.map((cell) => html`<li key=${cell}><span>${cell}</span>${chosen.length > 1 && html`<button class="plain"
+        aria-label=${`Leave out ${cell}`} onClick=${() => show(chosen.filter((other) => other !== cell))}>✕
+        </button>`}</li>`)}</ul>
       ${
         others.length > 0 &&
         chosen.length < MOST &&
@@ -136,7 +142,9 @@
     const drawn = shown.slice(from, at + AROUND + 1);
     useEffect(() => {
       const current = list.current.querySelector("[aria-selected=true]");
-      if (current) current.scrollIntoView({ block: "nearest" });
+      if (!current) return;
+      const { offsetTop: top, offsetHeight: height } = current; // the list alone scrolls, not the page
+      list.current.scrollTop = Math.max(Math.min(list.current.scrollTop, top), top + height - list.current.clientHeight);
     }, [place, shown]);
     const pressed = (event) => {
       const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: shown.length - 1 }[event.key];

@@ -65,7 +65,7 @@
       <h2 id="claims">Claims</h2>
       <p class="small">Each finding of the paper as a statement that can be tested, decided per model and dataset${tables.some((table) => table.name === "claims") && html`; <a href=${closerlook.link("tables/claims")}>with all numbers
         </a>`}.</p>
-      <div class="scroll"><table class="claims">
+      <div class="scroll" tabindex="0" role="region" aria-label="Claims"><table class="claims">
         <thead><tr><th scope="col">Claim</th>${sources.map((source) => html`<th scope="col">${SOURCES[source] || source}
           </th>`)}</tr></thead>
         <tbody>${names.map(
@@ -123,7 +123,7 @@
       <p class="small">
         ${missing.length ? `${closerlook.many(missing.length, "file")} missing; a dash is a stage that a cell does not have.` : "Every stage of every cell is done; a dash is a stage that a cell does not have."}
         </p>
-      <div class="scroll"><table class="grid">
+      <div class="scroll" tabindex="0" role="region" aria-label="The grid"><table class="grid">
         <thead><tr><th scope="col">Cell</th><th scope="col">Evalset</th>${stages.map((name) => html`<th scope="col">
           ${name}</th>`)}</tr></thead>
         <tbody>${cells.map(

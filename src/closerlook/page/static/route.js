@@ -12,9 +12,8 @@
   // A link; empty values are left out. Slashes, commas and colons are spelled as they are, for people to read.
   closerlook.link = (path, query = {}) => {
     const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
-    const text = pairs.map(
-      ([key, value]) => `${key}=${encodeURIComponent(value).replace(/%(2F|2C|3A|40)/g, decodeURIComponent)}`,
-    );
+    const spelled = (part) => encodeURIComponent(part).replace(/%(2F|2C|3A|40)/g, decodeURIComponent);
+    const text = pairs.map((pair) => pair.map(spelled).join("="));
     return `#/${path}${text.length ? `?${text.join("&")}` : ""}`;
   };
 

@@ -23,8 +23,11 @@
       ? html`<p class="note problem" role="alert">${error.message}</p>`
       : html`<p class="note" role="status">Opening …</p>`;
 
-  // The browser's storage, which may be switched off.
+  const unkept = new Map(); // what the browser's storage would not take: it lasts as long as the page is open
+
+  // The browser's storage, which may be switched off, or full.
   closerlook.stored = (key) => {
+    if (unkept.has(key)) return unkept.get(key);
     try {
       return localStorage.getItem(`closerlook/${key}`);
     } catch {
@@ -41,13 +44,15 @@
   closerlook.store = (key, value) => {
     try {
       localStorage.setItem(`closerlook/${key}`, value);
+      unkept.delete(key);
       return true;
     } catch {
+      unkept.set(key, value);
       return false;
     }
   };
 
-  const THEMES = { auto: "As the system", light: "Light", dark: "Dark" };
+  const THEMES = { auto: "Colours: system", light: "Colours: light", dark: "Colours: dark" };
 
   closerlook.useTheme = (theme) =>
     useEffect(() => {
@@ -79,6 +84,15 @@
       </div>
       <span class="small" aria-hidden="true">${words}</span>
     </div>`;
+  };
+
+  // Hands a text over as a file of that name.
+  closerlook.save = (name, type, text) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = name.replace(/[^\p{L}\p{N}._-]/gu, "_");
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
 
   // A dialog over the page; Esc closes it, as does its button.

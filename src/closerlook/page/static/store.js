@@ -14,7 +14,13 @@ const closerlook = {};
     return files.get(name);
   }
 
-  closerlook.put = (name, packed) => unpack(packed).then(file(name).resolve, file(name).reject);
+  closerlook.put = (name, length, packed) => {
+    const entry = file(name);
+    entry.came = true;
+    unpack(length, packed).then(entry.resolve, (error) => entry.reject(broken(name, error.message)));
+  };
+
+  const broken = (name, why) => new Error(`data/${name}.js cannot be read: ${why}. Make the page again.`);
 
   // The content of data/<name>.js, fetched when it is first asked for.
   closerlook.load = (name) => {
@@ -24,18 +30,31 @@ const closerlook = {};
       const script = document.createElement("script");
       script.src = `data/${name}.js`;
       script.onerror = () => entry.reject(new Error(`data/${name}.js is not there: make the page again`));
+      // a script that is cut short is a syntax error: it has loaded, and nothing came
+      script.onload = () => entry.came || entry.reject(broken(name, "it is damaged"));
       document.head.append(script);
     }
     return entry.promise;
   };
 
-  async function unpack(packed) {
+  const FIRST = 0x3400; // stands for fifteen zeros
+
+  // The bytes that `text` holds, fifteen bits a character.
+  function bytesOf(length, text) {
+    const bytes = new Uint8Array(length);
+    let [at, held, bits] = [0, 0, 0];
+    for (let i = 0; i < text.length; i++) {
+      held = (held << 15) | (text.charCodeAt(i) - FIRST);
+      for (bits += 15; bits >= 8; bits -= 8) bytes[at++] = held >> (bits - 8); // beyond the length there are zeros, which it drops
+      held &= (1 << bits) - 1;
+    }
+    return bytes;
+  }
+
+  async function unpack(length, packed) {
     if (typeof DecompressionStream === "undefined")
       throw new Error("this browser is too old: the page needs Chrome or Edge 80, Firefox 113, Safari 16.4, or later");
-    const text = atob(packed);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const stream = new Blob([bytesOf(length, packed)]).stream().pipeThrough(new DecompressionStream("deflate"));
     const raw = new Uint8Array(await new Response(stream).arrayBuffer());
     const head = 4 + new DataView(raw.buffer).getUint32(0, true);
     const content = JSON.parse(new TextDecoder().decode(raw.subarray(4, head)));

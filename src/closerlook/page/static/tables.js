@@ -3,6 +3,7 @@
 {
   const { html, useMemo, useState } = htmPreact;
   const FIRST = 200; // rows shown before one asks for all
+  const LONG = 60; // characters of a cell that is wrapped
 
   closerlook.Tables = ({ name, query }) => {
     const { tables, figures } = closerlook.facts;
@@ -27,33 +28,45 @@
     </div>`;
   };
 
+  // What a grid is sorted by and filtered by is in the link: `sort`, `q`, and a column's name for what it must be, each behind
+  // the grid's number where a table has several.
   function Opened({ name, query }) {
     const { value: table, error } = closerlook.usePromised(name, () => closerlook.load(`table-${name}`));
     if (!table) return html`<${closerlook.Waiting} error=${error} />`;
     const figures = closerlook.facts.figures.filter((figure) => figure.tables.includes(name));
     const tidy = query.view === "tidy" || !table.wide.length;
     const view = (view) => closerlook.link(`tables/${name}`, { view });
+    const change = (changes) => closerlook.go(closerlook.link(`tables/${name}`, { ...query, ...changes }), true);
     return html`
       <h1>${table.title}</h1>
       <p class="caption">${table.caption}</p>
-      ${figures.map((figure) => html`<figure><img src=${`figures/${figure.name}.svg`} alt=${figure.title} /><figcaption>
+      ${figures.map((figure) => html`<figure><a href=${`figures/${figure.name}.svg`}>
+        <img src=${`figures/${figure.name}.svg`} alt=${figure.title} /></a><figcaption>
         <b>${figure.title}.</b> ${figure.caption}</figcaption></figure>`)}
       <p class="tabs">
         ${table.wide.length > 0 && html`<a href=${view("")} aria-current=${tidy ? undefined : "page"}>By cell</a>`}
         <a href=${view("tidy")} aria-current=${tidy ? "page" : undefined}>Every value</a>
-        <a href=${`tables/${name}.csv`} download>CSV</a>
+        <button class="plain noprint" onClick=${() => closerlook.save(`${name}.csv`, "text/csv", csv(table))}>CSV</button>
       </p>
       ${
         tidy
-          ? html`<${Grid} key="tidy" header=${table.header} rows=${table.rows} align="" />`
+          ? html`<${Grid} key="tidy" header=${table.header} rows=${table.rows} align="" query=${query} change=${change}
+              prefix="" />`
           : table.wide.map(
-              (wide) => html`
+              (wide, i) => html`
             ${wide.section && html`<h2>${wide.section}</h2>`}
             ${wide.common && html`<p class="small">All rows: ${wide.common}.</p>`}
-            <${Grid} key=${wide.section} header=${wide.header} rows=${wide.lines} align=${wide.align} />`,
+            <${Grid} key=${wide.section} header=${wide.header} rows=${wide.lines} align=${wide.align} query=${query}
+              change=${change} prefix=${i ? `${i + 1}.` : ""} />`,
             )
       }
     `;
+  }
+
+  // A table as the file that it was read from.
+  function csv({ header, rows }) {
+    const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+    return [header, ...rows].map((row) => `${row.map(quoted).join(",")}\n`).join("");
   }
 
   // What a cell is sorted by: its first number where it begins with one, else its text; what is empty comes last.
@@ -72,36 +85,39 @@
     return [...rows].sort((a, b) => empty(a) - empty(b) || (down ? -1 : 1) * (empty(a) ? 0 : compare(a, b)));
   };
 
-  function Grid({ header, rows, align }) {
-    const [sort, setSort] = useState(null); // [column, down]
-    const [text, setText] = useState("");
-    const [only, setOnly] = useState({});
+  function Grid({ header, rows, align, query, change, prefix }) {
     const [all, setAll] = useState(false);
+    const asked = (key) => query[prefix + key] || "";
+    const set = (key, value) => change({ [prefix + key]: value });
     const choices = useMemo(() => fewValued(header, rows), [rows]);
+    const [text, sorting] = [asked("q"), asked("sort")];
+    const column = header.indexOf(sorting.replace(/^-/, ""));
+    const sort = column >= 0 ? [column, sorting.startsWith("-")] : null; // [column, down]
+    const only = choices.map(([i]) => [i, asked(`is.${header[i]}`)]).filter(([, value]) => value);
     const shown = useMemo(() => {
       const words = text.toLowerCase().split(/\s+/).filter(Boolean);
       const kept = rows.filter(
         (row) =>
-          Object.entries(only).every(([column, value]) => !value || row[column] === value) &&
+          only.every(([i, value]) => row[i] === value) &&
           words.every((word) => row.some((cell) => cell.toLowerCase().includes(word))),
       );
       return sort ? closerlook.sorted(kept, ...sort) : kept;
-    }, [rows, sort, text, only]);
+    }, [rows, sorting, text, String(only)]);
     const numeric = header.map((_, i) =>
       align ? align[i] === "r" : rows.every((row) => typeof closerlook.sortKey(row[i] || "0") === "number"),
     );
     const order = (i) => (sort && sort[0] === i ? (sort[1] ? "descending" : "ascending") : "none");
-    const turn = (i) => setSort(order(i) === "ascending" ? [i, true] : order(i) === "descending" ? null : [i, false]);
+    const turn = (i) => set("sort", { none: header[i], ascending: `-${header[i]}`, descending: "" }[order(i)]);
     return html`
       <div class="controls noprint">
-        <label>Filter <input type="search" value=${text} onInput=${(event) => setText(event.target.value)}
+        <label>Filter <input type="search" value=${text} onInput=${(event) => set("q", event.target.value)}
           placeholder="words in a row" /></label>
         ${choices.map(
           ([
             i,
             values,
-          ]) => html`<label>${header[i]} <select value=${only[i] || ""}
-            onChange=${(event) => setOnly({ ...only, [i]: event.target.value })}>
+          ]) => html`<label>${header[i]} <select value=${asked(`is.${header[i]}`)}
+            onChange=${(event) => set(`is.${header[i]}`, event.target.value)}>
           <option value="">all</option>${values.map((value) => html`<option value=${value}>${value}</option>`)}
         </select></label>`,
         )}
@@ -115,7 +131,7 @@
             ${{ ascending: "↑", descending: "↓", none: "" }[order(i)]}</i></button></th>`,
         )}</tr></thead>
         <tbody>${shown.slice(0, all ? undefined : FIRST).map((row) => html`<tr>
-          ${row.map((cell, i) => html`<td class=${numeric[i] ? "number" : align[i] === "p" ? "prose" : ""} dir="auto">
+          ${row.map((cell, i) => html`<td class=${numeric[i] ? "number" : align[i] === "p" || cell.length > LONG ? "prose" : ""} dir="auto">
           ${cell}</td>`)}</tr>`)}</tbody>
       </table></div>
       ${!all && shown.length > FIRST && html`<p><button class="noprint"

@@ -7,6 +7,10 @@
 
   closerlook.Trace = ({ cell, place, start, end, marker, onClose }) => {
     const box = useRef(null);
+    useEffect(() => {
+      const before = document.activeElement;
+      return () => before.focus({ preventScroll: true }); // on to the next token, for those who came by keys
+    }, []);
     useEffect(() => box.current.focus({ preventScroll: true }), [cell, start, end]);
     const over = (one) => one.start < end && start < one.end;
     const spans = cell.spans(place, marker).filter(over);
