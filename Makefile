@@ -65,6 +65,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/shift.py
 	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python benchmarks/tracing.py
+	$(BIN)/python benchmarks/per_response.py
 
 # Snakemake looks for profiles by name there. Somebody else's profile of that name is left alone.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
