@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
 
 .PHONY: demo small test quick lint format schema bench report profile clean help
 help:
-	@echo "make demo     the miniature, end to end; prints its tables        (under half an hour on two cores)"
+	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
 	@echo "make test     every test;  make quick: those that take seconds"
 	@echo "make lint     ruff, snakefmt, mypy, snakemake --lint;  make format: mend what can be mended"
