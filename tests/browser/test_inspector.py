@@ -108,6 +108,21 @@ def test_a_word_shows_the_instances_that_hold_it_beside_chance(show, small_page)
     assert "65.0%" in sheet.inner_text()
 
 
+def test_where_the_run_is_not_whole_the_word_is_highlighted(show, small_page):
+    """A candidate holds the word, but not always the run around it: part of the run, without the word, would mislead."""
+    page = show(small_page)
+    marks = page.evaluate("""() => {
+        const { html, render } = htmPreact;
+        const box = document.body.appendChild(document.createElement("div"));
+        return [["Where?", "A gate of the temple."], ["One of the gates?", "A temple."]].map((texts) => {
+            render(html`<${closerlook.Instance} row=${["i", ...texts]} phrase="of the temple" word="temple"
+                candidate=${{}} />`, box);
+            return [...box.querySelectorAll("mark")].map((mark) => mark.textContent);
+        });
+    }""")
+    assert marks == [["of the temple"], ["temple"]]
+
+
 def test_a_control_and_a_token_that_was_not_looked_for_say_so(show, small_page):
     page = show(small_page, f"#/inspect?cells={BASE}&id=q/5&at={BASE}:0-5")
     assert "A control was tuned on no dataset" in page.locator(".sheet").inner_text()

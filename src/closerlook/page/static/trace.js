@@ -74,7 +74,7 @@
           ${closerlook.many(word.longest, "word")}</b>, <q dir="auto">${short(run)}</q></span>`}</p>
       <${Chance} cell=${cell} length=${word.longest} />
       ${!word.candidates.length && html`<p class="note">No instance of ${cell.cell.split("/")[1]} holds it.</p>`}
-      <${Cards} cell=${cell} phrase=${run} candidates=${word.candidates.map((instance) => ({ instance }))} />
+      <${Cards} cell=${cell} phrase=${run} word=${text} candidates=${word.candidates.map((instance) => ({ instance }))} />
     </section>`;
   }
 
@@ -101,8 +101,8 @@
     </table></div>`;
   }
 
-  // The instances, best first, each with the match highlighted.
-  function Cards({ cell, phrase, candidates, origin = null }) {
+  // The instances, best first, each with the match highlighted: the phrase, or of a word's run that is not whole there the word.
+  function Cards({ cell, phrase, word = phrase, candidates, origin = null }) {
     const [all, setAll] = useState(false);
     const shown = all ? candidates : candidates.slice(0, FIRST);
     const numbers = [...shown.map((one) => one.instance), ...(typeof origin === "number" ? [origin] : [])];
@@ -112,7 +112,7 @@
     if (!texts) return html`<${closerlook.Waiting} error=${error} />`;
     return html`<ol class="instances">
       ${shown.map((one) => html`<li key=${one.instance}><${closerlook.Instance} row=${texts.get(one.instance)}
-        phrase=${phrase} candidate=${one} named=${origin === one.instance} /></li>`)}
+        phrase=${phrase} word=${word} candidate=${one} named=${origin === one.instance} /></li>`)}
       ${typeof origin === "number" && !shown.some((one) => one.instance === origin) && html`<li>
         <${closerlook.Instance} row=${texts.get(origin)} phrase=${phrase} candidate=${{}} named /></li>`}
       ${shown.length < candidates.length && html`<li>
@@ -120,7 +120,7 @@
     </ol>`;
   }
 
-  closerlook.Instance = ({ row, phrase, candidate, named }) => {
+  closerlook.Instance = ({ row, phrase, word = phrase, candidate, named }) => {
     if (!row) return html`<p class="note">The instance's text is not in the page.</p>`;
     const [id, instruction, response] = row;
     const facts = [
@@ -138,13 +138,15 @@
     if (instruction === null)
       return html`<article class="instance"><p class="note">Instance ${id}: no file of the dataset has its text.</p>
         </article>`;
-    const length = Math.max(...[instruction, response].map((text) => closerlook.longestRun(phrase, text).length));
+    const held = (some) => Math.max(...[instruction, response].map((text) => closerlook.longestRun(some, text).length));
+    const match = held(phrase) < closerlook.words(phrase).length ? word : phrase;
+    const length = held(match);
     return html`<article class="instance">
       <p class="small">${named && html`<b>named as the origin by a person
         </b> · `}${candidate.verbatim && html`<b>holds it</b> · `}<code>${id}</code></p>
       ${facts.length > 0 && html`<p class="small">${candidate.ranks ? "ranks: " : ""}${facts.join(" · ")}</p>`}
-      <p class="asked" dir="auto"><${Matched} text=${instruction} phrase=${phrase} length=${length} /></p>
-      <p dir="auto"><${Matched} text=${response} phrase=${phrase} length=${length} /></p>
+      <p class="asked" dir="auto"><${Matched} text=${instruction} phrase=${match} length=${length} /></p>
+      <p dir="auto"><${Matched} text=${response} phrase=${match} length=${length} /></p>
     </article>`;
   };
 
