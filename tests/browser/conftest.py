@@ -40,6 +40,10 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
+OPENED = "() => ![...document.querySelectorAll('#app .note')].some((note) => note.textContent.startsWith('Opening'))"
+"""No view is waiting for its data any more: what a test reads without waiting is then what was to be shown."""
+
+
 @pytest.fixture(scope="session")
 def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of twelve answers of three cells."""
@@ -70,6 +74,7 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
             lambda request: request.url.startswith(("file://", "blob:")) or said.append(f"asked for {request.url}"),
         )
         page.goto(f"file://{folder}/index.html{link}")
+        page.wait_for_function(OPENED)
         return page
 
     yield opened
