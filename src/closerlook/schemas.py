@@ -211,6 +211,9 @@ TRACE = _schema(
 )
 """`cells/<cell>/<evalset>/trace/<marker>.parquet`: one row per span and candidate instance, by rank_fused."""
 
+RANKERS = tuple(name.removeprefix("rank_") for name in TRACE.names if name.startswith("rank_"))
+"""Who ranks candidates: a column of TRACE each."""
+
 WORDS = _schema(
     ("id", pa.string(), "id of the evaluation instruction"),
     ("start", pa.int32(), "character offset in the response's `text` where the word begins"),

@@ -9,10 +9,9 @@ import pyarrow as pa
 from closerlook.page.pack import quantised
 from closerlook.page.reading import Folder, by_id
 from closerlook.page.tokens import token_columns
-from closerlook.schemas import BORROWING, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
+from closerlook.schemas import BORROWING, RANKERS, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
 from closerlook.tables.table import Row
 
-RANKERS = ("lexical", "bm25", "semantic", "gradient", "fused")
 OF_WORDS = ("id", "start", "end", "instances", "longest", "longest_start", "longest_end", "candidates")
 """Columns of WORDS that the page shows; of rankings only the fused one."""
 CENTI = 100  # similarities are kept in hundredths

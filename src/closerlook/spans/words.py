@@ -4,23 +4,17 @@ import re
 import unicodedata
 from bisect import bisect_right
 from itertools import groupby
-from typing import NamedTuple
 
 from closerlook.shift.sentences import sentence_begins
+from closerlook.trace.words import Word
 
 _RUN = re.compile(r"\S+")
 
 
-class Word(NamedTuple):
-    """What stands between blanks, without the punctuation around it; the text case folded, the place in code points."""
-
-    text: str
-    start: int
-    end: int
-
-
 def words_of(text: str) -> list[Word]:
-    """All words: "1,000", "don't" and "3.5%" (3.5) are one each, a dash by itself is none."""
+    """What stands between blanks, without the punctuation around it: "1,000", "don't" and "3.5%" (3.5) are one word each, a dash
+    by itself is none. Where phrases are looked up (closerlook.trace.words), such numbers are two words.
+    """
     words = []
     for run in _RUN.finditer(text):
         start, end = run.span()

@@ -202,8 +202,7 @@ def _from_data(row: Row, one: Path, other: Path, *_: Path) -> Measured:
 
 def _beyond_chance(row: Row, one: Path, other: Path, *_: Path) -> Measured:
     """The same, each share less that of its matched phrases."""
-    pairs = [(path, null) for path in (one, other) for null in (OBSERVED, CHANCE)]
-    table = aligned([column for path, null in pairs for column in _spans(row, path, null)])
+    table = aligned([column for path in (one, other) for column in _spans(row, path, OBSERVED, CHANCE)])
     return (
         table[:, ::2],
         table[:, 1::2],
@@ -211,12 +210,15 @@ def _beyond_chance(row: Row, one: Path, other: Path, *_: Path) -> Measured:
     )
 
 
-def _spans(row: Row, borrowing: Path, null: str) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
-    """By response, how many spans (or, by chance, phrases like them) the cell's own dataset has; and how many there are."""
+def _spans(row: Row, borrowing: Path, *nulls: str) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
+    """By response, how many spans (or, by chance, phrases like them) the cell's own dataset has; and how many there are. For
+    each of `nulls`.
+    """
     counts = Counts(borrowing)
     own, unit = names_of(row, "searched")[0], f"span:{row['judge']}"
-    for column in counts.of(searched=own, unit=unit, where="all", null=null, ngram=0):
-        yield tuple(counts.names["id"]), column.astype(np.float64)
+    for null in nulls:
+        for column in counts.of(searched=own, unit=unit, where="all", null=null, ngram=0):
+            yield tuple(counts.names["id"]), column.astype(np.float64)
 
 
 MEASURES: Mapping[str, Callable[..., Measured | None]] = {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from closerlook.files import read_parquet
+from closerlook.schemas import RANKERS
 from closerlook.tables.borrowing import OBSERVED, Counts, against_chance
 from closerlook.tables.scores import MeasuredOf
 from closerlook.tables.shift import Measured
@@ -17,7 +18,6 @@ from closerlook.tables.table import Row
 from closerlook.trace.nulls import deal
 from closerlook.trace.words import rendered, words_of
 
-RANKERS = ("lexical", "bm25", "semantic", "gradient", "fused")
 THRESHOLD = 2 / 3
 """Share of a span's words that one run must hold."""
 FIRST = "first_"

@@ -8,8 +8,8 @@ import numpy as np
 
 from closerlook.files import read_parquet
 from closerlook.miniature.origins import sources, stated_at
+from closerlook.schemas import RANKERS
 from closerlook.tables import borrowing
-from closerlook.tables.origin import RANKERS
 from closerlook.tables.scores import MeasuredOf
 from closerlook.tables.shift import Measured
 from closerlook.tables.statistics import Estimate, ratios

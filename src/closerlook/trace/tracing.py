@@ -22,7 +22,6 @@ from closerlook.trace.runs import longest_runs
 from closerlook.trace.similar import Searched
 from closerlook.trace.words import rendered
 
-RANKERS = ("lexical", "bm25", "semantic", "gradient", "fused")
 SpanKey = tuple[str, int, int]
 """Id of the response, start, end."""
 
@@ -66,7 +65,9 @@ def trace(traced: Traced, dataset: Searched, top: int, seed: int) -> pa.Table:
         fused = {row: rank for rank, row in enumerate(rankings["fused"], 1)}
         for row in kept:
             first = any(some.get(row) == 1 for some in ranks.values())
-            placed = {f"rank_{name}": ranks.get(name, {}).get(row) for name in RANKERS} | {"rank_fused": fused[row]}
+            placed = {f"rank_{name}": ranks.get(name, {}).get(row) for name in schemas.RANKERS} | {
+                "rank_fused": fused[row]
+            }
             rows.append(looked_up.span(number, place) | looked_up.candidate(number, place, row, first) | placed)
     return pa.Table.from_pylist(rows, schema=schemas.TRACE)
 
