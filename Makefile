@@ -9,7 +9,7 @@ help:
 	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
 	@echo "make test     every test;  make quick: those that take seconds"
-	@echo "make lint     ruff, snakefmt, mypy, snakemake --lint;  make format: mend what can be mended"
+	@echo "make lint     ruff, snakefmt, mypy, the layers of the house, snakemake --lint;  make format: mend what can be mended"
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
 	@echo "make report   Snakemake's report of a finished run, one HTML file   (CONFIGFILE=config/small.yaml for another)"
@@ -52,6 +52,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/snakemake --lint
 
 format: .venv/dev

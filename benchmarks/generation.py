@@ -16,11 +16,11 @@ NEW_TOKENS = 128
 def ours() -> float:
     """closerlook's decoding loop, in parts of 64 by length as the generate stage has them."""
     from closerlook.config.settings import GenerateSettings
+    from closerlook.core.resumable import by_length
     from closerlook.generate.decoding import Decoder
+    from closerlook.generate.ragged_cache import SLOTTED
     from closerlook.generate.responses import PART
-    from closerlook.generate.slots import SLOTTED
     from closerlook.models.logits import Network
-    from closerlook.parts import by_length
 
     class NoText:
         eos_token_id = None

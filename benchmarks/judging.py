@@ -39,11 +39,11 @@ def serve() -> None:
 def calls_per_second(url: str, concurrency: int, seconds: float) -> float:
     """Of a judge that is asked about as many responses as take so long."""
     from closerlook.config.judges import AskSettings, OpenAIJudge
-    from closerlook.judge.asked import by_asking
     from closerlook.judge.aspects import Case
-    from closerlook.judge.cache import Cache
-    from closerlook.judge.endpoint import Endpoint
+    from closerlook.judge.prompt_judge import by_asking
     from closerlook.judge.prompts import read_prompt
+    from closerlook.llm.cache import Cache
+    from closerlook.llm.endpoint import Endpoint
 
     count = round(seconds * concurrency / LATENCY)
     cases = [Case(str(i), f"instruction {i}", "a word " * 180) for i in range(count)]

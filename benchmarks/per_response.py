@@ -74,12 +74,12 @@ def datasets(folder: Path) -> None:
 
 def write_responses(base: Path, count: int, folder: Path) -> None:
     """responses.parquet, evalset.parquet and spans.parquet of the first `count` answers."""
+    from closerlook.core.files import write_parquet
+    from closerlook.core.schemas import EVALSET, RESPONSES, SPANS
     from closerlook.data.prompts import encode_prompt, encode_response, read_template
-    from closerlook.files import write_parquet
     from closerlook.models.load import load_tokenizer
-    from closerlook.models.text import decode
-    from closerlook.schemas import EVALSET, RESPONSES, SPANS
-    from closerlook.trace.words import words_of
+    from closerlook.models.token_text import decode
+    from closerlook.text.words import words_of
 
     tokenizer, wording, draw = load_tokenizer(base), read_template(TEMPLATE), random.Random(0)
     answers, questions, spans = [], [], []
@@ -155,7 +155,7 @@ def main() -> None:
 
 def sizes(folder: Path) -> str:
     """What there was to do."""
-    from closerlook.files import read_parquet
+    from closerlook.core.files import read_parquet
 
     tokens = sum(map(len, read_parquet(folder / "responses.parquet")["token_ids"].to_pylist()))
     words, spans = (read_parquet(folder / f"{name}.parquet").num_rows for name in ("words", "spans"))

@@ -104,7 +104,7 @@ def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> flo
 
     import torch
 
-    from closerlook.parts import Progress
+    from closerlook.core.resumable import Progress
     from closerlook.shift.analysis import LOGITS, Analyser
     from closerlook.shift.pair import Pair
 

@@ -71,8 +71,8 @@ def prepare(folder: Path, data: Path, count: int, threads: int) -> None:
     from tokenizers import ByteLevelBPETokenizer
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from closerlook.files import write_parquet
-    from closerlook.schemas import INSTANCES
+    from closerlook.core.files import write_parquet
+    from closerlook.core.schemas import INSTANCES
 
     torch.set_num_threads(threads)
     rows = [json.loads(line) for line in data.read_text().splitlines()]
@@ -140,7 +140,7 @@ def examples(folder: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
     from transformers import AutoTokenizer
 
-    from closerlook.train.instances import tokenise
+    from closerlook.train.batches import tokenise
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     instances, _ = tokenise(pq.read_table(folder / "data.parquet"), tokenizer, TEMPLATE, PACKED_LENGTH, quiet=True)

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
 
 TABLE = pa.table({"id": ["a", "b"], "tokens": pa.array([[1, 2], []], pa.list_(pa.int32())), "text": ["é", "\0"]})
 

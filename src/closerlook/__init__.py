@@ -1,5 +1,5 @@
 """closerlook: what did instruction tuning change, was it worth it, and where do the new mistakes come from?
 
 One folder per stage, in the order data flows: data, models (and the miniature), train, generate, shift, tables.
-Stages meet only in files, whose schemas are in `closerlook.schemas`. Nothing here knows Snakemake.
+Stages meet only in files, whose schemas are in `closerlook.core.schemas`. Nothing here knows Snakemake.
 """

@@ -11,9 +11,9 @@ from closerlook.config.catalog import Catalog
 from closerlook.config.preset import Preset
 from closerlook.config.settings import Settings
 from closerlook.config.site import Site
-from closerlook.errors import CloserlookError
-from closerlook.files import write_text
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_text
+from closerlook.core.scripts import run
 
 SCHEMAS: dict[str, type[Settings]] = {"preset": Preset, "catalog": Catalog, "site": Site}
 DEFAULT_SITE = Path("config/site.yaml")
@@ -84,14 +84,14 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from closerlook.tables.show import show_results  # rich: only where it is needed
+    from closerlook.report.tables.show import show_results  # rich: only where it is needed
 
     show_results(arguments.results)
 
 
 def _plan(arguments: argparse.Namespace) -> None:
-    from closerlook.plan.make import make
-    from closerlook.plan.show import lines
+    from closerlook.plan.build import make
+    from closerlook.plan.text import lines
 
     configuration = load.read(arguments.configfile, Path.cwd())
     results = arguments.results or Path("results") / configuration.preset.preset
@@ -106,8 +106,8 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _status(arguments: argparse.Namespace) -> None:
-    from closerlook.jobs.show import lines
-    from closerlook.jobs.status import as_json, status
+    from closerlook.cluster.status import as_json, status
+    from closerlook.cluster.status_text import lines
 
     configuration = load.read(arguments.configfile, Path.cwd())
     results = arguments.results or Path("results") / configuration.preset.preset

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.page.made_results import large, small
 
-from closerlook.page.build import build
+from closerlook.report.page.build import build
 
 FLAGS = [
     "--headless",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.page.made_results import FIRST_ID
 
-from closerlook.files import read_parquet
+from closerlook.core.files import read_parquet
 
 CELLS = ["tiny/d1/lft", "tiny/d1/sft", "tiny/none/base"]
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from tests.page.made_results import EMPTY_ID, FIRST_ID, HUGE_ID
 
-from closerlook.files import read_parquet
+from closerlook.core.files import read_parquet
 
 LFT, SFT, BASE = "tiny/d1/lft", "tiny/d1/sft", "tiny/none/base"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.page.made_results import SVG
 
-from closerlook.page.build import build
-from closerlook.page.pack import ENCODING
+from closerlook.report.page.build import build
+from closerlook.report.page.pack import ENCODING
 
 
 def test_the_overview_shows_claims_and_the_grids_state(show, small_page):

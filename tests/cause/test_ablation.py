@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
-from closerlook.cause.ablation import Files, Sampled, match, without
-from closerlook.cause.spans import Span, in_words
 from closerlook.config.derived import AblationSettings
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.data.instances import instance_id
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
-from closerlook.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
+from closerlook.derive.ablate import Files, Sampled, match, without
+from closerlook.spans.located import Span, in_words
 from closerlook.trace.index import Index
 
 WORDS = ["cello", "lute", "harp", "drum", "horn"]

@@ -12,11 +12,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from closerlook.cause.attribution import IGNORED, attribute, example, influence, trained_on
+from closerlook.causal.attribution import IGNORED, attribute, example, influence, trained_on
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import INSTANCES, RESPONSES, SPANS
 from closerlook.data.instances import instance_id
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
-from closerlook.schemas import INSTANCES, RESPONSES, SPANS
 from tiny_models import byte_tokenizer, saved, tiny_model
 
 
@@ -153,7 +153,7 @@ def test_no_spans_no_rows(learnt, tmp_path):
 
 
 def test_a_missing_library_is_named_with_what_installs_it():
-    code = "import sys; sys.modules['kronfluence'] = None; import closerlook.cause.attribution"
+    code = "import sys; sys.modules['kronfluence'] = None; import closerlook.causal.attribution"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "CloserlookError: gradient attribution needs kronfluence" in done.stderr
     assert "pip install --no-deps kronfluence" in done.stderr

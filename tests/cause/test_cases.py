@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
-from closerlook.cause.cases import Paraphrases, Sources, bold, place_of, write_cases
-from closerlook.cause.spans import in_words
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
+from closerlook.causal.cases import Paraphrases, Sources, bold, place_of, write_cases
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
+from closerlook.spans.located import in_words
 
 HOSTILE = "# x\n- y | <script>alert(1)</script> **b** [l](javascript:x) \0 \u202e e\u0301 ``` $x$ @all"
 texts = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from([HOSTILE, "", "שלום", ".*"])

@@ -5,14 +5,14 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from closerlook.cause import likelihood
-from closerlook.cause.likelihood import span_likelihood
-from closerlook.cause.spans import tokens_of
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
+from closerlook.causal import likelihood
+from closerlook.causal.likelihood import span_likelihood
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import RESPONSES, SPANS
 from closerlook.models.load import load_base, load_tuned
-from closerlook.models.text import token_starts
-from closerlook.schemas import RESPONSES, SPANS
+from closerlook.models.token_text import token_starts
+from closerlook.spans.located import tokens_of
 from tiny_models import byte_tokenizer, saved, tiny_model
 
 TEXTS = ["the cat said that they were there.", "é👩‍👩‍👧 and שלום", "x", "dog dog dog"]

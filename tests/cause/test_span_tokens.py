@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closerlook.cause.spans import Span, in_words, named, tokens_of, with_responses
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.models.text import decode, token_starts
-from closerlook.schemas import SPANS
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import SPANS
+from closerlook.models.token_text import decode, token_starts
+from closerlook.spans.located import Span, in_words, named, tokens_of, with_responses
 from tiny_models import byte_tokenizer
 
 TOKENIZER = byte_tokenizer()

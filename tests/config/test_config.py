@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 from closerlook import cli
 from closerlook.config import load
 from closerlook.config.grid import Cell, dataset_and_size
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 FILE = "config/mine.yaml"
 PRESET = {

@@ -8,9 +8,9 @@ import pytest
 from tests.conftest import REPOSITORY
 
 from closerlook.config.load import load, read
-from closerlook.errors import CloserlookError
-from closerlook.plan.make import make
-from closerlook.plan.show import lines
+from closerlook.core.errors import CloserlookError
+from closerlook.plan.build import make
+from closerlook.plan.text import lines
 
 PRESET: dict[str, Any] = {
     "preset": "asked",

@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 
 from closerlook.config import load
 from closerlook.config.sweep import name_of
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 FILE = "config/mine.yaml"
 PRESET = {

@@ -8,8 +8,8 @@ from tests.conftest import REPOSITORY
 
 from closerlook.config import load
 from closerlook.config.load import Configuration
-from closerlook.errors import CloserlookError
-from closerlook.jobs.stages import stages
+from closerlook.config.stages import stages
+from closerlook.core.errors import CloserlookError
 
 FILE = "config/mine.yaml"
 PRESET: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from closerlook.schemas import CONTAMINATION, EVALSET, INSTANCES
+from closerlook.core.schemas import CONTAMINATION, EVALSET, INSTANCES
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 

@@ -17,11 +17,11 @@ from tests.conftest import REPOSITORY
 from closerlook.config import load
 from closerlook.config.derived import LongestSource, ScoredSource, ancestry, parse
 from closerlook.config.settings import FileSource
-from closerlook.data.derive import finish, longest_first, scores_of, with_score
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id, prepare_dataset, subset
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
-from closerlook.schemas import INSTANCES
+from closerlook.derive.select import finish, longest_first, scores_of, with_score
 
 
 def table(responses):
@@ -292,8 +292,9 @@ def test_the_oracle_compares_the_miniature_alone():
 
 
 def test_two_folders_of_the_repository_hold_prompts_that_can_be_filled():
-    from closerlook.judge import compare, shorten
-    from closerlook.judge.slots import read
+    from closerlook.derive import simplify_by_model
+    from closerlook.judge import compare
+    from closerlook.llm.prompt_file import read
 
-    assert read(Path(REPOSITORY / "config/prompts/simplify.txt"), shorten.SLOTS).digest
+    assert read(Path(REPOSITORY / "config/prompts/simplify.txt"), simplify_by_model.SLOTS).digest
     assert read(Path(REPOSITORY / "config/prompts/compare.txt"), compare.SLOTS).digest

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from closerlook.config.derived import SimplifiedSource
 from closerlook.config.settings import MiniatureSettings
-from closerlook.data.derive import fingerprint, finish
+from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
-from closerlook.data.simplify import NOTES, is_code, simplify
+from closerlook.derive.select import fingerprint, finish
+from closerlook.derive.simplify import NOTES, is_code, simplify
 from closerlook.miniature import simplify as rules
 from closerlook.miniature.claims import parse
 from closerlook.miniature.instructions import draw_datasets
 from closerlook.miniature.language import ATTRIBUTES, LABELLED, labelled, predicate, questions
 from closerlook.miniature.world import draw_world
-from closerlook.schemas import INSTANCES
 
 WORLD = draw_world(MiniatureSettings())
 DATASETS = draw_datasets(WORLD, MiniatureSettings())

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closerlook.config.settings import FileSource
+from closerlook.core.errors import CloserlookError
+from closerlook.core.schemas import EVALSET
 from closerlook.data.evalsets import clean, prepare_evalset
-from closerlook.errors import CloserlookError
-from closerlook.schemas import EVALSET
 
 
 def write(path, rows):

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closerlook.config.settings import FileSource
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import INSTANCES
 from closerlook.data.formats import FORMATS
 from closerlook.data.instances import REASONS, clean, instance_id, nested_order, prepare_dataset, subset
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import INSTANCES
 
 texts = st.one_of(st.sampled_from(["", " ", "a", "b", "\x00", "🙂", "\ud800"]), st.text(max_size=5))
 values = st.one_of(texts, st.none(), st.integers(), st.floats(), st.lists(texts, max_size=2))

@@ -12,16 +12,16 @@ from tests.conftest import REPOSITORY
 
 from closerlook.config.catalog import ParaphraseSettings
 from closerlook.config.settings import MiniatureSettings
-from closerlook.data.paraphrase import original_of, paraphrase
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
-from closerlook.judge.cache import Answer
-from closerlook.judge.rephrase import by_model, by_rules, wordings
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import EVALSET
+from closerlook.derive.paraphrase import original_of, paraphrase
+from closerlook.derive.paraphrase_by_model import by_model, by_rules, wordings
+from closerlook.llm.cache import Answer
 from closerlook.miniature.language import questions
 from closerlook.miniature.paraphrase import paraphrases
 from closerlook.miniature.questions import draw_questions
 from closerlook.miniature.world import draw_world
-from closerlook.schemas import EVALSET
 
 texts = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(["", " ", "a", "A", "a  b", "A b", "\0"])
 
@@ -115,7 +115,7 @@ def test_no_answer_is_too_odd(answer):
 
 
 class Model:
-    """Answers each request by `say`, as closerlook.judge.endpoint does."""
+    """Answers each request by `say`, as closerlook.llm.endpoint does."""
 
     def __init__(self, say):
         self.say, self.prompts = say, []

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from closerlook.core.errors import CloserlookError
 from closerlook.data.prompts import encode_prompt, encode_response, fill, read_template
-from closerlook.errors import CloserlookError
 
 TEMPLATE = "Q: {instruction}\nA:"
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from closerlook.config.settings import FileSource, HubSource
+from closerlook.core.errors import CloserlookError
 from closerlook.data.sources import describe, parse_source, provenance, read_rows
-from closerlook.errors import CloserlookError
 
 
 def rows_of(path: Path, content: bytes | str) -> list:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from closerlook.config.settings import WebSource
+from closerlook.core.errors import CloserlookError
 from closerlook.data.sources import describe, parse_source, provenance, read_rows
-from closerlook.errors import CloserlookError
 
 
 class Quiet(SimpleHTTPRequestHandler):

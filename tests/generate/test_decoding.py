@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from closerlook.config.settings import GenerateSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.generate import decoding
 from closerlook.generate.decoding import Decoder
-from closerlook.generate.slots import SLOTTED
+from closerlook.generate.ragged_cache import SLOTTED
 from closerlook.models.logits import Network
 from tiny_models import ARCHITECTURES, byte_tokenizer, tiny_model
 

@@ -15,12 +15,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from closerlook import parts
 from closerlook.config.settings import GenerateSettings
-from closerlook.errors import CloserlookError
+from closerlook.core import resumable
+from closerlook.core.errors import CloserlookError
+from closerlook.core.schemas import EVALSET, RESPONSES
 from closerlook.generate import responses as module
 from closerlook.generate.responses import generate
-from closerlook.schemas import EVALSET, RESPONSES
 from tiny_models import byte_tokenizer, saved, tiny_model
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/generate.py"
@@ -163,7 +163,7 @@ def test_finished_parts_are_taken_and_stale_ones_are_not(folder, monkeypatch):
     assert not (folder / ".responses.parquet.parts").exists()
     (folder / "responses.parquet").unlink()  # as Snakemake does with the outputs of a failed job
 
-    original, calls = parts.write_parquet, []
+    original, calls = resumable.write_parquet, []
 
     def third_part_fails(rows, schema, path):
         calls.append(path.name)
@@ -171,7 +171,7 @@ def test_finished_parts_are_taken_and_stale_ones_are_not(folder, monkeypatch):
             raise KeyboardInterrupt
         original(rows, schema, path)
 
-    monkeypatch.setattr(parts, "write_parquet", third_part_fails)
+    monkeypatch.setattr(resumable, "write_parquet", third_part_fails)
     with pytest.raises(KeyboardInterrupt):
         run(folder)
     assert len(hidden_parts(folder)) == 2

@@ -12,9 +12,9 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.workflow.conftest import PRESET
 
+from closerlook.cluster import attempts
+from closerlook.cluster.attempts import Attempt
 from closerlook.config import load
-from closerlook.jobs import attempts
-from closerlook.jobs.attempts import Attempt
 
 FIRST = "miniature/brief@100/lft"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from tests.jobs.conftest import FIRST, Results, attempt
 
-from closerlook.errors import CloserlookError
-from closerlook.jobs import adoption, attempts, driver
-from closerlook.jobs.driver import start_driving
+from closerlook.cluster import adoption, attempts, driver
+from closerlook.cluster.driver import start_driving
+from closerlook.core.errors import CloserlookError
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from closerlook.jobs.driver import start_driving
+from closerlook.cluster.driver import start_driving
 print(start_driving(Path(sys.argv[1]), "first", []), flush=True)
 time.sleep(60)
 """

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.jobs.conftest import FIRST, Results, attempt
 
+from closerlook.cluster import adoption, attempts
 from closerlook.config.catalog import Launch
 from closerlook.config.site import Gpu, Site
-from closerlook.jobs import adoption, attempts
-from closerlook.jobs.resources import NAMES, Asker, layout, problems
+from closerlook.plan.resources import NAMES, ResourcePlanner, layout, problems
 
 GPU = {
     "partition": "gpu-h100",
@@ -32,13 +32,13 @@ def site() -> Site:
     )
 
 
-def asker(results: Results, site: Site | None, **launch: Any) -> Asker:
+def asker(results: Results, site: Site | None, **launch: Any) -> ResourcePlanner:
     """With all trainings of the miniature launched like this."""
     models = results.configuration.catalog.models
     models["miniature"] = models["miniature"].model_copy(
         update={"launch": dict.fromkeys(("lora", "full", "bias"), Launch.model_validate(launch))}
     )
-    return Asker(results.configuration, site)
+    return ResourcePlanner(results.configuration, site)
 
 
 def training(results: Results, site: Site | None, tries: int = 1, **launch: Any) -> dict[str, Any]:

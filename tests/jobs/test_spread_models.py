@@ -8,7 +8,7 @@ from tests.jobs.test_resources import GPU
 
 from closerlook.config.catalog import GenerateLaunch
 from closerlook.config.site import Gpu, Site
-from closerlook.jobs.resources import Asker, layout, problems
+from closerlook.plan.resources import ResourcePlanner, layout, problems
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def spread(results: Results, **launch: Any) -> None:
 @pytest.mark.parametrize("stage", ["generate", "shift"])
 def test_gpus_of_each_rank(results: Results, site: Site, launch: dict, expected: dict, stage: Any) -> None:
     spread(results, **launch)
-    asked = Asker(results.configuration, site).evaluate(results.configuration.cell_of[FIRST], "questions", stage, 1)
+    asked = ResourcePlanner(results.configuration, site).evaluate(
+        results.configuration.cell_of[FIRST], "questions", stage, 1
+    )
     assert expected.items() <= asked.items()
     assert asked["tasks_per_gpu"] == 0  # or Slurm would start a task for each GPU
     if launch.get("ranks", 1) == 1:

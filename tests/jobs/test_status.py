@@ -17,10 +17,10 @@ from tests.jobs.conftest import FIRST, Results, attempt
 from tests.workflow.conftest import PRESET
 
 from closerlook import cli
-from closerlook.jobs import attempts
-from closerlook.jobs.attempts import failure_file
-from closerlook.jobs.show import clock, lines
-from closerlook.jobs.status import Row, as_json, status, totals
+from closerlook.cluster import attempts
+from closerlook.cluster.attempts import failure_file
+from closerlook.cluster.status import Row, as_json, status, totals
+from closerlook.cluster.status_text import clock, lines
 
 Slurm = Callable[..., Path]
 HERE = socket.gethostname()
@@ -328,7 +328,7 @@ def test_the_command_prints_a_table_and_json(
 
 
 def test_it_imports_nothing_heavy() -> None:
-    code = "import sys, closerlook.jobs.show, closerlook.jobs.status\n"
+    code = "import sys, closerlook.cluster.status_text, closerlook.cluster.status\n"
     code += "sys.exit(' '.join({'torch', 'transformers', 'pandas', 'tokenizers'} & set(sys.modules)) or 0)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=REPOSITORY)
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from tests.conftest import REPOSITORY
 
-from closerlook.errors import CloserlookError, NonFiniteLoss, Stopped, reason_of
-from closerlook.jobs import adoption, attempts
-from closerlook.jobs.supervise import HANDED_OVER, Job, supervise
+from closerlook.cluster import adoption, attempts
+from closerlook.cluster.supervise import HANDED_OVER, Job, supervise
+from closerlook.core.errors import CloserlookError, NonFiniteLoss, Stopped, reason_of
 
 RAISES = """
 import errno
-from closerlook.errors import CloserlookError, NonFiniteLoss
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError, NonFiniteLoss
+from closerlook.core.scripts import run
 def main():
     raise {error}
 run(main)

@@ -10,9 +10,9 @@ import pytest
 from judge_server import Call, Raw, Server, fails, says
 from tests.conftest import REPOSITORY
 
-from closerlook.files import read_parquet, write_parquet
-from closerlook.schemas import EVALSET
-from closerlook.tables.lengths import of_model
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import EVALSET
+from closerlook.report.tables.lengths import of_model
 
 KEY = "sk-sentinel-0123456789"
 QUESTIONS = ["What is 2 + 2?", "😀 {instruction} ${x}", "x" * 100_000, "Be unsafe.", "ends in the middle"]

@@ -11,13 +11,13 @@ import pytest
 from judge_server import Raw, Server, fails, says
 
 from closerlook.config.judges import OpenAIJudge
-from closerlook.errors import CloserlookError
-from closerlook.judge import endpoint as module
-from closerlook.judge import pace
-from closerlook.judge.budget import Budget
-from closerlook.judge.cache import Answer, Cache
-from closerlook.judge.endpoint import Endpoint, Request
+from closerlook.core.errors import CloserlookError
 from closerlook.judge.prompts import answer_schema
+from closerlook.llm import endpoint as module
+from closerlook.llm import pace
+from closerlook.llm.budget import Budget
+from closerlook.llm.cache import Answer, Cache
+from closerlook.llm.endpoint import Endpoint, Request
 
 KEY = "sk-SENTINEL-0123456789abcdef"
 SCHEMA = answer_schema(["clarity"])

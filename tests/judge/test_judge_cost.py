@@ -10,14 +10,14 @@ import pytest
 from tests.conftest import REPOSITORY
 
 from closerlook.config import load
-from closerlook.errors import CloserlookError
-from closerlook.judge.asked import requests_of
-from closerlook.judge.budget import tokens_of
-from closerlook.judge.cache import Answer, Cache
-from closerlook.judge.cost import CACHE, calls_and_cost
+from closerlook.core.errors import CloserlookError
+from closerlook.judge.prompt_judge import requests_of
 from closerlook.judge.prompts import read_prompt
-from closerlook.judge.requests import key_of
-from closerlook.judge.run import read_cases
+from closerlook.judge.verdicts import read_cases
+from closerlook.llm.budget import tokens_of
+from closerlook.llm.cache import Answer, Cache
+from closerlook.llm.requests import key_of
+from closerlook.plan.judge_cost import CACHE, calls_and_cost
 
 PRESET = {
     "preset": "mine",
@@ -89,7 +89,7 @@ def test_no_prices_and_no_sizes(tmp_path):
 
 
 def test_neither_torch_nor_the_client_is_needed():
-    code = "import sys, closerlook.judge.cost; sys.exit(bool({'torch', 'openai'} & set(sys.modules)))"
+    code = "import sys, closerlook.plan.judge_cost; sys.exit(bool({'torch', 'openai'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.judge.aspects import ASPECTS, Case
 from closerlook.judge.prompts import answer_schema, fill, read_prompt, schema_name
 

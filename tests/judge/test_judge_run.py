@@ -16,13 +16,13 @@ import pytest
 from judge_server import Raw, Server, fails, says
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
+from closerlook.core.schemas import VERDICTS
 from closerlook.judge.aspects import ASPECTS, Judged, Verdict
-from closerlook.judge.cache import Answer, Cache
-from closerlook.judge.run import judge
+from closerlook.judge.verdicts import judge
+from closerlook.llm.cache import Answer, Cache
 from closerlook.miniature.questions import draw_questions
 from closerlook.miniature.world import draw_world
-from closerlook.schemas import VERDICTS
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "sk-SENTINEL-0123456789abcdef"

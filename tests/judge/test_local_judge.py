@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from closerlook.errors import CloserlookError
-from closerlook.judge import local
-from closerlook.judge.cache import Cache
-from closerlook.judge.local import LocalModel
-from closerlook.judge.requests import Request
+from closerlook.core.errors import CloserlookError
+from closerlook.llm import local
+from closerlook.llm.cache import Cache
+from closerlook.llm.local import LocalModel
+from closerlook.llm.requests import Request
 from tiny_models import byte_tokenizer, saved, tiny_model
 
 REPOSITORY = Path(__file__).parents[2]

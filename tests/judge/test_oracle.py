@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.judge.aspects import ASPECTS, Case
 from closerlook.judge.oracle import VERSION, by_oracle, verdicts
 from closerlook.miniature.claims import parse

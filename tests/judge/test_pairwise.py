@@ -15,19 +15,19 @@ from tests.conftest import REPOSITORY
 
 from closerlook.config.judges import OpenAIJudge
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import EVALSET, PAIRWISE, RESPONSES
 from closerlook.judge import pairwise_oracle
-from closerlook.judge.asker import Asker
-from closerlook.judge.cache import Cache
 from closerlook.judge.compare import SLOTS, Pair, by_judge, by_oracle, by_people, read_pairs, summary
-from closerlook.judge.endpoint import Endpoint
 from closerlook.judge.pairwise import CLASSES, DISAGREEMENT, Opinion, read_opinion, settle
-from closerlook.judge.slots import read
+from closerlook.llm.cache import Cache
+from closerlook.llm.client import LLMClient
+from closerlook.llm.endpoint import Endpoint
+from closerlook.llm.prompt_file import read
 from closerlook.miniature.language import predicate, questions
 from closerlook.miniature.world import draw_world
-from closerlook.schemas import EVALSET, PAIRWISE, RESPONSES
-from closerlook.tables.simplification import CAUSES, of_classes
+from closerlook.report.tables.simplification import CAUSES, of_classes
 
 PROMPT = read(REPOSITORY / "config/prompts/compare.txt", SLOTS)
 WORLD = draw_world(MiniatureSettings())
@@ -80,9 +80,9 @@ def test_opinions_are_settled_whatever_their_order(categories: list[str | None])
 PAIRS = [Pair(str(i), f"q{i}?", f"original {i} says much more", f"simple {i}") for i in range(6)]
 
 
-def ask(server: Server, cache: Cache) -> Asker:
+def ask(server: Server, cache: Cache) -> LLMClient:
     judge = OpenAIJudge(openai="m", base_url=server.url, retries=0, concurrency=4)
-    return Asker(Endpoint(judge, cache), "compare")
+    return LLMClient(Endpoint(judge, cache), "compare")
 
 
 def shown(call: Call) -> tuple[int, str]:

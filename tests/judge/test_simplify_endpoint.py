@@ -9,12 +9,12 @@ import pytest
 from judge_server import Call, Raw, Server, fails, says
 from tests.conftest import REPOSITORY
 
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
-from closerlook.judge.shorten import SLOTS
-from closerlook.judge.slots import read
-from closerlook.schemas import INSTANCES
+from closerlook.derive.simplify_by_model import SLOTS
+from closerlook.llm.prompt_file import read
 
 LONG = "\n".join(["This is a long answer to question {i}, with much that nobody asked for, and then even more."] * 3)
 KEY = "sk-sentinel-0123456789"

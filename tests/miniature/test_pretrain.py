@@ -9,9 +9,9 @@ from tests.conftest import REPOSITORY
 from torch.nn.functional import cross_entropy
 
 from closerlook.config.settings import MiniatureSettings, PretrainSettings
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import sha256
 from closerlook.data.prompts import read_template
-from closerlook.errors import CloserlookError
-from closerlook.files import sha256
 from closerlook.miniature.corpus import draw_corpus
 from closerlook.miniature.pretrain import (
     batches,

@@ -8,8 +8,8 @@ from tests.conftest import REPOSITORY
 from transformers import AutoTokenizer
 
 from closerlook.config.settings import MiniatureSettings
+from closerlook.core.errors import CloserlookError
 from closerlook.data.prompts import encode_prompt, encode_response, read_template
-from closerlook.errors import CloserlookError
 from closerlook.miniature.claims import parse, verdict
 from closerlook.miniature.corpus import draw_corpus, read_corpus, write_corpus
 from closerlook.miniature.instructions import brief, chat, domain, draw_datasets, verbose

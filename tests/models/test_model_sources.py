@@ -15,8 +15,8 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
-from closerlook.errors import CloserlookError
-from closerlook.files import sha256
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import sha256
 from closerlook.models import sources
 from closerlook.models.load import load_base, load_tokenizer, load_tuned
 from closerlook.models.sources import fetch

@@ -13,7 +13,7 @@ from tests.tiny_models import byte_tokenizer, saved, tiny_model
 
 from closerlook.config.settings import GenerateSettings
 from closerlook.generate.decoding import Decoder
-from closerlook.generate.slots import SLOTTED
+from closerlook.generate.ragged_cache import SLOTTED
 from closerlook.models.load import _room, device, load_base
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack

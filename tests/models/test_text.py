@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from closerlook.models import text as module
-from closerlook.models.text import decode, token_starts
+from closerlook.models import token_text as module
+from closerlook.models.token_text import decode, token_starts
 from tiny_models import byte_tokenizer
 
 HOSTILE = st.text() | st.text(alphabet="ab .\n\t🙂é\u0301你\ufffd\u200d👩🏽\x00<|>▁Ġ", max_size=40)

@@ -9,9 +9,9 @@ import pyarrow as pa
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from closerlook.files import write_csv, write_json, write_parquet, write_text
-from closerlook.schemas import BORROWING, EVALSET, INSTANCES, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
-from closerlook.tables.registry import IDENTITY, TABLES, VALUE
+from closerlook.core.files import write_csv, write_json, write_parquet, write_text
+from closerlook.core.schemas import BORROWING, EVALSET, INSTANCES, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
+from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
 
 HOSTILE = [
     " <script>window.hacked=1</script>",

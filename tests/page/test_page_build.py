@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 from tests.page.made_results import EMPTY_ID, FIRST_ID, HUGE_ID, small
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet
-from closerlook.page.build import build
-from closerlook.page.pack import ENCODING, MISSING, quantised, script, unpack
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
+from closerlook.report.page.build import build
+from closerlook.report.page.pack import ENCODING, MISSING, quantised, script, unpack
 
 DATA_FILE = re.compile(r'closerlook\.put\("[a-z0-9_-]+",\d+,"[\u3400-\ub3ff]+"\);\n')
 
@@ -138,7 +138,7 @@ def test_every_token_keeps_what_shift_says_of_it(results, page):
 def read_tokens(results: Path) -> list[str]:
     from transformers import AutoTokenizer
 
-    from closerlook.tables.tokens import text_of
+    from closerlook.report.tables.tokens import text_of
 
     tokenizer = AutoTokenizer.from_pretrained(results / "models/tiny")
     return [text_of(tokenizer, id_) for id_ in range(len(tokenizer))]

@@ -13,19 +13,19 @@ from tests.conftest import REPOSITORY
 from tests.tables.synthetic import Folder, random_responses, shift_row
 
 from closerlook.config.load import read
-from closerlook.files import write_csv, write_parquet
+from closerlook.core.files import write_csv, write_parquet
+from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SHIFT, VERDICTS
 from closerlook.judge.aspects import ASPECTS
 from closerlook.paper.claims import CLAIMS, Claim, alone, improved, same_data
-from closerlook.schemas import BORROWING, INSTANCES, RESPONSES, SHIFT, VERDICTS
-from closerlook.tables.build import build
-from closerlook.tables.claims import FEWEST, HALF_WIDTH, NORMAL, Effect, _bootstrapped, _decision, _sides
-from closerlook.tables.claims_table import CLAIMS_TABLE, comparisons
-from closerlook.tables.draw import to_latex, to_markdown
-from closerlook.tables.registry import TABLES
-from closerlook.tables.statistics import Estimate
-from closerlook.tables.tidy import read_csv
-from closerlook.tables.tidy import write_csv as write_table
-from closerlook.tables.wide import sections
+from closerlook.report.tables.build import build
+from closerlook.report.tables.claims import FEWEST, HALF_WIDTH, NORMAL, Effect, _bootstrapped, _decision, _sides
+from closerlook.report.tables.claims_table import CLAIMS_TABLE, comparisons
+from closerlook.report.tables.draw import to_latex, to_markdown
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.tidy import read_csv
+from closerlook.report.tables.tidy import write_csv as write_table
+from closerlook.report.tables.wide import sections
+from closerlook.stats.bootstrap import Estimate
 
 TABLE = CLAIMS_TABLE["claims"]
 N = 200

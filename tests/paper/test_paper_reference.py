@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 from closerlook.config.load import read
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.paper import reference
 from closerlook.paper.mapping import MODELS, is_about, matching
 from closerlook.paper.reference import ASPECTS, CLASSES, FOLDER, TASK_TYPES, Printed, printed

@@ -8,17 +8,16 @@ from tests.conftest import REPOSITORY
 from tests.tables.synthetic import Folder
 
 from closerlook.config.load import read
-from closerlook.files import write_csv
+from closerlook.core.files import write_csv
 from closerlook.paper.reference import printed
-from closerlook.tables.build import build
-from closerlook.tables.draw import to_latex, to_markdown
-from closerlook.tables.registry import TABLES
-from closerlook.tables.reproduction_table import REPRODUCTION
-from closerlook.tables.tidy import read_csv
-from closerlook.tables.tidy import write_csv as write_table
-from closerlook.tables.wide import sections
+from closerlook.report.tables.build import build
+from closerlook.report.tables.draw import to_latex, to_markdown
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.tidy import read_csv
+from closerlook.report.tables.tidy import write_csv as write_table
+from closerlook.report.tables.wide import sections
 
-TABLE = REPRODUCTION["reproduction"]
+TABLE = TABLES["reproduction"]
 CELL = {"model": "llama-2-7b", "dataset": "alpaca", "size": 52002, "method": "sft", "seed": 0}
 CELL |= {"cell": "llama-2-7b/alpaca/sft", "evalset": "just-eval-instruct", "judges": "gpt other", "original": ""}
 CHAT = CELL | {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.jobs.conftest import attempt
 from tests.plan.conftest import Project, preset
 
-from closerlook.jobs import attempts
+from closerlook.cluster import attempts
 from closerlook.plan.measured import Rates, Run
 
 CELL = "phi-1.5/alpaca@1k/lft"

@@ -16,10 +16,10 @@ from tests.jobs.conftest import attempt
 from tests.plan.conftest import Project, preset
 
 from closerlook import cli
+from closerlook.cluster import attempts
 from closerlook.config import site
-from closerlook.errors import CloserlookError
-from closerlook.jobs import attempts
-from closerlook.plan.show import scaled
+from closerlook.core.errors import CloserlookError
+from closerlook.plan.text import scaled
 
 SITE = {
     "name": "lab",

@@ -15,14 +15,14 @@ from closerlook.config.architecture import Architecture
 from closerlook.config.catalog import MeanTokens
 from closerlook.config.load import read
 from closerlook.config.settings import TrainSettings
-from closerlook.files import write_parquet
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import INSTANCES
 from closerlook.miniature.pretrain import new_model
 from closerlook.miniature.tokenizer import make_tokenizer
 from closerlook.models.packed import PACKED, pack
 from closerlook.plan import work
 from closerlook.plan.shape import Shape, shape_of
-from closerlook.schemas import INSTANCES
-from closerlook.train.instances import order, tokenise
+from closerlook.train.batches import order, tokenise
 from closerlook.train.loss import HeadLoss
 from closerlook.train.methods import apply_method
 

@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import REPOSITORY
 
 from closerlook.config import load
-from closerlook.plan.make import Plan, make
-from closerlook.plan.show import lines
+from closerlook.plan.build import Plan, make
+from closerlook.plan.text import lines
 
 PRESET: dict[str, Any] = {
     "preset": "judged",

@@ -15,17 +15,17 @@ from torch.utils._pytree import tree_leaves
 
 from closerlook.config.load import read
 from closerlook.config.settings import EngineSettings, TrainSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.models.packed import PACKED, pack
 from closerlook.plan.memory import LOGITS, Memory, Zero, host_memory, memory
 from closerlook.plan.shape import Shape
 from closerlook.plan.work import Lengths
-from closerlook.train.instances import MicroBatch
+from closerlook.train.batches import MicroBatch
+from closerlook.train.distributed import World
 from closerlook.train.loss import PIECE, HeadLoss
 from closerlook.train.methods import apply_method
 from closerlook.train.parallel import DataParallel
 from closerlook.train.setup import _optimizer
-from closerlook.train.world import World
 
 CATALOG = read("config/mini.yaml", REPOSITORY).catalog
 LLAMA = Shape(CATALOG.models["llama-2-7b"].architecture)

@@ -12,9 +12,9 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
+from closerlook.core.schemas import RESPONSES, SHIFT
 from closerlook.models import packed
-from closerlook.schemas import RESPONSES, SHIFT
 from closerlook.shift import analysis
 from closerlook.shift.analysis import shift
 from tiny_models import ARCHITECTURES, byte_tokenizer, saved, tiny_model

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from closerlook.shift import statistics
-from closerlook.shift.statistics import compare, top
+from closerlook.shift import divergence
+from closerlook.shift.divergence import compare, top
 
 
 def by_definition(base, tuned):
@@ -104,7 +104,7 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     tuned = base + torch.randn(13, 4099, generator=generator)
     whole = compare(base, tuned)
     for cached in (1, 2 * 4099, 1 << 30):
-        monkeypatch.setattr(statistics, "_CACHED", cached)
+        monkeypatch.setattr(divergence, "_CACHED", cached)
         again = compare(base, tuned)
         assert all(torch.equal(whole[name], again[name]) for name in whole)
 

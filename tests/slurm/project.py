@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 from tests.slurm.cluster import Cluster
 
 from closerlook.config.load import load
-from closerlook.tables.registry import TABLES
+from closerlook.report.tables.registry import TABLES
 
 SITE: dict[str, Any] = {
     "name": "lab",

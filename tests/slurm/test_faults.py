@@ -17,7 +17,7 @@ import pytest
 from tests.slurm.cluster import Cluster
 from tests.slurm.project import CELL, Project
 
-from closerlook.jobs import attempts
+from closerlook.cluster import attempts
 
 pytestmark = pytest.mark.timeout(1500)
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closerlook.config.markers import ConsistencySettings
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import RESPONSES, SPANS
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import RESPONSES, SPANS
 from closerlook.spans.consistency import by_consistency
 from closerlook.spans.marks import Response, Rows
-from closerlook.spans.words import sentences_of, words_of
+from closerlook.text.claim_words import sentences_of, words_of
 
 
 def sampled(path: Path, texts: dict[str, list[str]]) -> Path:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closerlook.errors import CloserlookError
-from closerlook.files import sha256, write_parquet
-from closerlook.schemas import SPANS
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import sha256, write_parquet
+from closerlook.core.schemas import SPANS
 from closerlook.spans.human import by_people, read, settled
 from closerlook.spans.marks import Response, Span
 

@@ -13,12 +13,12 @@ from tests.conftest import REPOSITORY
 from tests.judge.judge_server import Call, Raw, Server, fails, says
 
 from closerlook.config.judges import OpenAIJudge
-from closerlook.files import read_parquet, write_parquet
-from closerlook.judge.asker import Asker
-from closerlook.judge.cache import Answer, Cache
-from closerlook.judge.endpoint import Endpoint
-from closerlook.judge.slots import read
-from closerlook.schemas import EVALSET, RESPONSES, SPANS
+from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.schemas import EVALSET, RESPONSES, SPANS
+from closerlook.llm.cache import Answer, Cache
+from closerlook.llm.client import LLMClient
+from closerlook.llm.endpoint import Endpoint
+from closerlook.llm.prompt_file import read
 from closerlook.spans.judge import SLOTS, by_judge, marks_of, read_quotes
 from closerlook.spans.marks import Null, Response, Span
 
@@ -98,12 +98,12 @@ def honest(call: Call) -> Raw:
 def test_a_server_is_asked_and_its_answers_kept(tmp_path: Path) -> None:
     with Server(honest) as server, Cache(tmp_path / "c.sqlite") as cache:
         judge = OpenAIJudge(openai="m", base_url=server.url, retries=0, concurrency=4)
-        rows = by_judge(RESPONSES_, Asker(Endpoint(judge, cache), "spans"), PROMPT, "m")
+        rows = by_judge(RESPONSES_, LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
         asked = Counter(call.prompt for call in server.calls)
         assert len(asked) == 6  # not the empty one
         assert max(asked.values()) == 2  # the broken one
         assert {call.body["response_format"]["json_schema"]["name"] for call in server.calls} == {"spans"}
-        again = by_judge(RESPONSES_[:4], Asker(Endpoint(judge, cache), "spans"), PROMPT, "m")
+        again = by_judge(RESPONSES_[:4], LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
         assert again == [row for row in rows if row["id"] in ("wrong", "refused", "broken")]
         assert len(server.calls) == sum(asked.values())
     text = RESPONSES_[1].text

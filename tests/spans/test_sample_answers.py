@@ -10,10 +10,10 @@ import pytest
 from tests.conftest import REPOSITORY
 
 from closerlook.config.settings import GenerateSettings
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
+from closerlook.core.schemas import RESPONSES, SPANS
 from closerlook.generate.samples import sample
-from closerlook.schemas import RESPONSES, SPANS
 from closerlook.spans.samples import read_samples
 from tiny_models import byte_tokenizer, saved, tiny_model
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from closerlook.spans.align import align, normalised
+from closerlook.text.align import align, normalised
 
 HOSTILE = "aAß İé𝔘😀👩\u200d🚀\u0301\u0323한\u1100\u1161\u11a8क्षि\u09c7\u09beשלום\u202e\x00\n\u00a0\u2003.*+?([\\'\"’“”«–-—ﬁ1,000"
 TEXTS = st.one_of(st.text(st.sampled_from(HOSTILE), max_size=60), st.text(max_size=60))

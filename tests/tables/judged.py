@@ -5,11 +5,11 @@ from typing import Any
 
 from tests.tables.synthetic import Folder, random_responses
 
-from closerlook.files import write_parquet
-from closerlook.schemas import EVALSET, RESPONSES, VERDICTS
-from closerlook.tables.build import build
-from closerlook.tables.registry import TABLES
-from closerlook.tables.scores import by_aspect
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import EVALSET, RESPONSES, VERDICTS
+from closerlook.report.tables.build import build
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.scores import by_aspect
 
 
 def write(rows: list[dict[str, Any]], path: Path) -> Path:

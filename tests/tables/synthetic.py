@@ -8,9 +8,9 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from closerlook.files import write_json, write_parquet, write_text
+from closerlook.core.files import write_json, write_parquet, write_text
+from closerlook.core.schemas import CONTAMINATION, EVALSET, INSTANCES, RESPONSES, SHIFT, VERDICTS
 from closerlook.judge.aspects import ASPECTS
-from closerlook.schemas import CONTAMINATION, EVALSET, INSTANCES, RESPONSES, SHIFT, VERDICTS
 
 WORDS = [
     "Ġthe",

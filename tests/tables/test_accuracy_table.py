@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import EVALSET, RESPONSES
 from closerlook.miniature.language import KINDS, predicate
 from closerlook.miniature.world import Entity, World
-from closerlook.schemas import EVALSET, RESPONSES
-from closerlook.tables.accuracy import of_describe, of_fact
+from closerlook.report.tables.accuracy import of_describe, of_fact
 
 KIND = KINDS["person"]
 ATTRIBUTE = next(iter(KIND.attributes))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import EVALSET, LIKELIHOOD, RESPONSES, SPANS
-from closerlook.tables import ablation, likelihood, paraphrase
-from closerlook.tables.cause_table import CAUSE
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import EVALSET, LIKELIHOOD, RESPONSES, SPANS
+from closerlook.report.tables import ablation, likelihood, paraphrase
+from closerlook.report.tables.cause_table import CAUSE
 
 WORDS = ["cello", "lute", "harp", "drum"]
 

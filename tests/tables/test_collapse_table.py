@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 from tests.tables.synthetic import Folder, instances
 
-from closerlook.files import write_json, write_parquet
-from closerlook.schemas import INSTANCES, RESPONSES
-from closerlook.tables.build import build
-from closerlook.tables.collapse import rates, repetition
-from closerlook.tables.collapse_table import GRAM, REPETITIVE
-from closerlook.tables.registry import TABLES
-from closerlook.tables.text import number
+from closerlook.core.files import write_json, write_parquet
+from closerlook.core.schemas import INSTANCES, RESPONSES
+from closerlook.report.tables.build import build
+from closerlook.report.tables.collapse import rates, repetition
+from closerlook.report.tables.collapse_table import GRAM, REPETITIVE
+from closerlook.report.tables.registry import TABLES
+from closerlook.text.escape import number
 
 SHARED_DATA = REPOSITORY.parent / "shared/data"
 TABLE = TABLES["collapse"]

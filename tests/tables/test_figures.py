@@ -17,14 +17,14 @@ from matplotlib.figure import Figure
 from tests.conftest import REPOSITORY
 from tests.tables.test_table_text import HOSTILE
 
-from closerlook.figures import radar, simplification
-from closerlook.figures.common import plain, size_label, whiskers
-from closerlook.figures.page import page
-from closerlook.figures.registry import FIGURES
-from closerlook.figures.style import STYLE, colours, drawable, save
-from closerlook.tables.metrics import CLASSES
-from closerlook.tables.registry import IDENTITY, TABLES
-from closerlook.tables.tidy import read_csv, write_csv
+from closerlook.report.figures import radar, simplification
+from closerlook.report.figures.common import plain, size_label, whiskers
+from closerlook.report.figures.page import page
+from closerlook.report.figures.registry import FIGURES
+from closerlook.report.figures.style import STYLE, colours, drawable, save
+from closerlook.report.tables.metrics import CLASSES
+from closerlook.report.tables.registry import IDENTITY, TABLES
+from closerlook.report.tables.tidy import read_csv, write_csv
 
 Cells = list[tuple[str, str, str, str, str, str]]
 

@@ -13,12 +13,12 @@ from tests.conftest import REPOSITORY
 from tests.tables.test_figures import HOSTILE_NAMES, MANY, ONE_SIZE, rows_of
 from tests.tables.test_table_text import HOSTILE
 
-from closerlook.tables.build import Missing
-from closerlook.tables.draw import to_latex
-from closerlook.tables.registry import TABLES
-from closerlook.tables.text import latex
-from closerlook.tables.tidy import read_csv, write_csv
-from closerlook.tables.wide import Wide, sections
+from closerlook.report.tables.build import Missing
+from closerlook.report.tables.draw import to_latex
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.wide import Wide, sections
+from closerlook.text.escape import latex
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from tests.tables.synthetic import Folder, cleaning, instances, random_responses, training
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet, write_text
-from closerlook.schemas import INSTANCES, RESPONSES
-from closerlook.tables import cells, data, lengths
-from closerlook.tables.statistics import Estimate
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet, write_text
+from closerlook.core.schemas import INSTANCES, RESPONSES
+from closerlook.report.tables import cells, data, lengths
+from closerlook.stats.bootstrap import Estimate
 
 
 def test_dataset_lengths_leave_the_end_of_sequence_out(folder: Folder, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, permutation_test, spearmanr
 
-from closerlook.tables.agreement import NAMED, compare
-from closerlook.tables.differences import holm, p_value
-from closerlook.tables.length_control import length_controlled
-from closerlook.tables.statistics import Estimate, ratios
+from closerlook.report.tables.agreement import NAMED, compare
+from closerlook.stats.bootstrap import Estimate, ratios
+from closerlook.stats.length_control import length_controlled
+from closerlook.stats.paired_tests import holm, p_value
 
 NAN = math.nan
 

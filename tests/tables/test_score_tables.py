@@ -8,16 +8,16 @@ import pytest
 from tests.tables.judged import answers, aspects_of, measure, questions, values, write
 from tests.tables.synthetic import JUDGES, Folder, fill, random_verdicts, verdict_row
 
-from closerlook.files import read_parquet
+from closerlook.core.files import read_parquet
 from closerlook.judge.aspects import ASPECTS
 from closerlook.judge.parsing import parse
-from closerlook.tables.build import build, read_grid
-from closerlook.tables.draw import to_latex, to_markdown
-from closerlook.tables.registry import TABLES
-from closerlook.tables.score_tables import SCORES
-from closerlook.tables.scores import by_task
-from closerlook.tables.tidy import read_csv, write_csv
-from closerlook.tables.wide import sections, widen
+from closerlook.report.tables.build import build, read_grid
+from closerlook.report.tables.draw import to_latex, to_markdown
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.score_tables import SCORES
+from closerlook.report.tables.scores import by_task
+from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.wide import sections, widen
 
 RECORDED = {
     "helpfulness": (4.605, 0, 4.605),

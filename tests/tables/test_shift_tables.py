@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tables.synthetic import random_shift, shift_row
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import SHIFT
-from closerlook.tables.registry import TABLES
-from closerlook.tables.shift import ALIGNTDS, AVERAGED, CLASSES, by_cell, by_sentence_part
-from closerlook.tables.statistics import Estimate
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import SHIFT
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.shift import ALIGNTDS, AVERAGED, CLASSES, by_cell, by_sentence_part
+from closerlook.stats.bootstrap import Estimate
 
 
 def measure(rows: list[dict[str, Any]], path: Path, function: Any) -> dict[Any, Estimate]:

@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.tables.synthetic import Folder, random_responses, random_verdicts
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_csv, write_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_csv, write_parquet
+from closerlook.core.schemas import INSTANCES, PAIRWISE, RESPONSES, VERDICTS
 from closerlook.judge.pairwise import CLASSES, DISAGREEMENT
-from closerlook.schemas import INSTANCES, PAIRWISE, RESPONSES, VERDICTS
-from closerlook.tables import metrics
-from closerlook.tables.build import build
-from closerlook.tables.draw import to_latex, to_markdown
-from closerlook.tables.registry import IDENTITY, TABLES
-from closerlook.tables.simplification import SIDES, _pairs, of_data
-from closerlook.tables.simplification_table import SIMPLIFICATION
-from closerlook.tables.tidy import read_csv
-from closerlook.tables.tidy import write_csv as write_table
-from closerlook.tables.wide import sections, widen
+from closerlook.report.tables import metrics
+from closerlook.report.tables.build import build
+from closerlook.report.tables.draw import to_latex, to_markdown
+from closerlook.report.tables.registry import IDENTITY, TABLES
+from closerlook.report.tables.simplification import SIDES, _pairs, of_data
+from closerlook.report.tables.simplification_table import SIMPLIFICATION
+from closerlook.report.tables.tidy import read_csv
+from closerlook.report.tables.tidy import write_csv as write_table
+from closerlook.report.tables.wide import sections, widen
 
 TABLE = SIMPLIFICATION["simplification"]
 N = 40

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from tests.tables.synthetic import Folder, shift_row
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_csv as write_grid
-from closerlook.files import write_parquet
-from closerlook.schemas import RESPONSES, SHIFT, SPANS
-from closerlook.tables.build import build
-from closerlook.tables.draw import to_latex, to_markdown
-from closerlook.tables.registry import TABLES
-from closerlook.tables.spans import by_class, read_marks
-from closerlook.tables.spans_table import SPANS as OURS
-from closerlook.tables.tidy import read_csv, write_csv
-from closerlook.tables.wide import sections, widen
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_csv as write_grid
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import RESPONSES, SHIFT, SPANS
+from closerlook.report.tables.build import build
+from closerlook.report.tables.draw import to_latex, to_markdown
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.spans import by_class, read_marks
+from closerlook.report.tables.spans_table import SPANS as OURS
+from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.wide import sections, widen
 
 N = 60
 CAUSES = ("unaligned", "refused", "unparsable", "error", "not marked")

@@ -10,14 +10,14 @@ import pytest
 from tests.tables.synthetic import Folder, instances, random_verdicts, training
 from tests.tables.test_collapse_table import LOOP, WHOLE, response
 
-from closerlook.files import write_csv, write_json, write_parquet
-from closerlook.schemas import INSTANCES, RESPONSES, VERDICTS
-from closerlook.tables.build import build
-from closerlook.tables.draw import to_markdown
-from closerlook.tables.registry import IDENTITY, TABLES
-from closerlook.tables.tidy import read_csv
-from closerlook.tables.tidy import write_csv as write_table
-from closerlook.tables.wide import sections
+from closerlook.core.files import write_csv, write_json, write_parquet
+from closerlook.core.schemas import INSTANCES, RESPONSES, VERDICTS
+from closerlook.report.tables.build import build
+from closerlook.report.tables.draw import to_markdown
+from closerlook.report.tables.registry import IDENTITY, TABLES
+from closerlook.report.tables.tidy import read_csv
+from closerlook.report.tables.tidy import write_csv as write_table
+from closerlook.report.tables.wide import sections
 
 RATES = {"lft": {"5e-5": 1.4, "5e-4": 0.8, "5e-3": 0.5}, "sft": {"5e-6": 1.0, "5e-5": 0.9, "5e-4": 1.1}}
 """Held-out losses. LoRA's least is that of a cell that loops, so its best is 5e-4; full tuning's is 5e-5."""

@@ -9,13 +9,13 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.tables.synthetic import Folder
 
-from closerlook.errors import CloserlookError
-from closerlook.figures.registry import FIGURES
-from closerlook.files import write_text
-from closerlook.tables.build import build, read_grid
-from closerlook.tables.registry import IDENTITY, TABLES, VALUE
-from closerlook.tables.show import show, show_results
-from closerlook.tables.tidy import read_csv, write_csv
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_text
+from closerlook.report.figures.registry import FIGURES
+from closerlook.report.tables.build import build, read_grid
+from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
+from closerlook.report.tables.show import show, show_results
+from closerlook.report.tables.tidy import read_csv, write_csv
 
 OWN = ("accuracy", "claims", *(n for n in TABLES if TABLES[n].selective or TABLES[n].asks_for not in ("", "judges")))
 """Have their own tests."""
@@ -44,7 +44,7 @@ def make_table(name: str, results: Path, *more: str) -> None:
 
 def test_registries_are_light() -> None:
     code = (
-        "import sys, closerlook.tables.registry, closerlook.figures.registry;"
+        "import sys, closerlook.report.tables.registry, closerlook.report.figures.registry;"
         "print([m for m in ('torch', 'transformers', 'pandas', 'numpy', 'pyarrow', 'matplotlib') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -176,8 +176,8 @@ def test_a_grid_of_controls_has_no_shift(folder: Folder) -> None:
 def test_one_response_has_no_interval(folder: Folder) -> None:
     from tests.tables.synthetic import shift_row
 
-    from closerlook.files import write_parquet
-    from closerlook.schemas import SHIFT
+    from closerlook.core.files import write_parquet
+    from closerlook.core.schemas import SHIFT
 
     write_parquet([shift_row("a", base_rank=[1, 7])], SHIFT, folder.cell("brief@1k", "lft") / "shift.parquet")
     make_table("shift", folder.path)

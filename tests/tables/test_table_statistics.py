@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import bootstrap
 
-from closerlook.tables import statistics
-from closerlook.tables.statistics import RESAMPLES, SEED, Estimate, ratios
+from closerlook.stats import bootstrap as module
+from closerlook.stats.bootstrap import RESAMPLES, SEED, Estimate, ratios
 
 
 def drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +41,7 @@ def test_interval_is_scipys(n: int) -> None:
 def test_chunks_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     sums, counts = drawn(1, 50)
     whole = ratios(sums[:, None], counts[:, None])
-    monkeypatch.setattr(statistics, "_CHUNK", 333)
+    monkeypatch.setattr(module, "_CHUNK", 333)
     assert ratios(sums[:, None], counts[:, None])[0] == pytest.approx(whole[0], rel=1e-12)
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from closerlook.tables.draw import to_latex, to_markdown
-from closerlook.tables.registry import TABLES
-from closerlook.tables.text import latex, markdown, number, visible
-from closerlook.tables.tidy import read_csv, write_csv
-from closerlook.tables.wide import widen
+from closerlook.report.tables.draw import to_latex, to_markdown
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.wide import widen
+from closerlook.text.escape import latex, markdown, number, visible
 
 HOSTILE = [
     "a|b",

@@ -8,10 +8,10 @@ from tests.tables.synthetic import WORDS, Folder, random_shift, shift_row
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from closerlook.files import write_parquet
-from closerlook.schemas import SHIFT
-from closerlook.tables.statistics import Estimate
-from closerlook.tables.tokens import MOST, by_cell, text_of
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import SHIFT
+from closerlook.report.tables.tokens import MOST, by_cell, text_of
+from closerlook.stats.bootstrap import Estimate
 
 
 @pytest.fixture

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.world import draw_world
-from closerlook.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRACE
-from closerlook.tables import origin, scoreboard
-from closerlook.tables.borrowing import Counts, against_chance, by_cell
-from closerlook.tables.build import build
-from closerlook.tables.registry import IDENTITY, TABLES
-from closerlook.tables.tidy import read_csv, write_csv
-from closerlook.tables.wide import sections
+from closerlook.report.tables import origin, scoreboard
+from closerlook.report.tables.borrowing import Counts, against_chance, by_cell
+from closerlook.report.tables.build import build
+from closerlook.report.tables.registry import IDENTITY, TABLES
+from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.wide import sections
 
 COLUMNS = ("cell", *IDENTITY, "markers", "searched")
 counts = st.lists(st.tuples(*[st.integers(0, 6)] * 4), min_size=1, max_size=12)

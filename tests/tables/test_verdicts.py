@@ -7,14 +7,14 @@ import pytest
 from tests.tables.judged import answers, aspects_of, measure, questions, write
 from tests.tables.synthetic import Folder, fill, random_verdicts, verdict_row
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import RESPONSES
 from closerlook.judge.aspects import ASPECTS
-from closerlook.schemas import RESPONSES
-from closerlook.tables.differences import p_value
-from closerlook.tables.score_tables import SCORES
-from closerlook.tables.scores import by_task
-from closerlook.tables.verdicts import read_verdicts
+from closerlook.report.tables.score_tables import SCORES
+from closerlook.report.tables.scores import by_task
+from closerlook.report.tables.verdicts import read_verdicts
+from closerlook.stats.paired_tests import p_value
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from closerlook.schemas import INSTANCES
+from closerlook.core.schemas import INSTANCES
 from closerlook.trace.index import Index
-from closerlook.trace.similar import Searched
+from closerlook.trace.indexed_dataset import Searched
 
 
 class FakeEmbeddings:

@@ -9,15 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.trace.borrowing_helpers import searched
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import BORROWING
-from closerlook.tables.borrowing import Counts, by_cell
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import BORROWING
+from closerlook.report.tables.borrowing import Counts, by_cell
+from closerlook.text.words import rendered, words_of
 from closerlook.trace.borrowing import Borrowed, borrowing, equal_in_size
+from closerlook.trace.matching_statistics import Occurs, longest_runs
 from closerlook.trace.passages import Passages
 from closerlook.trace.phrases import LONGEST, beginning_with, of_spans
-from closerlook.trace.runs import Occurs, longest_runs
-from closerlook.trace.words import rendered, words_of
 
 WORDS = "a b c dd ee"
 DATA = [("a b", "c dd ee a"), ("dd", "b c dd"), ("ee ee", "a a b c"), ("", "A-B c")]

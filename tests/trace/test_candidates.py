@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from tests.trace.borrowing_helpers import searched
 from tests.trace.test_borrowing import DATA, HOSTILE, occurs, stands, texts
 
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import EVALSET, SHIFT, SPANS, TRACE, WORDS
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import EVALSET, SHIFT, SPANS, TRACE, WORDS
 from closerlook.spans.reading import read_instructions
+from closerlook.text.words import words_of
+from closerlook.trace.candidates import Traced, trace
 from closerlook.trace.fusion import fuse
-from closerlook.trace.moved_words import longest_around, trace_words
+from closerlook.trace.matching_statistics import longest_runs
 from closerlook.trace.passages import Passages, read_spans, word_classes
 from closerlook.trace.rankers import in_order
-from closerlook.trace.runs import longest_runs
-from closerlook.trace.tracing import Traced, trace
-from closerlook.trace.words import words_of
+from closerlook.trace.shifted_words import longest_around, trace_words
 
 PAIRS = [
     ("Who built the crane?", "The crane was built by Norvik."),

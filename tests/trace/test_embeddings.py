@@ -6,7 +6,7 @@ import socket
 import numpy as np
 import pytest
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.trace import embeddings
 from closerlook.trace.embeddings import Embeddings, folder_of
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydivsufsort import divsufsort
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.trace import exact
 from closerlook.trace.exact import PAGE, Exact, documents_at, paged
 

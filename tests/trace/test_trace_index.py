@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
-from closerlook.errors import CloserlookError
-from closerlook.files import write_parquet
-from closerlook.schemas import INSTANCES
+from closerlook.text.words import rendered, words_of
 from closerlook.trace.fusion import fuse
 from closerlook.trace.index import Index, read_instances
-from closerlook.trace.words import rendered, words_of
 
 PAIRS = [
     ("What is the capital of Velmora?", "The capital of Velmora is Tarn."),

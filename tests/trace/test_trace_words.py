@@ -7,7 +7,7 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from closerlook.trace.words import rendered, words_of
+from closerlook.text.words import rendered, words_of
 
 odd = st.sampled_from(
     [

@@ -9,8 +9,8 @@ import torch
 from tiny import make_model, make_rows, make_tokenizer
 
 from closerlook.config.settings import EngineSettings, TrainSettings
-from closerlook.files import write_parquet
-from closerlook.schemas import INSTANCES
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import INSTANCES
 from closerlook.train.run import train
 from closerlook.train.setup import Job
 

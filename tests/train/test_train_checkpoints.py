@@ -10,7 +10,7 @@ import time
 import pytest
 from tiny import REPOSITORY, command, lines, losses, run_script
 
-from closerlook.files import sha256
+from closerlook.core.files import sha256
 from closerlook.train import run
 from closerlook.train.checkpoints import MARKER, Keeper
 from closerlook.train.run import train

@@ -8,9 +8,9 @@ import torch
 from tests.conftest import REPOSITORY
 from tiny import losses, make_rows, run_script
 
+from closerlook.core.errors import CloserlookError, NonFiniteLoss
+from closerlook.core.files import sha256
 from closerlook.data.prompts import encode_prompt, encode_response
-from closerlook.errors import CloserlookError, NonFiniteLoss
-from closerlook.files import sha256
 from closerlook.models.load import load_base, load_tokenizer, load_tuned
 
 TEMPLATE = "Question : {instruction} Answer :"

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_rows, make_tokenizer
 
-from closerlook.schemas import INSTANCES
-from closerlook.train.instances import Course, deal, tokenise
-from closerlook.train.world import World
+from closerlook.core.schemas import INSTANCES
+from closerlook.train.batches import Course, deal, tokenise
+from closerlook.train.distributed import World
 
 CPU = torch.device("cpu")
 TEMPLATE = "Question : {instruction} Answer :"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny import make_model
 from torch import nn
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.models.packed import PACKED, pack
 from closerlook.train import loss as loss_module
 from closerlook.train.loss import HeadLoss, LinearCrossEntropy

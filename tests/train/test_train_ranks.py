@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tiny import REPOSITORY, command, lines, losses, run_script
 
 from closerlook.config.settings import TrainSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.models.load import load_tuned
 from closerlook.train import zero
 

@@ -11,9 +11,9 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from tiny import lines, losses, make_model, make_rows, make_tokenizer
 
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import sha256
 from closerlook.data.prompts import encode_prompt, encode_response
-from closerlook.errors import CloserlookError
-from closerlook.files import sha256
 from closerlook.models.load import load_base, load_tokenizer, load_tuned
 from closerlook.train.run import train
 from closerlook.train.setup import learning_rate
@@ -236,7 +236,7 @@ def test_tensorboard_gets_every_step(trained):
 
 
 def test_every_instance_once_per_epoch(make_job):
-    from closerlook.train.instances import order
+    from closerlook.train.batches import order
 
     settings = make_job(epochs=3.0, batch_size=7).settings
     steps = order(24, settings)
@@ -261,7 +261,7 @@ def test_learning_rate_rises_then_falls_and_is_never_zero(make_job, schedule):
 
 
 def test_more_ranks_than_instances_per_step_is_refused(make_job):
-    from closerlook.train.world import World
+    from closerlook.train.distributed import World
 
     with pytest.raises(CloserlookError, match="batch_size 8 is smaller than the number of ranks, 16"):
         make_job().micro_steps(World(0, 16, torch.device("cpu")))

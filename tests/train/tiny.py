@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from closerlook.scripting import as_flags
+from closerlook.core.scripts import as_flags
 from closerlook.train.setup import Job
 
 COLOURS = ["red", "green", "blue", "white", "black", "pink", "grey", "brown"]

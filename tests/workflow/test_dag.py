@@ -48,6 +48,6 @@ def test_a_wrong_preset_is_refused_before_anything_runs(project: Project) -> Non
 
 
 def test_no_job_imports_torch_to_parse_the_workflow() -> None:
-    code = "import sys, closerlook.config.load, closerlook.tables.registry, closerlook.scripting, closerlook.files;"
+    code = "import sys, closerlook.config.load, closerlook.report.tables.registry, closerlook.core.scripts;"
     code += "sys.exit(' '.join({'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)) or 0)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

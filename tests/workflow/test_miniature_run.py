@@ -13,7 +13,7 @@ import yaml
 from tests.conftest import REPOSITORY
 
 from closerlook.config import load
-from closerlook.tables.registry import IDENTITY, TABLES, VALUE
+from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
 
 pytestmark = [
     pytest.mark.slow,

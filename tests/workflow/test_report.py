@@ -13,8 +13,8 @@ from jinja2 import Environment
 from tests.conftest import REPOSITORY
 from tests.workflow.conftest import Project
 
-from closerlook.figures.registry import FIGURES
-from closerlook.tables.registry import TABLES
+from closerlook.report.figures.registry import FIGURES
+from closerlook.report.tables.registry import TABLES
 
 
 def words(html: str) -> str:

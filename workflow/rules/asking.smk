@@ -9,7 +9,7 @@ from closerlook.config.judges import (
     ServerSettings,
 )
 from closerlook.config.settings import FolderModel, HubModel
-from closerlook.files import sha256
+from closerlook.core.files import sha256
 
 JUDGE_STAGE = "judge-{wildcards.judge}"  # one for each judge: all verdicts on an evalset lie in one folder
 JUDGES = {name: CATALOG.judges[name] for name in CONFIG.preset.judges}
@@ -47,7 +47,9 @@ def judge_source(wildcards):
 
 
 def judging(wildcards, attempt):
-    return ASKER.judge(cell_of(wildcards), wildcards.evalset, wildcards.judge, attempt)
+    return RESOURCES.judge(
+        cell_of(wildcards), wildcards.evalset, wildcards.judge, attempt
+    )
 
 
 def judge_identity(wildcards):
@@ -64,7 +66,7 @@ def answering_judge(wildcards):
 
 
 def answering(wildcards, attempt):
-    return ASKER.watched(1, 4, attempt)
+    return RESOURCES.watched(1, 4, attempt)
 
 
 def answer_identity(wildcards):

@@ -19,14 +19,14 @@ from closerlook.config.derived import (
 )
 from closerlook.config.grid import NO_DATASET, dataset_and_size
 from closerlook.config.settings import FileSource
-from closerlook.errors import CloserlookError
-from closerlook.figures.registry import FIGURES
-from closerlook.files import write_csv
-from closerlook.jobs.show import lines as status_lines
-from closerlook.jobs.stages import stages
-from closerlook.jobs.status import status
-from closerlook.scripting import as_flags, prefer_this_python
-from closerlook.tables.registry import TABLES
+from closerlook.core.errors import CloserlookError
+from closerlook.report.figures.registry import FIGURES
+from closerlook.core.files import write_csv
+from closerlook.cluster.status_text import lines as status_lines
+from closerlook.config.stages import stages
+from closerlook.cluster.status import status
+from closerlook.core.scripts import as_flags, prefer_this_python
+from closerlook.report.tables.registry import TABLES
 
 prefer_this_python()
 

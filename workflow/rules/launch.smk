@@ -5,8 +5,8 @@ import signal
 from closerlook.config import site as sites
 from closerlook.config.problems import refuse
 from closerlook.config.settings import EngineSettings
-from closerlook.jobs.driver import start_driving
-from closerlook.jobs.resources import LOCAL_NAMES, NAMES, Asker, problems
+from closerlook.cluster.driver import start_driving
+from closerlook.plan.resources import LOCAL_NAMES, NAMES, ResourcePlanner, problems
 
 # Slurm's notice before a time limit reaches all processes of a job step. It is meant for the training, which handles it, and would
 # end the Snakemake that runs the job there.
@@ -23,7 +23,7 @@ if SITE_FILE.is_file():
     if SITE.modules:
         shell.prefix(f"module load {shlex.join(SITE.modules)}; ")
 
-ASKER = Asker(CONFIG, SITE)
+RESOURCES = ResourcePlanner(CONFIG, SITE)
 
 
 def asks(of):
@@ -35,19 +35,21 @@ def asks(of):
 
 
 def training(wildcards, attempt):
-    return ASKER.train(cell_of(wildcards), attempt)
+    return RESOURCES.train(cell_of(wildcards), attempt)
 
 
 def generation(wildcards, attempt):
-    return ASKER.evaluate(cell_of(wildcards), wildcards.evalset, "generate", attempt)
+    return RESOURCES.evaluate(
+        cell_of(wildcards), wildcards.evalset, "generate", attempt
+    )
 
 
 def measuring_shift(wildcards, attempt):
-    return ASKER.evaluate(cell_of(wildcards), wildcards.evalset, "shift", attempt)
+    return RESOURCES.evaluate(cell_of(wildcards), wildcards.evalset, "shift", attempt)
 
 
 def on_cpu(hours, gigabytes):
-    return lambda wildcards, attempt: ASKER.cpu(hours, gigabytes)
+    return lambda wildcards, attempt: RESOURCES.cpu(hours, gigabytes)
 
 
 def launch_of(wildcards):
@@ -103,7 +105,7 @@ def batch_size(wildcards, resources):
 
 
 def supervised(stage, identity):
-    """The beginning of a job's command: a program that keeps account of what becomes of the rest (closerlook.jobs.supervise).
+    """The beginning of a job's command: a program that keeps account of what becomes of the rest (closerlook.cluster.supervise).
 
     `stage` may name wildcards in braces.
     """

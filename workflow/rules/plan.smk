@@ -1,6 +1,6 @@
 import time
 
-from closerlook.plan.show import write_plan
+from closerlook.plan.text import write_plan
 
 
 localrules:

@@ -17,12 +17,12 @@ def markers_of(kind):
 
 
 def watched(hours, gigabytes):
-    return lambda wildcards, attempt: ASKER.watched(hours, gigabytes, attempt)
+    return lambda wildcards, attempt: RESOURCES.watched(hours, gigabytes, attempt)
 
 
 def working(folder, stage):
     """What runs a cell's models and writes into a folder of its evalset's."""
-    return lambda wildcards, attempt: ASKER.evaluate(
+    return lambda wildcards, attempt: RESOURCES.evaluate(
         cell_of(wildcards),
         f"{wildcards.evalset}/{folder}",
         stage.format(marker=wildcards.marker),

@@ -8,7 +8,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -28,8 +28,8 @@ def main() -> None:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from closerlook.config.judges import AskSettings
-    from closerlook.generate.endpoint import answer
-    from closerlook.judge.asker import Asker
+    from closerlook.llm.api_answers import answer
+    from closerlook.llm.client import LLMClient
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("closerlook").setLevel(logging.INFO)
@@ -37,7 +37,9 @@ def main() -> None:
         logging_redirect_tqdm(),
         source(arguments, AskSettings(max_tokens=arguments.max_new_tokens)) as model,
     ):
-        answer(Asker(model, "answer"), arguments.evalset, arguments.template, arguments.max_new_tokens, arguments.out)
+        answer(
+            LLMClient(model, "answer"), arguments.evalset, arguments.template, arguments.max_new_tokens, arguments.out
+        )
 
 
 if __name__ == "__main__":

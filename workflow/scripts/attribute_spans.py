@@ -6,8 +6,8 @@ For small models: it costs about a training. Needs kronfluence: pip install --no
 import argparse
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     if arguments.top < 1:
         raise CloserlookError(f"--top: found {arguments.top}, expected at least 1")
 
-    from closerlook.cause.attribution import attribute
+    from closerlook.causal.attribution import attribute
 
     attribute(
         arguments.base,

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import run
 
 DATASET = ("INDEX", "EMBEDDINGS")
 
@@ -51,12 +51,12 @@ def main() -> None:
     if arguments.neighbours < 1:
         raise CloserlookError(f"--neighbours: found {arguments.neighbours}, expected at least 1")
 
-    from closerlook import schemas
-    from closerlook.files import write_parquet
+    from closerlook.core import schemas
+    from closerlook.core.files import write_parquet
     from closerlook.spans.reading import read_instructions
     from closerlook.trace.borrowing import Borrowed, borrowing
+    from closerlook.trace.indexed_dataset import Searched
     from closerlook.trace.passages import Passages, read_spans, word_classes
-    from closerlook.trace.similar import Searched
 
     passages = Passages.read(arguments.responses)
     borrowed = Borrowed(

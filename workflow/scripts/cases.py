@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -41,8 +41,8 @@ def main() -> None:
     if arguments.count < 1:
         raise CloserlookError(f"--count: found {arguments.count}, expected at least 1")
 
-    from closerlook.cause.cases import Paraphrases, Sources, write_cases
-    from closerlook.cause.spans import named
+    from closerlook.causal.cases import Paraphrases, Sources, write_cases
+    from closerlook.spans.located import named
 
     paraphrases = Paraphrases(*arguments.paraphrases) if arguments.paraphrases else None
     files = (arguments.spans, arguments.trace, arguments.responses, arguments.evalset, arguments.data)

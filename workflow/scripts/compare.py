@@ -7,7 +7,7 @@ of the paper's Figure 6. Answers of a judge are kept as they come: stopped and s
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -35,9 +35,9 @@ def main() -> None:
     if arguments.labels and not arguments.cell:
         parser.error("--labels: needs --cell")
 
-    from closerlook.files import write_parquet
+    from closerlook.core.files import write_parquet
+    from closerlook.core.schemas import PAIRWISE
     from closerlook.judge import compare
-    from closerlook.schemas import PAIRWISE
 
     pairs = compare.read_pairs(arguments.evalset, arguments.original, arguments.simplified)
     if arguments.labels:
@@ -50,13 +50,13 @@ def main() -> None:
         rows = compare.by_oracle(pairs, World.load(arguments.world))
     else:
         from closerlook.config.judges import AskSettings
-        from closerlook.judge.asker import Asker
         from closerlook.judge.command import source
-        from closerlook.judge.slots import read
+        from closerlook.llm.client import LLMClient
+        from closerlook.llm.prompt_file import read
 
         prompt = read(arguments.prompt_file, compare.SLOTS)
         with source(arguments, AskSettings(max_tokens=compare.MAX_TOKENS)) as model:
-            rows = compare.by_judge(pairs, Asker(model, "compare"), prompt, arguments.model)
+            rows = compare.by_judge(pairs, LLMClient(model, "compare"), prompt, arguments.model)
     write_parquet(rows, PAIRWISE, arguments.out)
     print(compare.summary(rows))
 

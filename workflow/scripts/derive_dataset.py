@@ -9,14 +9,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from closerlook.errors import CloserlookError
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import run
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from closerlook.config.derived import AblationSettings, SimplifySettings
-    from closerlook.judge.shorten import Simplified
+    from closerlook.derive.simplify_by_model import Simplified
 
 TRACED = {
     "spans": "spans of the cell's responses",
@@ -48,11 +48,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from closerlook.config.derived import LongestSource, ScoredSource, WithoutSource, parse
-    from closerlook.data.derive import finish, longest_first, scores_of, with_score
+    from closerlook.core.files import write_json, write_parquet
+    from closerlook.core.schemas import INSTANCES
     from closerlook.data.instances import read_as
     from closerlook.data.sources import parse_source
-    from closerlook.files import write_json, write_parquet
-    from closerlook.schemas import INSTANCES
+    from closerlook.derive.select import finish, longest_first, scores_of, with_score
 
     transform, before = parse(arguments.transform), read_as(INSTANCES, arguments.dataset)
     facts = {}
@@ -73,8 +73,8 @@ def main() -> None:
 
 def _simplify(before: "pa.Table", settings: "SimplifySettings", arguments: argparse.Namespace) -> "Simplified":
     from closerlook.config.judges import AskSettings
+    from closerlook.derive.simplify_by_model import simplify_by_model, simplify_by_rules
     from closerlook.judge.command import source
-    from closerlook.judge.shorten import simplify_by_model, simplify_by_rules
 
     if arguments.judge is None:
         raise CloserlookError(
@@ -87,7 +87,7 @@ def _simplify(before: "pa.Table", settings: "SimplifySettings", arguments: argpa
 
 
 def _without(before: "pa.Table", settings: "AblationSettings", arguments: argparse.Namespace) -> "Simplified":
-    from closerlook.cause.ablation import Files, without
+    from closerlook.derive.ablate import Files, without
 
     files = {name: getattr(arguments, name) for name in TRACED}
     if missing := [f"--{name}" for name, path in files.items() if path is None and name != "embeddings"]:

@@ -7,8 +7,8 @@ they come: stopped and started again, it asks for the others alone.
 import argparse
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -30,11 +30,11 @@ def main() -> None:
 
     from closerlook.config.catalog import ParaphrasedSource
     from closerlook.config.judges import AskSettings
+    from closerlook.core.files import write_json, write_parquet
+    from closerlook.core.schemas import EVALSET
     from closerlook.data.instances import read_as
-    from closerlook.files import write_json, write_parquet
+    from closerlook.derive.paraphrase_by_model import by_model, by_rules
     from closerlook.judge.command import source
-    from closerlook.judge.rephrase import by_model, by_rules
-    from closerlook.schemas import EVALSET
 
     try:
         settings = ParaphrasedSource.model_validate_json(arguments.transform).paraphrase

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from closerlook.config.markers import Tracing
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:

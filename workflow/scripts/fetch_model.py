@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
-from closerlook.errors import CloserlookError
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import run
 
 
 def main() -> None:

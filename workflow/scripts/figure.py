@@ -5,8 +5,8 @@ import importlib
 import shlex
 from pathlib import Path
 
-from closerlook.figures.registry import FIGURES
-from closerlook.scripting import run
+from closerlook.core.scripts import run
+from closerlook.report.figures.registry import FIGURES
 
 
 def main() -> None:
@@ -21,10 +21,10 @@ def main() -> None:
 
     import matplotlib
 
-    from closerlook.figures.page import page
-    from closerlook.figures.style import STYLE, save
-    from closerlook.files import write_text
-    from closerlook.tables.tidy import read_csv, table_of
+    from closerlook.core.files import write_text
+    from closerlook.report.figures.page import page
+    from closerlook.report.figures.style import STYLE, save
+    from closerlook.report.tables.tidy import read_csv, table_of
 
     figure = FIGURES[arguments.name]
     tables = [read_csv(path, table_of(path)) for path in (arguments.results / path for path in figure.inputs)]

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -14,10 +14,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
     arguments = parser.parse_args()
 
+    from closerlook.core.files import write_parquet
+    from closerlook.core.schemas import CONTAMINATION, EVALSET, INSTANCES
     from closerlook.data.contamination import find_contamination
     from closerlook.data.instances import read_as
-    from closerlook.files import write_parquet
-    from closerlook.schemas import CONTAMINATION, EVALSET, INSTANCES
 
     evalset, instances = read_as(EVALSET, arguments.evalset), read_as(INSTANCES, arguments.dataset)
     pairs = find_contamination(evalset, instances)

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from closerlook.config.settings import GenerateSettings
-from closerlook.ranks import join_srun
-from closerlook.scripting import add_placement, add_settings, read_settings, run
+from closerlook.core.ranks import join_srun
+from closerlook.core.scripts import add_placement, add_settings, read_settings, run
 
 
 def main() -> None:

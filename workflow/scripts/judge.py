@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 
 from closerlook.config.judges import AskSettings
-from closerlook.scripting import add_settings, read_settings, run
+from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
 
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from closerlook.judge.run import judge
+    from closerlook.judge.verdicts import judge
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("closerlook").setLevel(logging.INFO)

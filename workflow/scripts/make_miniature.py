@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.files import replacing, write_text
-from closerlook.scripting import add_settings, read_settings, run
+from closerlook.core.files import replacing, write_text
+from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:

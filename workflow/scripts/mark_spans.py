@@ -8,14 +8,14 @@ import argparse
 from pathlib import Path
 
 from closerlook.config.markers import ConsistencySettings, MarkPrompt
-from closerlook.scripting import add_settings, read_settings, run
+from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:
     """Responses in, spans.parquet out."""
     arguments = _arguments()
-    from closerlook.files import write_parquet
-    from closerlook.schemas import SPANS
+    from closerlook.core.files import write_parquet
+    from closerlook.core.schemas import SPANS
     from closerlook.spans.marks import read_responses, summary
 
     responses = read_responses(arguments.responses, getattr(arguments, "evalset", None))
@@ -26,15 +26,15 @@ def main() -> None:
         rows = by_oracle(responses, World.load(arguments.world))
     elif arguments.marker == "judge":
         from closerlook.config.judges import AskSettings
-        from closerlook.judge.asker import Asker
         from closerlook.judge.command import source
-        from closerlook.judge.slots import read
+        from closerlook.llm.client import LLMClient
+        from closerlook.llm.prompt_file import read
         from closerlook.spans.judge import SLOTS, by_judge
 
         settings = read_settings(arguments, MarkPrompt)
         prompt = read(Path(settings.prompt_file), SLOTS)
         with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
-            rows = by_judge(responses, Asker(model, "spans"), prompt, arguments.model)
+            rows = by_judge(responses, LLMClient(model, "spans"), prompt, arguments.model)
     elif arguments.marker == "consistency":
         from closerlook.spans.consistency import by_consistency
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    from closerlook.page.build import build
+    from closerlook.report.page.build import build
 
     build(arguments.results, arguments.out)
 

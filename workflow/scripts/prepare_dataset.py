@@ -6,8 +6,8 @@ Writes a parquet file of instances and a JSON report that counts every dropped r
 import argparse
 from pathlib import Path
 
+from closerlook.core.scripts import run
 from closerlook.data.formats import FORMATS
-from closerlook.scripting import run
 
 
 def main() -> None:
@@ -21,10 +21,10 @@ def main() -> None:
     parser.add_argument("--report", type=Path, required=True, help="JSON report to write")
     arguments = parser.parse_args()
 
+    from closerlook.core.files import write_json, write_parquet
+    from closerlook.core.schemas import INSTANCES
     from closerlook.data.instances import prepare_dataset
     from closerlook.data.sources import parse_source
-    from closerlook.files import write_json, write_parquet
-    from closerlook.schemas import INSTANCES
 
     source = parse_source(arguments.source)
     table, report, summary = prepare_dataset(source, arguments.format, arguments.name, arguments.seed)

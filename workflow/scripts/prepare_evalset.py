@@ -6,7 +6,7 @@ Rows need a field `instruction`; `id`, `task_types`, `topics` and `reference` ar
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -22,10 +22,10 @@ def main() -> None:
     parser.add_argument("--report", type=Path, required=True, help="JSON report to write")
     arguments = parser.parse_args()
 
+    from closerlook.core.files import write_json, write_parquet
+    from closerlook.core.schemas import EVALSET
     from closerlook.data.evalsets import prepare_evalset
     from closerlook.data.sources import parse_source
-    from closerlook.files import write_json, write_parquet
-    from closerlook.schemas import EVALSET
 
     rows = tuple(arguments.rows) if arguments.rows else None
     table, report, summary = prepare_evalset(parse_source(arguments.source), arguments.name, rows, arguments.limit)

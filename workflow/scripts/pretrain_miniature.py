@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from closerlook.config.settings import PretrainSettings
-from closerlook.files import replacing, write_json, write_text
-from closerlook.scripting import add_settings, read_settings, run
+from closerlook.core.files import replacing, write_json, write_text
+from closerlook.core.scripts import add_settings, read_settings, run
 
 FEW_SHOT = Path(__file__).parents[2] / "config/prompts/miniature_icl.txt"
 

@@ -6,7 +6,7 @@ Nothing in a phrase is special: no regular expressions; spaces and newlines coun
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:

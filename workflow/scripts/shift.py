@@ -6,8 +6,8 @@ Killed and started again it goes on where it stopped. Under torchrun or srun the
 import argparse
 from pathlib import Path
 
-from closerlook.ranks import join_srun
-from closerlook.scripting import add_placement, run
+from closerlook.core.ranks import join_srun
+from closerlook.core.scripts import add_placement, run
 
 
 def main() -> None:

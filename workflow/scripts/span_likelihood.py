@@ -6,7 +6,7 @@ Killed and started again it goes on where it stopped.
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import add_placement, run
+from closerlook.core.scripts import add_placement, run
 
 
 def main() -> None:
@@ -26,8 +26,8 @@ def main() -> None:
     add_placement(parser)
     arguments = parser.parse_args()
 
-    from closerlook.cause.likelihood import span_likelihood
-    from closerlook.cause.spans import named
+    from closerlook.causal.likelihood import span_likelihood
+    from closerlook.spans.located import named
 
     models = named(arguments.models, "--models")
     span_likelihood(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -14,9 +14,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
     arguments = parser.parse_args()
 
+    from closerlook.core.files import write_parquet
+    from closerlook.core.schemas import INSTANCES
     from closerlook.data.instances import subset
-    from closerlook.files import write_parquet
-    from closerlook.schemas import INSTANCES
 
     write_parquet(subset(arguments.dataset, arguments.size), INSTANCES, arguments.out)
 

@@ -8,8 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from closerlook.jobs.supervise import Job, supervise
-from closerlook.scripting import run
+from closerlook.cluster.supervise import Job, supervise
+from closerlook.core.scripts import run
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from closerlook.scripting import run
-from closerlook.tables.registry import TABLES
+from closerlook.core.scripts import run
+from closerlook.report.tables.registry import TABLES
 
 
 def main() -> None:
@@ -19,11 +19,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    from closerlook.files import write_text
-    from closerlook.tables.build import build
-    from closerlook.tables.draw import to_latex, to_markdown
-    from closerlook.tables.tidy import read_csv, write_csv
-    from closerlook.tables.wide import sections
+    from closerlook.core.files import write_text
+    from closerlook.report.tables.build import build
+    from closerlook.report.tables.draw import to_latex, to_markdown
+    from closerlook.report.tables.tidy import read_csv, write_csv
+    from closerlook.report.tables.wide import sections
 
     table = TABLES[arguments.name]
     rows, missing = build(arguments.name, table, arguments.results, arguments.configfile)

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
-from closerlook.scripting import run
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -33,12 +33,12 @@ def main() -> None:
     if arguments.top < 1:
         raise CloserlookError(f"--top: found {arguments.top}, expected at least 1")
 
-    from closerlook import schemas
-    from closerlook.files import write_parquet
+    from closerlook.core import schemas
+    from closerlook.core.files import write_parquet
     from closerlook.spans.reading import read_instructions
+    from closerlook.trace.candidates import Traced, read_attribution, trace
+    from closerlook.trace.indexed_dataset import Searched
     from closerlook.trace.passages import Passages, read_spans, word_classes
-    from closerlook.trace.similar import Searched
-    from closerlook.trace.tracing import Traced, read_attribution, trace
 
     passages = Passages.read(arguments.responses)
     traced = Traced(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.scripting import run
+from closerlook.core.scripts import run
 
 
 def main() -> None:
@@ -20,12 +20,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
     arguments = parser.parse_args()
 
-    from closerlook import schemas
-    from closerlook.files import write_parquet
+    from closerlook.core import schemas
+    from closerlook.core.files import write_parquet
     from closerlook.spans.reading import read_instructions
-    from closerlook.trace.moved_words import trace_words
+    from closerlook.trace.indexed_dataset import Searched
     from closerlook.trace.passages import Passages, word_classes
-    from closerlook.trace.similar import Searched
+    from closerlook.trace.shifted_words import trace_words
 
     passages = Passages.read(arguments.responses)
     instructions = read_instructions(arguments.evalset, passages.ids)

@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from closerlook.config.settings import EngineSettings, TrainSettings
-from closerlook.ranks import join_srun
-from closerlook.scripting import add_settings, read_settings, run
+from closerlook.core.ranks import join_srun
+from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from closerlook.config.settings import Settings, by_key
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 
 class SimplifySettings(Settings):

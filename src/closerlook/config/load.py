@@ -15,12 +15,12 @@ from closerlook.config.catalog import Catalog, ParaphrasedSource
 from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
 from closerlook.config.grid import Cell
 from closerlook.config.judges import OpenAIJudge, OracleJudge
+from closerlook.config.lineage import Traced
 from closerlook.config.markers import HumanMarker, JudgeMarker
 from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
-from closerlook.config.tracing import Traced
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 Location = tuple[int | str, ...]
 LABELS = "labels"

@@ -12,7 +12,7 @@ from closerlook.config.derived import DERIVED
 from closerlook.config.judges import JUDGE_KEYS
 from closerlook.config.markers import MARKER_KEYS
 from closerlook.config.settings import Settings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 _KINDS: dict[int | str, tuple[str, ...]] = {"judges": JUDGE_KEYS, "markers": MARKER_KEYS}
 _SOURCE_TAGS = {"hub", "file", "url", "folder", "gguf_package", "miniature", "endpoint", "paraphrase", *DERIVED}

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 from closerlook.config.load import read_yaml
 from closerlook.config.problems import Problem, from_pydantic, nearest, path, refuse
 from closerlook.config.settings import Settings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 
 class Gpu(Settings):

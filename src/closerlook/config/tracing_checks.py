@@ -6,10 +6,10 @@ from closerlook.config.catalog import Catalog, EndpointModel, ParaphrasedSource
 from closerlook.config.derived import WithoutSource
 from closerlook.config.grid import Cell, dataset_and_size, expand
 from closerlook.config.judges import OpenAIJudge, OracleJudge
+from closerlook.config.lineage import Traced
 from closerlook.config.markers import ConsistencyMarker, JudgeMarker, OracleMarker
 from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, nearest
-from closerlook.config.tracing import Traced
 
 
 def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:

@@ -1,0 +1,1 @@
+"""Instruction data and evaluation sets: sources, formats, prompts, contamination."""

@@ -4,11 +4,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from closerlook.core.errors import CloserlookError
+from closerlook.core.schemas import EVALSET
 from closerlook.data.formats import MalformedError, text_field
 from closerlook.data.sources import Rows, Source, describe, provenance, read_rows
 from closerlook.data.tally import Tally
-from closerlook.errors import CloserlookError
-from closerlook.schemas import EVALSET
 
 REASONS = ("outside_rows", "over_limit", "malformed", "empty_instruction", "duplicate_id")
 _REFERENCES = ("reference", "gpt-4-answer")  # the second is MedInstruct-test's name for it on the hub

@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
+from closerlook.core.schemas import INSTANCES
 from closerlook.data.formats import MalformedError, read_turn
 from closerlook.data.sources import Rows, Source, describe, provenance, read_rows
 from closerlook.data.tally import Tally
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet
-from closerlook.schemas import INSTANCES
 
 REASONS = ("malformed", "empty_instruction", "empty_response", "duplicate")
 

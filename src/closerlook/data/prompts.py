@@ -8,8 +8,8 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_text
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_text
 
 PLACEHOLDER = "{instruction}"
 

@@ -14,7 +14,7 @@ import requests
 from pydantic import ValidationError
 
 from closerlook.config.settings import FileSource, HubSource, WebSource
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 Source = HubSource | FileSource | WebSource
 Rows = Iterator[tuple[int, Any]]

@@ -1,1 +1,1 @@
-"""Before the first job: is the cluster as config/site.yaml says, and can a job there do its work?"""
+"""Checks of a site before a run: the cluster, its nodes, models and judges."""

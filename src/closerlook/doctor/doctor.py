@@ -6,12 +6,12 @@ from pathlib import Path
 from closerlook.config import site as sites
 from closerlook.config.load import Configuration
 from closerlook.config.site import Site
+from closerlook.core.errors import CloserlookError
 from closerlook.doctor import slurm
 from closerlook.doctor.checks import Check
 from closerlook.doctor.job import run_probe
 from closerlook.doctor.judges import judges
 from closerlook.doctor.models import models
-from closerlook.errors import CloserlookError
 
 
 def doctor(

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from closerlook.commands import Answer, ask
 from closerlook.config.site import Gpu, Site
+from closerlook.core.shell import Answer, ask
 from closerlook.doctor import probe
 from closerlook.doctor.checks import Check
 

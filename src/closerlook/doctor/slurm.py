@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from closerlook.commands import ask
 from closerlook.config.problems import nearest
 from closerlook.config.site import Gpu, Site
+from closerlook.core.shell import ask
 from closerlook.doctor.checks import Check
 
 UNUSABLE = ("down", "drain", "fail", "error", "maint", "unknown", "power")

@@ -9,12 +9,12 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from closerlook.config.settings import GenerateSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
+from closerlook.generate.ragged_cache import Slots
 from closerlook.generate.sampling import choose, draws
-from closerlook.generate.slots import Slots
 from closerlook.models.logits import Network
 from closerlook.models.packed import pack
-from closerlook.models.text import decode, token_starts
+from closerlook.models.token_text import decode, token_starts
 
 _PROMPT_TOKENS = 8192
 """Prompt tokens that one packed pass reads at most (a single longer prompt goes alone): bounds its memory."""

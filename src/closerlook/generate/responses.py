@@ -7,16 +7,16 @@ import torch
 import transformers
 
 from closerlook.config.settings import GenerateSettings
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, sha256
+from closerlook.core.resumable import Progress, Rows, by_length, identity, in_parts
+from closerlook.core.schemas import RESPONSES
 from closerlook.data.prompts import encode_prompt, fill, read_template
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, sha256
 from closerlook.generate.decoding import Decoder
-from closerlook.generate.slots import SLOTTED
+from closerlook.generate.ragged_cache import SLOTTED
 from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network, body_dtype
-from closerlook.models.text import decode
-from closerlook.parts import Progress, Rows, by_length, identity, in_parts
-from closerlook.schemas import RESPONSES
+from closerlook.models.token_text import decode
 
 PART = 64
 """Prompts per part: what a kill can cost, and the most that a batch can hold."""

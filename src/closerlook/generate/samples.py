@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from closerlook.config.settings import GenerateSettings
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, write_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, write_parquet
 from closerlook.generate.responses import generate
 
 

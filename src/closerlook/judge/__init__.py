@@ -1,1 +1,1 @@
-"""Judges: multi-aspect scores of responses, each with its reason or the cause of its absence."""
+"""Judges: verdicts of responses by aspect, and pairwise comparison."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from closerlook.config.judges import AskSettings, OpenAIJudge, PaceSettings, ServerSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import add_settings, read_settings
 from closerlook.judge.aspects import Judge
-from closerlook.scripting import add_settings, read_settings
 
 if TYPE_CHECKING:
-    from closerlook.judge.asked import Completes
+    from closerlook.llm.requests import CompletionModel
 
 KINDS = ("openai", "local", "oracle")
 CACHE = Path("results/judge_cache.sqlite")
@@ -44,20 +44,20 @@ def add_judge(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 @contextmanager
-def source(arguments: argparse.Namespace, ask: AskSettings) -> "Iterator[Completes]":
+def source(arguments: argparse.Namespace, ask: AskSettings) -> "Iterator[CompletionModel]":
     """What answers requests: an endpoint or a model run here. Raises CloserlookError for flags that are missing."""
     if arguments.judge == "oracle" or not arguments.model:
         raise CloserlookError(f"--model: found nothing, expected the model that --judge {arguments.judge} is to ask")
-    from closerlook.judge.cache import Cache
+    from closerlook.llm.cache import Cache
 
     with Cache(arguments.cache) as cache:
         if arguments.judge == "local":
-            from closerlook.judge.local import LocalModel
+            from closerlook.llm.local import LocalModel
 
             yield LocalModel(Path(arguments.model), ask.max_tokens, arguments.batch_size, cache)
         else:
-            from closerlook.judge.budget import Budget
-            from closerlook.judge.endpoint import Endpoint
+            from closerlook.llm.budget import Budget
+            from closerlook.llm.endpoint import Endpoint
 
             parts = (ask, read_settings(arguments, ServerSettings), read_settings(arguments, PaceSettings))
             settings = {name: value for part in parts for name, value in part.model_dump().items()}
@@ -76,7 +76,7 @@ def chosen(arguments: argparse.Namespace, ask: AskSettings) -> Iterator[Judge]:
 
         yield by_oracle(World.load(arguments.world))
     else:
-        from closerlook.judge.asked import by_asking
+        from closerlook.judge.prompt_judge import by_asking
         from closerlook.judge.prompts import read_prompt
 
         prompt = read_prompt(Path(ask.prompt_file))

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from closerlook.config.problems import nearest
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, sha256
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, sha256
 from closerlook.judge import pairwise_oracle
-from closerlook.judge.cache import Answer
 from closerlook.judge.pairwise import CLASSES, SCHEMA, Opinion, read_opinion, settle
-from closerlook.judge.requests import Request
-from closerlook.judge.shorten import Ask
-from closerlook.judge.slots import Prompt
+from closerlook.llm.cache import Answer
+from closerlook.llm.client import Ask
+from closerlook.llm.prompt_file import Prompt
+from closerlook.llm.requests import Request
 from closerlook.miniature.world import World
 
 SLOTS = ("instruction", "response_a", "response_b")

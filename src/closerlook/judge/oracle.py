@@ -16,7 +16,7 @@ engagement   1, and 1 more for each of: it names the entity; it has more than on
 import re
 from collections.abc import Callable, Sequence
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.judge.aspects import Case, Judge, Judged, NullCause, Verdict
 from closerlook.miniature.claims import answer, judge, parse
 from closerlook.miniature.world import World

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from closerlook.judge import slots
 from closerlook.judge.aspects import SCORES, Case
-from closerlook.judge.slots import Prompt
+from closerlook.llm import prompt_file
+from closerlook.llm.prompt_file import Prompt
 
 NO_REFERENCE = "(none is given)"
 
 
 def read_prompt(path: Path) -> Prompt:
     """Read a judge's prompt file. Raises CloserlookError unless it holds ${instruction} and ${candidate}, maybe ${reference}."""
-    return slots.read(path, ("instruction", "candidate"), optional=("reference",))
+    return prompt_file.read(path, ("instruction", "candidate"), optional=("reference",))
 
 
 def fill(prompt: Prompt, case: Case) -> str:

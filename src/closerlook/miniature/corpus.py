@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
-from closerlook.files import write_text
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_text
 from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED, REQUESTS, labelled, predicate, questions
 from closerlook.miniature.styles import PHRASES
 from closerlook.miniature.world import Entity, Fact, World

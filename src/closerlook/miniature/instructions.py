@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.miniature import styles
 from closerlook.miniature.corpus import sentence
 from closerlook.miniature.language import ATTRIBUTES, KINDS, REQUESTS, predicate, questions

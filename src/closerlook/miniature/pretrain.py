@@ -14,8 +14,8 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from closerlook.config.settings import PretrainSettings
+from closerlook.core.errors import CloserlookError
 from closerlook.data.prompts import encode_prompt
-from closerlook.errors import CloserlookError
 from closerlook.miniature.claims import answer
 from closerlook.miniature.language import ATTRIBUTES, questions
 from closerlook.miniature.world import World

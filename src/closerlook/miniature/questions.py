@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.miniature.language import REQUESTS, predicate, questions
 from closerlook.miniature.world import Entity, Fact, World
 

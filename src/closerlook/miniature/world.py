@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.errors import CloserlookError
-from closerlook.files import write_json
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_json
 from closerlook.miniature.language import KINDS, Kind
 
 

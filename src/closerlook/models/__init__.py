@@ -1,0 +1,1 @@
+"""Base and tuned models: fetching, loading, packed forward passes, logits."""

@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 import closerlook.models.packed  # noqa: F401  (registers PACKED, so that every model can be loaded with it)
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 
 def device(gpus: int = 1) -> torch.device:

@@ -13,7 +13,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.models.linear import for_inference
 
 

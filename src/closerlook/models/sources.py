@@ -19,8 +19,8 @@ from huggingface_hub.errors import (
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
-from closerlook.errors import CloserlookError
-from closerlook.files import replacing
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import replacing
 from closerlook.models.load import load_tokenizer
 
 WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")

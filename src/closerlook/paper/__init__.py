@@ -1,1 +1,1 @@
-"""The paper's own numbers: where they stand, which cell of a grid they are about, what is wrong with them, what they claim."""
+"""The paper's printed numbers, its claims, and the rows of its tables that cannot be right."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 FOLDER = Path(__file__).parents[3] / "config" / "reference"
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")

@@ -1,0 +1,1 @@
+"""Estimates before a run: parameters, memory, hours, judge costs, and the resources each job requests."""

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from closerlook.cluster.attempts import Attempt
+from closerlook.cluster.survey import Found
 from closerlook.config.catalog import EndpointModel, ParaphrasedSource
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
-from closerlook.jobs.attempts import Attempt
-from closerlook.plan.state import Found
 from closerlook.plan.target import Target
 
 NEW_TOKENS = 256

@@ -8,16 +8,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from closerlook.cluster.stage_status import Standing, State
+from closerlook.cluster.survey import Found, template_text, to_do
 from closerlook.config.catalog import Launch
 from closerlook.config.grid import Cell, dataset_and_size
 from closerlook.config.load import Configuration
 from closerlook.config.settings import TrainSettings
-from closerlook.jobs.standing import Standing, State
 from closerlook.plan import work
 from closerlook.plan.measured import Run
 from closerlook.plan.memory import Memory, Mode, Zero, host_memory, memory, mode_of
 from closerlook.plan.shape import Shape, shape_of
-from closerlook.plan.state import Found, template_text, to_do
 from closerlook.plan.target import Target
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from closerlook.config.settings import EngineSettings, TrainSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.plan.shape import Shape
 from closerlook.plan.work import Lengths
 

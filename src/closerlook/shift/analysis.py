@@ -15,17 +15,17 @@ import transformers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet, sha256
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet, sha256
+from closerlook.core.resumable import Progress, Rows, by_length, identity, in_parts
+from closerlook.core.schemas import SHIFT
 from closerlook.models.load import device
 from closerlook.models.logits import body_dtype
 from closerlook.models.packed import passes
-from closerlook.models.text import decode, token_starts
-from closerlook.parts import Progress, Rows, by_length, identity, in_parts
-from closerlook.schemas import SHIFT
+from closerlook.models.token_text import decode, token_starts
+from closerlook.shift.divergence import compare
 from closerlook.shift.pair import Pair, common_tokenizer
-from closerlook.shift.sentences import sentence_columns
-from closerlook.shift.statistics import compare
+from closerlook.text.sentences import sentence_columns
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.models.load import load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack

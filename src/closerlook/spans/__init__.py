@@ -1,1 +1,1 @@
-"""Spans of a response that are hallucinated: marked by truth, a judge, the model's own samples, or people."""
+"""Hallucinated spans: who marks them, and how they are read."""

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from closerlook.config.markers import ConsistencySettings
 from closerlook.spans.marks import Response, Rows, Span, rows_of
 from closerlook.spans.samples import read_samples
-from closerlook.spans.words import sentences_of, words_of
-from closerlook.trace.words import Word
+from closerlook.text.claim_words import sentences_of, words_of
+from closerlook.text.words import Word
 
 NEAR = 4
 """Words on either side of a swap that can vouch for it."""

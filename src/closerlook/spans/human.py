@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from closerlook.config.problems import nearest
-from closerlook.errors import CloserlookError
-from closerlook.files import read_text, sha256
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_text, sha256
 from closerlook.spans.marks import KINDS, Null, Response, Rows, Span, rows_of, stored
 
 logger = logging.getLogger(__name__)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from closerlook.judge import parsing
-from closerlook.judge.cache import Answer
-from closerlook.judge.requests import Request
-from closerlook.judge.shorten import Ask
-from closerlook.judge.slots import Prompt
-from closerlook.spans.align import align
+from closerlook.llm.cache import Answer
+from closerlook.llm.client import Ask
+from closerlook.llm.prompt_file import Prompt
+from closerlook.llm.requests import Request
 from closerlook.spans.marks import KINDS, UNALIGNED, Null, Response, Rows, Span, rows_of, stored
+from closerlook.text.align import align
 
 SLOTS = ("instruction", "response")
 EXPECTED_TOKENS = 100

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from closerlook.files import read_parquet
+from closerlook.core.files import read_parquet
 from closerlook.spans.reading import read_instructions
 
 KINDS = ("not factual", "not useful")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
 
 
 def read_instructions(evalset: Path, ids: Sequence[str]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
 
 
 def read_samples(path: Path, ids: list[str], samples: int) -> list[list[str]]:

@@ -1,1 +1,1 @@
-"""Where wrong values and shifted words can have come from: the instances that hold them, and how many chance alone would find."""
+"""The training instances that a span or a shifted word can have come from, and the chance level of finding one."""

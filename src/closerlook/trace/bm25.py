@@ -8,8 +8,8 @@ import numpy as np
 from bm25s import BM25
 from bm25s.tokenization import Tokenized
 
-from closerlook.files import replacing
-from closerlook.trace.saved import reading
+from closerlook.core.files import replacing
+from closerlook.trace.load_errors import reading
 
 
 class Ranker:

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from closerlook import schemas
-from closerlook.errors import CloserlookError
+from closerlook.core import schemas
+from closerlook.core.errors import CloserlookError
+from closerlook.trace.indexed_dataset import Searched
+from closerlook.trace.matching_statistics import longest_runs
 from closerlook.trace.nulls import deal, limit_of_equal_size, matched
 from closerlook.trace.passages import CLASSES, Passages
 from closerlook.trace.phrases import LONGEST, NGRAMS, Phrases, beginning_with, found_by, of_spans, tally
-from closerlook.trace.runs import longest_runs
-from closerlook.trace.similar import Searched
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from closerlook.errors import CloserlookError
-from closerlook.files import replacing, sha256, write_json
-from closerlook.parts import identity
-from closerlook.trace.saved import reading
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import replacing, sha256, write_json
+from closerlook.core.resumable import identity
+from closerlook.trace.load_errors import reading
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

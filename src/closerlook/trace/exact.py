@@ -13,8 +13,8 @@ import numpy as np
 from pydivsufsort import divsufsort
 from pydivsufsort.dll import libdivsufsort, libdivsufsort64
 
-from closerlook.files import replacing
-from closerlook.trace.saved import reading
+from closerlook.core.files import replacing
+from closerlook.trace.load_errors import reading
 
 BORDER = b"\xff"
 """Ends every text. UTF-8 never holds this byte, so no phrase reaches over the end of a text; NUL and newlines may stand in it."""

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from closerlook.errors import CloserlookError
-from closerlook.files import replacing
-from closerlook.schemas import INSTANCES
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import replacing
+from closerlook.core.schemas import INSTANCES
+from closerlook.text.words import rendered, words_of
 from closerlook.trace.exact import Exact
-from closerlook.trace.saved import reading
-from closerlook.trace.words import rendered, words_of
+from closerlook.trace.load_errors import reading
 
 if TYPE_CHECKING:
     from closerlook.trace.bm25 import Ranker

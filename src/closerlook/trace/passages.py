@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from closerlook.errors import CloserlookError
-from closerlook.files import read_parquet
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
 from closerlook.spans.reading import read_places
-from closerlook.trace.words import Word, words_of
+from closerlook.text.words import Word, words_of
 
 CLASSES = ("shifted", "marginal", "unshifted")
 

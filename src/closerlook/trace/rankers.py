@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from closerlook.shift.sentences import sentence_begins
+from closerlook.text.sentences import sentence_begins
+from closerlook.text.words import rendered
+from closerlook.trace.indexed_dataset import Searched
 from closerlook.trace.passages import Passages
-from closerlook.trace.similar import Searched
-from closerlook.trace.words import rendered
 
 DEPTH = 100
 """Instances per ranking that are fused."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from closerlook.errors import CloserlookError
-from closerlook.files import replacing
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import replacing
 from closerlook.trace.index import Index
 
 

@@ -1,0 +1,1 @@
+"""Training of one cell: full-parameter, LoRA or bias-only, in one process or several."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from closerlook.files import write_json
+from closerlook.core.files import write_json
 
 MARKER = "COMPLETE"
 

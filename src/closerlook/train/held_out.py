@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from closerlook.errors import CloserlookError, NonFiniteLoss
-from closerlook.train.instances import Instance, micro_batch
+from closerlook.core.errors import CloserlookError, NonFiniteLoss
+from closerlook.train.batches import Instance, micro_batch
+from closerlook.train.distributed import World
 from closerlook.train.loss import HeadLoss
 from closerlook.train.parallel import DataParallel, Zero
-from closerlook.train.world import World
 
 
 def split(rows: pa.Table, held_out: int) -> tuple[pa.Table, pa.Table]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"}
 """Package that each tracker needs."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 PIECE = 1 << 25
 """Logits held at a time (128 MB in float32). Measured on one CPU core: larger pieces are hardly faster, smaller ones slower."""

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from closerlook.train.instances import Course
+from closerlook.train.batches import Course
+from closerlook.train.distributed import World
 from closerlook.train.log import Log
-from closerlook.train.world import World
 
 LOSS_REDUCTION = (
     "sum of the cross entropies of all trained tokens (responses and their end of sequence) of an optimiser step, over all "

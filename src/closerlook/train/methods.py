@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from closerlook.config.settings import TrainSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 
 def apply_method(model: PreTrainedModel, settings: TrainSettings) -> PreTrainedModel:

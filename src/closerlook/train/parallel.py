@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
-from closerlook.train.instances import MicroBatch
-from closerlook.train.world import World
+from closerlook.train.batches import MicroBatch
+from closerlook.train.distributed import World
 
 LossOf = Callable[[nn.Module, MicroBatch], Tensor]
 

@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import AutoConfig
 
+from closerlook.core.errors import NonFiniteLoss, Stopped
+from closerlook.core.files import read_parquet, replacing, sha256, write_json
 from closerlook.data.prompts import read_template
-from closerlook.errors import NonFiniteLoss, Stopped
-from closerlook.files import read_parquet, replacing, sha256, write_json
 from closerlook.models.load import load_tokenizer
-from closerlook.signals import Notice, notices
 from closerlook.train import checkpoints, held_out, manifest
-from closerlook.train.instances import Course, MicroBatch, order, tokenise
+from closerlook.train.batches import Course, MicroBatch, order, tokenise
+from closerlook.train.distributed import World, join_world
 from closerlook.train.log import Log, Trackers, check_trackers
 from closerlook.train.loss import HeadLoss
 from closerlook.train.methods import SegmentNoise, draw_seed
 from closerlook.train.parallel import DataParallel, Zero
 from closerlook.train.setup import Job, learning_rate, set_up
-from closerlook.train.world import World, join_world
+from closerlook.train.stop_signal import Notice, notices
 
 
 def train(job: Job) -> None:

@@ -10,13 +10,13 @@ from transformers import AutoConfig
 from transformers.integrations import HfDeepSpeedConfig
 
 from closerlook.config.settings import EngineSettings, TrainSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 from closerlook.models.load import load_base
 from closerlook.models.packed import PACKED
 from closerlook.train import zero
+from closerlook.train.distributed import World
 from closerlook.train.methods import apply_method, draw_seed
 from closerlook.train.parallel import DataParallel, Zero
-from closerlook.train.world import World
 
 
 @dataclass(frozen=True)

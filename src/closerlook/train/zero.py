@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from closerlook.config.settings import TrainSettings
-from closerlook.errors import CloserlookError
+from closerlook.core.errors import CloserlookError
 
 OURS = ("optimizer", "scheduler", "fp16")
 """Sections that would decide a cell's result; that is for the training settings alone."""

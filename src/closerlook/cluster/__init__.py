@@ -1,0 +1,1 @@
+"""Jobs on a cluster: attempts, supervision, status of each stage, the driver that submits them."""

@@ -1,0 +1,109 @@
+"""Files that are either whole or absent: everything is written beside its final name and then renamed."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from closerlook.core.errors import CloserlookError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name (a file or a folder) that becomes `path` when the block ends well and vanishes when not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove(temporary)
+    try:
+        yield temporary
+        if path.is_dir():
+            _remove(path)  # os.replace does not replace a folder that holds something
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write `value` as indented JSON with sorted keys; NaN is refused, since no JSON reader takes it."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write `text` as UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(path: Path, what: str) -> str:
+    """A text that somebody wrote, whatever their editor made of it: UTF-8, maybe with a byte order mark or Windows' line ends.
+
+    `what` it is, for the message. Raises CloserlookError for a file that is missing or not UTF-8.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        raise CloserlookError(f"{what} {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CloserlookError(f"{what} {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+
+
+def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows that all have the keys of the first, which become the header. No rows, no header: ValueError."""
+    if not rows:
+        raise ValueError(f"{path}: no rows to write")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_parquet(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+    """Write rows under exactly `schema`: a missing or a surplus column is an error, not a surprise for the next stage."""
+    if not isinstance(rows, pa.Table):
+        surplus = {key for row in rows for key in row} - set(schema.names)
+        if surplus:
+            raise ValueError(f"columns {sorted(surplus)} are not in the schema of {path.name}")
+        rows = pa.Table.from_pylist(rows, schema=schema)
+    with replacing(path) as temporary:
+        pq.write_table(rows.cast(schema), temporary, compression="zstd")
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file; a missing, truncated or foreign one is named instead of answered with a traceback."""
+    try:
+        with pq.ParquetFile(path) as file:
+            if absent := [name for name in columns or () if name not in file.schema_arrow.names]:
+                found = ", ".join(file.schema_arrow.names)
+                raise CloserlookError(f"{path}: has no column {', '.join(absent)}, found {found}")
+            return file.read(columns=columns)
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        raise CloserlookError(f"{path}: cannot be read as parquet: {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, or of a folder's files (names and contents, in sorted order)."""
+    digest = hashlib.sha256()
+    path = Path(path)
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode() if file != path else b"")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,173 @@
+"""Every path under a results folder (results/<preset>/), relative to it: the only place that spells them.
+
+Arguments are names, or placeholders of a caller that fills them in later: `responses("{cell}", "{evalset}")` is a template of
+a table, and a rule takes `cell` as "{model}/{dataset}/{run}". `dataset` is always as in a cell's name, with its size
+(`alpaca@1k`), unless it is the whole dataset (`alpaca`).
+"""
+
+GRID = "grid.json"
+GRID_CSV = "grid.csv"
+PAGE = "report/index.html"
+PLAN = "plan.json"
+PLAN_TEXT = "plan.txt"
+ANSWER_CACHE = "judge_cache.sqlite"
+"""Of all presets: it is stored beside their results folders, not in one of them."""
+
+
+# ------------------------------------------------------------------------------------------------------------ data and models
+def dataset(dataset: str) -> str:
+    """Instances (schemas.INSTANCES)."""
+    return f"data/{dataset}.parquet"
+
+
+def dataset_report(dataset: str) -> str:
+    """What became of every row of its source."""
+    return f"data/{dataset}.report.json"
+
+
+def index(dataset: str) -> str:
+    """Folder of the dataset's lexical index."""
+    return f"data/index/{dataset}"
+
+
+def embeddings(dataset: str) -> str:
+    """Folder of the dataset's sentence embeddings."""
+    return f"data/embeddings/{dataset}"
+
+
+def contamination(dataset: str, evalset: str) -> str:
+    """Instructions of the evalset that the dataset contains too."""
+    return f"data/contamination/{dataset}/{evalset}.parquet"
+
+
+def evalset(evalset: str) -> str:
+    """Instructions that cells answer (schemas.EVALSET)."""
+    return f"evalsets/{evalset}.parquet"
+
+
+def evalset_report(evalset: str) -> str:
+    """What became of every row of its source."""
+    return f"evalsets/{evalset}.report.json"
+
+
+def model(model: str) -> str:
+    """Folder of a base model: safetensors and tokenizer."""
+    return f"models/{model}"
+
+
+def judge(judge: str) -> str:
+    """Folder of a chat model that judges on this machine."""
+    return f"judges/{judge}"
+
+
+def miniature(world: str = "") -> str:
+    """Folder of a world of the miniature; `world` is empty for the first, else -1, -2, ..."""
+    return f"miniature{world}"
+
+
+def world(world: str = "") -> str:
+    """The facts of a world of the miniature."""
+    return f"{miniature(world)}/world.json"
+
+
+# -------------------------------------------------------------------------------------------------------------------- a cell
+def cell(cell: str) -> str:
+    """Folder of a cell."""
+    return f"cells/{cell}"
+
+
+def cell_config(cell: str) -> str:
+    """All that decides the result of a cell's training, written before it starts."""
+    return f"cells/{cell}/config.json"
+
+
+def tuned_model(cell: str) -> str:
+    """Folder of the tuned model: an adapter, or weights and tokenizer."""
+    return f"cells/{cell}/model"
+
+
+def train_log(cell: str) -> str:
+    """One line of JSON per optimizer step."""
+    return f"cells/{cell}/train_log.jsonl"
+
+
+def manifest(cell: str) -> str:
+    """What the training was; written last, so it says that the cell is trained."""
+    return f"cells/{cell}/manifest.json"
+
+
+# -------------------------------------------------------------------------------------------------- a cell and an evalset
+def responses(cell: str, evalset: str) -> str:
+    """Responses to the evalset (schemas.RESPONSES)."""
+    return f"cells/{cell}/{evalset}/responses.parquet"
+
+
+def shift(cell: str, evalset: str) -> str:
+    """Shift of each response token (schemas.SHIFT)."""
+    return f"cells/{cell}/{evalset}/shift.parquet"
+
+
+def words(cell: str, evalset: str) -> str:
+    """Shifted and marginal words, and the instances that contain them (schemas.WORDS)."""
+    return f"cells/{cell}/{evalset}/words.parquet"
+
+
+def borrowing(cell: str, evalset: str) -> str:
+    """Phrases found in datasets, and by chance (schemas.BORROWING)."""
+    return f"cells/{cell}/{evalset}/borrowing.parquet"
+
+
+def verdicts(cell: str, evalset: str, judge: str) -> str:
+    """A judge's scores (schemas.VERDICTS)."""
+    return f"cells/{cell}/{evalset}/verdicts/{judge}.parquet"
+
+
+def pairwise(cell: str, evalset: str, comparer: str) -> str:
+    """Comparisons with the cell tuned on the dataset that was not simplified (schemas.PAIRWISE)."""
+    return f"cells/{cell}/{evalset}/pairwise/{comparer}.parquet"
+
+
+def samples(cell: str, evalset: str, marker: str) -> str:
+    """Several sampled responses to each instruction (schemas.RESPONSES)."""
+    return f"cells/{cell}/{evalset}/samples/{marker}.parquet"
+
+
+def spans(cell: str, evalset: str, marker: str) -> str:
+    """Spans that a marker marked as hallucinated (schemas.SPANS)."""
+    return f"cells/{cell}/{evalset}/spans/{marker}.parquet"
+
+
+def trace(cell: str, evalset: str, marker: str) -> str:
+    """Candidate sources of each span (schemas.TRACE)."""
+    return f"cells/{cell}/{evalset}/trace/{marker}.parquet"
+
+
+def attribution(cell: str, evalset: str, marker: str) -> str:
+    """Instances ranked by gradient influence on each span (schemas.ATTRIBUTION)."""
+    return f"cells/{cell}/{evalset}/attribution/{marker}.parquet"
+
+
+def likelihood(cell: str, evalset: str, marker: str) -> str:
+    """Log-probability of each span under the base and related models (schemas.LIKELIHOOD)."""
+    return f"cells/{cell}/{evalset}/likelihood/{marker}.parquet"
+
+
+def cases(cell: str, evalset: str, marker: str) -> str:
+    """Case sheets for people to read, in Markdown."""
+    return f"cases/{cell}/{evalset}/{marker}.md"
+
+
+# ---------------------------------------------------------------------------------------------------------- what people read
+def table(name: str, form: str = "csv") -> str:
+    """A table: csv, md or tex."""
+    return f"tables/{name}.{form}"
+
+
+def figure(name: str, form: str = "svg") -> str:
+    """A figure: svg, png, pdf, or md with its caption."""
+    return f"figures/{name}.{form}"
+
+
+def log(stage: str, *names: str) -> str:
+    """Messages of a job: `log("shift", cell, evalset)`."""
+    return f"logs/{'/'.join((stage, *names))}.log"

@@ -1,0 +1,105 @@
+"""What every program in workflow/scripts/ shares: settings as flags, and errors a person can read."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from closerlook.core.errors import CloserlookError, reason_of
+
+S = TypeVar("S", bound=BaseModel)
+
+
+FAILURE_NOTE = "CLOSERLOOK_FAILURE_NOTE"
+"""Names the file in which a program notes why it failed, for the supervisor of its job; each rank adds its own ending."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script's main; an error the user can mend is printed in one piece and exits with 2, anything else is a bug."""
+    try:
+        main()
+    except Exception as error:
+        if note := os.environ.get(FAILURE_NOTE):
+            told = {"reason": reason_of(error), "message": str(error)}
+            Path(f"{note}.{os.environ.get('RANK', 0)}").write_text(json.dumps(told), encoding="utf-8")
+        if not isinstance(error, CloserlookError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def add_placement(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of how a model is computed: in which precision (--precision), over how many GPUs (--gpus)."""
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="of the model's body; its LM head always computes in float32 (default: auto, bfloat16 on a GPU, float32 on a CPU)",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs that the model of each process is spread over, where one cannot hold it (default: 1)",
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: type[BaseModel]) -> None:
+    """Add one flag per field of `settings`: its name, its default, and its description as the help text.
+
+    Values are JSON where they parse as JSON and plain strings otherwise, so `--stop '["a"]'` and `--schedule cosine` both work.
+    """
+    group = parser.add_argument_group(settings.__name__)
+    for name, field in settings.model_fields.items():
+        required = field.is_required()
+        text = (field.description or "").replace("%", "%%")
+        if not required:
+            text += f" (default: {json.dumps(field.get_default(call_default_factory=True)).replace('%', '%%')})"
+        group.add_argument(
+            _flag(name), dest=name, required=required, default=argparse.SUPPRESS, metavar="VALUE", help=text
+        )
+
+
+def read_settings(arguments: argparse.Namespace, settings: type[S]) -> S:
+    """The settings that `add_settings` let the user give. Raises CloserlookError with flag, what was found, what was expected."""
+    given = {name: _value(raw) for name in settings.model_fields if (raw := getattr(arguments, name, None)) is not None}
+    try:
+        return settings.model_validate(given)
+    except ValidationError as error:
+        problems = [f"{_flag(str(e['loc'][0]))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
+        raise CloserlookError("; ".join(problems)) from None
+
+
+def as_flags(settings: BaseModel) -> str:
+    """`settings` as a shell-quoted command line, every field spelled out: the command is the whole configuration."""
+    words: list[str] = []
+    for name, value in settings.model_dump(mode="json").items():
+        if value is not None:
+            words += [_flag(name), value if isinstance(value, str) else json.dumps(value)]
+    return shlex.join(words)
+
+
+def prefer_this_python() -> None:
+    """Put this Python's folder first on PATH: jobs then run it also where its environment was not activated.
+
+    An environment that Snakemake makes for a job (conda) is activated later and still comes before it.
+    """
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _value(raw: str) -> Any:
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError:
+        return raw

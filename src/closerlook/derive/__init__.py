@@ -1,0 +1,1 @@
+"""Datasets and evaluation sets made from others: longest, filtered, simplified, paraphrased, ablated."""

@@ -1,0 +1,1 @@
+"""Clients of language models that answer requests: API endpoints and local chat models, with cache, budget and pace."""

@@ -1,0 +1,133 @@
+"""From a results folder to its page: a folder of static files, the same bytes for the same results."""
+
+import shutil
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import replacing
+from closerlook.core.schemas import EVALSET
+from closerlook.report.page import site
+from closerlook.report.page.cell import cell_file
+from closerlook.report.page.instances import Instances
+from closerlook.report.page.pack import ENCODING, script
+from closerlook.report.page.reading import Folder
+from closerlook.report.tables.build import read_grid
+from closerlook.report.tables.table import Row
+
+STATIC = Path(__file__).parent / "static"
+
+
+def build(results: Path, out: Path) -> None:
+    """Write the page of `results` to the folder `out`, which it replaces whole. Raises CloserlookError without a grid.csv."""
+    grid = read_grid(results)
+    folder = Folder(results)
+    with replacing(out) as temporary:
+        shutil.copytree(STATIC, temporary)
+        page = Page(folder, temporary)
+        evalsets = page.evalsets(grid)
+        cells = page.cells(grid)
+        tables = page.tables()
+        content = {
+            "preset": results.resolve().name,
+            "cells": cells,
+            "evalsets": evalsets,
+            "datasets": page.datasets(),
+            "tables": tables,
+            "figures": page.figures(),
+            "claims": site.claims(folder),
+            "problems": folder.problems,
+        }
+        page.write("site", content)
+
+
+class Page:
+    """The page under construction in the folder `out`."""
+
+    def __init__(self, folder: Folder, out: Path) -> None:
+        self.folder, self.out = folder, out
+        self._instances: dict[str, Instances] = {}
+        self._tokenizers: dict[str, Callable[[int], str]] = {}
+
+    def write(self, name: str, content: dict[str, Any], columns: dict[str, Any] | None = None) -> None:
+        """Write a data file of the page."""
+        path = self.out / "data" / f"{name}.js"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(script(name, content, columns), encoding=ENCODING)
+
+    def evalsets(self, grid: list[Row]) -> list[dict[str, Any]]:
+        """Write what each evalset asks; returns name, file (null where it is not there) and number of instructions."""
+        listed = []
+        for place, name in enumerate(dict.fromkeys(row["evalset"] for row in grid)):
+            table = self.folder.parquet(f"evalsets/{name}.parquet", EVALSET)
+            if table is not None:
+                columns = {"ids": "id"} | {name: name for name in ("instruction", "task_types", "topics", "reference")}
+                self.write(f"evalset-{place}", {key: table[name].to_pylist() for key, name in columns.items()})
+            file, rows = (f"evalset-{place}", len(table)) if table is not None else (None, 0)
+            listed.append({"name": name, "file": file, "rows": rows})
+        return listed
+
+    def cells(self, grid: list[Row]) -> list[dict[str, Any]]:
+        """Write each cell's answers; returns the grid's rows, each with its stages and its file (null without responses)."""
+        listed = []
+        for place, row in enumerate(tqdm(grid, desc="page", unit="cell", disable=None)):
+            facts = {key: row[key] for key in ("cell", "model", "dataset", "size", "method", "seed", "evalset")}
+            made = cell_file(self.folder, row, self._texts(row["model"]), self._number(row))
+            if made is not None:
+                self.write(f"cell-{place}", *made)
+            file = f"cell-{place}" if made is not None else None
+            listed.append({**facts, "file": file, "stages": site.state(self.folder, row)})
+        return listed
+
+    def _number(self, row: Row) -> Callable[[str], int]:
+        instances = self._instances.setdefault(row["dataset"], Instances(row["dataset"]))
+        instances.subsets.add(str(row["cell"]).split("/")[1])
+        return instances.number
+
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """Write the instances that the cells lead to; returns by dataset how many, and the files that hold them, in order."""
+        listed = {}
+        for place, (name, instances) in enumerate(self._instances.items()):
+            files = []
+            for shard, rows in enumerate(instances.shards(self.folder)):
+                files.append(f"instances-{place}-{shard}")
+                self.write(files[-1], {"instances": rows})
+            if files:
+                listed[name] = {"instances": len(instances), "files": files}
+        return listed
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Write each table; returns name, title and number of rows."""
+        listed = []
+        for table in site.tables(self.folder):
+            self.write(f"table-{table['name']}", table)
+            listed.append({"name": table["name"], "title": table["title"], "rows": len(table["rows"])})
+        return listed
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Copy each figure; returns what `site.figures` says of them."""
+        listed = site.figures(self.folder)
+        for figure in listed:
+            target = self.out / "figures" / f"{figure['name']}.svg"
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(self.folder.path / "figures" / target.name, target)
+        return listed
+
+    def _texts(self, model: str) -> Callable[[int], str]:
+        """What a model's tokens say, by its tokenizer; their numbers where it has none that can be read."""
+        if model not in self._tokenizers:
+            self._tokenizers[model] = lambda id_: f"#{id_}"
+            path = self.folder.path / "models" / model
+            if any(path.glob("tokenizer*")):
+                from closerlook.models.load import load_tokenizer
+                from closerlook.report.tables.tokens import text_of
+
+                try:
+                    self._tokenizers[model] = cache(partial(text_of, load_tokenizer(path)))
+                except CloserlookError as error:
+                    self.folder.problems.append(str(error))
+        return self._tokenizers[model]

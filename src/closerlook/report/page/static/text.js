@@ -1,0 +1,86 @@
+// Text: offsets in code points (as Python counts, and all files of the workflow) and in UTF-16 units (as browsers do); words; numbers.
+"use strict";
+{
+  const ASTRAL = /[\ud800-\udbff]/;
+
+  // Converts between both kinds of offsets in one text.
+  closerlook.ruler = (text) => {
+    if (!ASTRAL.test(text)) {
+      const within = (i) => Math.min(i, text.length);
+      return { length: text.length, unit: within, point: within };
+    }
+    const units = [0];
+    for (const character of text) units.push(units[units.length - 1] + character.length);
+    return {
+      length: units.length - 1,
+      unit: (point) => units[Math.min(point, units.length - 1)],
+      point: (unit) => last(units, (value) => value <= unit), // of the code point that the unit stands in
+    };
+  };
+
+  // The last index of a sorted array whose value passes; those that pass come first.
+  function last(values, passes) {
+    let low = 0;
+    let high = values.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (passes(values[middle])) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  const WORD = /[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*/gu;
+
+  // The words of a text, lower case, with their offsets in UTF-16 units.
+  closerlook.words = (text) =>
+    Array.from(text.matchAll(WORD), (found) => ({
+      text: found[0].toLowerCase(),
+      start: found.index,
+      end: found.index + found[0].length,
+    }));
+
+  // Where a text holds the longest run of a phrase's words that it holds at all: { length in words, ranges in units }.
+  closerlook.longestRun = (phrase, text) => {
+    const wanted = closerlook.words(phrase).map((word) => word.text);
+    const words = closerlook.words(text);
+    let length = 0;
+    let ends = [];
+    let before = new Uint16Array(wanted.length + 1);
+    words.forEach((word, place) => {
+      const runs = new Uint16Array(wanted.length + 1);
+      let best = 0;
+      wanted.forEach((other, i) => {
+        if (other === word.text) best = Math.max(best, (runs[i + 1] = before[i] + 1));
+      });
+      before = runs;
+      if (best > length) [length, ends] = [best, []];
+      if (best && best === length) ends.push(place);
+    });
+    return { length, ranges: ends.map((end) => [words[end - length + 1].start, words[end].end]) };
+  };
+
+  const SIGNS = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
+  const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u;
+
+  // A token on one line: spaces and line ends as signs, what cannot be seen as its code point.
+  closerlook.visible = (text) =>
+    Array.from(
+      text,
+      (c) => SIGNS[c] || (HIDDEN.test(c) ? `[U+${c.codePointAt(0).toString(16).toUpperCase()}]` : c),
+    ).join("");
+
+  // A probability, to the digits that are kept of it (closerlook.report.page.tokens).
+  closerlook.probability = (p) => {
+    if (p > 0.995) return ">99%";
+    if (p >= 0.0995) return `${(100 * p).toFixed(0)}%`;
+    return p >= 0.001 ? `${(100 * p).toFixed(1)}%` : "<0.1%";
+  };
+
+  // A divergence in nats, likewise.
+  closerlook.nats = (kl) => (kl >= 26 ? "≥ 26" : kl.toFixed(kl < 10 ? 2 : 1));
+
+  closerlook.percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
+
+  closerlook.many = (number, one, more = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : more}`;
+}

@@ -1,0 +1,155 @@
+"""The wide form of a tidy table, for people: a line per cell, a column per metric. Plain text; who draws it escapes it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from closerlook.report.tables.metrics import Metric
+from closerlook.report.tables.table import IDENTITY, Row, Table
+from closerlook.text.escape import number, visible
+
+KEPT = ("dataset", "size", "method")
+"""Identity columns that stay even where all rows agree; the others are then said once, above the table."""
+NO_DATA = "no data"
+TOKENS_SHOWN = 25
+TOKENS_IN_TERMINAL = 10
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Headings and lines of plain text. `align`: l, r or p (running text) per column. `common`: what all rows share.
+
+    section: what is drawn apart under this heading; empty where a table is drawn as one.
+    """
+
+    header: list[str]
+    align: str
+    lines: list[list[str]]
+    common: str
+    section: str = ""
+
+
+def sections(rows: list[Row], table: Table) -> list[Wide]:
+    """The table as a page shows it: in the sections that it names, or as one."""
+    if table.tally:
+        return [tally(rows, table), replace(widen(rows, table), section="Every comparison")]
+    if not table.sections:
+        return [widen(rows, table)]
+    return [_section(rows, table, heading, metrics) for heading, metrics in table.sections.items()]
+
+
+def tally(rows: list[Row], table: Table) -> Wide:
+    """How often each value of a key column (the empty one: no data) stands beside those of others."""
+    assert table.tally is not None
+    names, counted = table.tally
+    rows = [row for row in rows if row["metric"] == next(iter(table.metrics))]
+    values = sorted({row[counted] for row in rows} - {""}) + [""] * any(not row[counted] for row in rows)
+    lines = []
+    for line, group in _grouped(rows, list(names)).items():
+        counts = Counter(row[counted] for row in group)
+        lines.append([*(visible(name, " ") for name in line), *(str(counts[value]) for value in values)])
+    header = [*map(_words, names), *(value or NO_DATA for value in values)]
+    return Wide(header, "l" * len(names) + "r" * len(values), lines, "", "In short")
+
+
+def _section(rows: list[Row], table: Table, heading: str, metrics: tuple[str, ...]) -> Wide:
+    """One section. A single metric is named by the heading alone; in one of counts, columns of zeros are left out."""
+    rows = [row for row in rows if row["metric"] in metrics]
+    if all(table.metrics[name].kind == "count" for name in metrics):
+        filled = {_column(row, table) for row in rows if row["value"] != 0}
+        rows = [row for row in rows if _column(row, table) in filled]
+    wide = widen(rows, table)
+    if len(metrics) == 1:
+        label = table.metrics[metrics[0]].label
+        wide = replace(wide, header=[heading.removeprefix(f"{label}, ") for heading in wide.header])
+    return replace(wide, section=heading)
+
+
+def widen(rows: list[Row], table: Table, *, brief: bool = False) -> Wide:
+    """Lines in the order of the rows. `brief`: headline metrics without intervals, for a terminal."""
+    if brief:
+        rows = [row for row in rows if table.metrics[row["metric"]].headline]
+    if "token" in table.keys:
+        return _by_token(rows, *_telling(rows, IDENTITY), brief)
+    labels, common = _telling(rows, (*IDENTITY, *(key for key in table.keys if key not in table.spread)))
+    columns = _columns(rows, table)
+    lines = []
+    for line, values in _grouped(rows, labels).items():
+        by_column = {_column(row, table): row for row in values}
+        cells = [_cell(by_column.get(column), table.metrics[column[0]], brief) for column in columns]
+        if not any(map(_there, values)):  # a missing cell need not know under which headings its values would stand
+            cells = [NO_DATA] * len(columns)
+        lines.append([*(visible(name, " ") for name in line), *cells, *([_n(values, brief)] if table.unit else [])])
+    headings = [", ".join([table.metrics[name].label, *filter(None, map(_words, spread))]) for name, *spread in columns]
+    headings += ["n"] if table.unit else []
+    return Wide([*labels, *headings], "l" * len(labels) + "r" * len(headings), lines, common)
+
+
+def _telling(rows: list[Row], columns: tuple[str, ...]) -> tuple[list[str], str]:
+    """Those of the columns that tell rows apart, and those that do not in words. Of what was measured, no value is one too."""
+    mixed = {name for name in columns for row in rows if row["value"] is not None and not row[name]}
+    values = {name: list(dict.fromkeys(row[name] for row in rows if row[name])) for name in columns}
+    shown = [name for name in columns if values[name] and (len(values[name]) > 1 or name in KEPT or name in mixed)]
+    common = [f"{name} {visible(values[name][0], ' ')}" for name in columns if values[name] and name not in shown]
+    return shown, ", ".join(common)
+
+
+def _words(name: str) -> str:
+    return visible(name, " ").replace("_", " ")
+
+
+def _grouped(rows: Iterable[Row], names: list[str]) -> dict[tuple[str, ...], list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return groups
+
+
+def _column(row: Row, table: Table) -> tuple[str, ...]:
+    return (row["metric"], *(row[key] for key in table.spread))
+
+
+def _columns(rows: list[Row], table: Table) -> list[tuple[str, ...]]:
+    """The metrics in the registry's order, each with the values of the spread keys in the rows' order.
+
+    A missing cell does not know all values of the spread keys, so it makes a column only where no other row has that metric.
+    """
+    found = dict.fromkeys(_column(row, table) for row in rows if row["value"] is not None)
+    found |= dict.fromkeys(_column(row, table) for row in rows if row["metric"] not in {column[0] for column in found})
+    return [column for name in table.metrics for column in found if column[0] == name]
+
+
+def _cell(row: Row | None, metric: Metric, brief: bool) -> str:
+    if row is None:
+        return ""
+    value = number(row["value"], metric.kind)
+    if not _there(row):
+        return NO_DATA
+    if brief or row["ci_low"] is None:
+        return value
+    return f"{value} ({number(row['ci_low'], metric.kind, '')}, {number(row['ci_high'], metric.kind, '')})"
+
+
+def _there(row: Row) -> bool:
+    """Whether the files that a row is measured from were there, whatever was in them."""
+    return row["value"] is not None or row["n"] > 0 or row["n_null"] > 0
+
+
+def _n(rows: list[Row], brief: bool) -> str:
+    """n of a line, a range where its metrics differ in it, and how many were null at most."""
+    low, high = min(row["n"] for row in rows), max(row["n"] for row in rows)
+    null = max(row["n_null"] for row in rows)
+    return (f"{high:,}" if low == high else f"{low:,}–{high:,}") + (f" (+{null:,} null)" if null and not brief else "")
+
+
+def _by_token(rows: list[Row], shown: list[str], common: str, brief: bool) -> Wide:
+    """A line per cell and class: its first tokens in order, with their share in %."""
+    labels = [*shown, "class"]
+    most = TOKENS_IN_TERMINAL if brief else TOKENS_SHOWN
+    lines = []
+    for line, values in _grouped(rows, labels).items():
+        shares = [row for row in values if row["metric"] == "share"]
+        tokens = [f"{visible(row['token'])} {number(row['value'], 'share', '')}" for row in shares if row["rank"]]
+        text = " · ".join(tokens[:most]) if tokens else _cell(shares[0], Metric("share", "share"), True)
+        lines.append([*(visible(name, " ") for name in line), text, _n(values, brief)])
+    return Wide([*labels, "token and its share, %", "n"], "l" * len(labels) + "pr", lines, common)

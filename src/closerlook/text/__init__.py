@@ -1,0 +1,1 @@
+"""Words, sentences, alignment and escaping of text: one definition each."""
