@@ -53,8 +53,10 @@ rule trained:
 
 
 onstart:
-    if workflow.is_main_process and not workflow.local_exec:
-        drive()
+    if workflow.is_main_process:
+        if not workflow.local_exec:
+            drive()
+        write_cell_configs()
 
 
 onerror:

@@ -105,7 +105,6 @@ def prepare(folder: Path, data: Path, count: int, threads: int) -> None:
         for i in chosen
     ]
     write_parquet(instances, INSTANCES, folder / "data.parquet")
-    (folder / "template.txt").write_text(TEMPLATE)
 
 
 def measure(name: str, folder: Path, threads: int) -> dict[str, float]:
@@ -123,6 +122,7 @@ def measure(name: str, folder: Path, threads: int) -> dict[str, float]:
 
 def ours(folder: Path, lora: bool) -> float:
     """closerlook's own training."""
+    from closerlook.config.cell import CellConfig, PromptTemplate
     from closerlook.config.settings import EngineSettings, TrainSettings
     from closerlook.train.run import train
     from closerlook.train.setup import Job
@@ -130,7 +130,8 @@ def ours(folder: Path, lora: bool) -> float:
     settings = TrainSettings(kind="lora" if lora else "full", epochs=1.0, batch_size=BATCH, max_length=PACKED_LENGTH)
     with TemporaryDirectory() as out:
         engine = EngineSettings(micro_batch=MICRO)
-        train(Job(folder / "model", folder / "data.parquet", folder / "template.txt", Path(out), settings, engine))
+        config = CellConfig(template=PromptTemplate(text=TEMPLATE), train=settings)
+        train(Job(config, folder / "model", folder / "data.parquet", Path(out), engine))
         lines = [json.loads(line) for line in (Path(out) / "train_log.jsonl").read_text().splitlines()]
     return without_warm_up([line["tokens"] for line in lines], [line["seconds"] for line in lines])
 
@@ -140,10 +141,10 @@ def examples(folder: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
     from transformers import AutoTokenizer
 
-    from closerlook.train.batches import tokenise
+    from closerlook.train.batches import tokenize
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
-    instances, _ = tokenise(pq.read_table(folder / "data.parquet"), tokenizer, TEMPLATE, PACKED_LENGTH, quiet=True)
+    instances, _ = tokenize(pq.read_table(folder / "data.parquet"), tokenizer, TEMPLATE, PACKED_LENGTH, quiet=True)
     return [
         {
             "input_ids": one.tokens.tolist(),

@@ -15,6 +15,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from closerlook.config.cell import CellConfig, PromptTemplate
 from closerlook.config.settings import GenerateSettings
 from closerlook.core import resumable
 from closerlook.core.errors import CloserlookError
@@ -24,6 +25,7 @@ from closerlook.generate.responses import generate
 from tiny_models import byte_tokenizer, saved, tiny_model
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/generate.py"
+TEMPLATE = "Q: {instruction}\nA:"
 QUESTIONS = ["Who?", "What is {this}? 你好", "Say 🙂", "the cat and the dog said " * 4, "a", "Why not? " * 3, "b"]
 
 
@@ -40,12 +42,22 @@ def write_evalset(path, questions=QUESTIONS, **first):
 def folder(tmp_path):
     saved(tiny_model(), tmp_path / "base", byte_tokenizer())
     write_evalset(tmp_path / "evalset.parquet")
-    (tmp_path / "template.txt").write_text("Q: {instruction}\nA:", encoding="utf-8")
+    config = CellConfig(template=PromptTemplate(text=TEMPLATE), generate=GenerateSettings(max_new_tokens=12))
+    config.write(tmp_path / "config.json")
     return tmp_path
 
 
-def run(folder, *, tuned=None, batch_size=3, name="responses.parquet", evalset="evalset.parquet", **settings):
-    inputs = {"base": folder / "base", "tuned": tuned, "evalset": folder / evalset, "template": folder / "template.txt"}
+def run(
+    folder,
+    *,
+    tuned=None,
+    template=TEMPLATE,
+    batch_size=3,
+    name="responses.parquet",
+    evalset="evalset.parquet",
+    **settings,
+):
+    inputs = {"base": folder / "base", "tuned": tuned, "evalset": folder / evalset, "template": template}
     settings = GenerateSettings(**{"max_new_tokens": 12} | settings)
     generate(**inputs, settings=settings, out=folder / name, batch_size=batch_size, precision="float32")
     table = pq.read_table(folder / name)
@@ -128,9 +140,9 @@ def test_an_empty_evalset_gives_an_empty_table(folder):
 
 
 def command(folder, out, *extra):
-    named = {"model": "base", "evalset": "evalset.parquet", "template": "template.txt", "out": out}
+    named = {"model": "base", "evalset": "evalset.parquet", "config": "config.json", "out": out}
     flags = [f"--{flag}={folder / name}" for flag, name in named.items()]
-    return [sys.executable, str(SCRIPT), *flags, "--max-new-tokens", "12", *extra]
+    return [sys.executable, str(SCRIPT), *flags, *extra]
 
 
 def test_the_script(folder, monkeypatch, capsys):
@@ -184,8 +196,7 @@ def test_finished_parts_are_taken_and_stale_ones_are_not(folder, monkeypatch):
     calls.clear()
     with pytest.raises(KeyboardInterrupt):
         run(folder)
-    (folder / "template.txt").write_text("Question: {instruction}")
-    changed = run(folder)
+    changed = run(folder, template="Question: {instruction}")
     assert all(row["prompt"].startswith("Question: ") for row in changed), "parts of another template are never taken"
     assert not (folder / ".responses.parquet.parts").exists()
 

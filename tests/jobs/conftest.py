@@ -39,10 +39,11 @@ class Results:
 
     def put_manifest(self, cell: str = FIRST, **changes: Any) -> None:
         """Of a training as the preset wants it now, but for `changes` in its settings."""
-        configuration = self.configuration
-        settings = configuration.train_settings(configuration.cell_of[cell]).model_dump(mode="json")
-        template = {"sha256": configuration.template_digest(configuration.cell_of[cell])}
-        self.put(f"cells/{cell}/manifest.json", json.dumps({"settings": settings | changes, "template": template}))
+        config = self.configuration.cell_config(self.configuration.cell_of[cell])
+        if changes and config.train:
+            config = config.model_copy(update={"train": config.train.model_copy(update=changes)})
+        manifest = {"config": config.model_dump(mode="json"), "config_digest": config.training_digest}
+        self.put(f"cells/{cell}/manifest.json", json.dumps(manifest))
 
     def attempt(self, *made: Attempt, cell: str = FIRST) -> None:
         """Write the attempts at one stage of a cell."""

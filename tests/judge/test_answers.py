@@ -10,6 +10,8 @@ import pytest
 from judge_server import Call, Raw, Server, fails, says
 from tests.conftest import REPOSITORY
 
+from closerlook.config.cell import CellConfig, PromptTemplate
+from closerlook.config.settings import GenerateSettings
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET
 from closerlook.report.tables.lengths import of_model
@@ -27,7 +29,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def answer(folder: Path, url: str, **more: object) -> subprocess.CompletedProcess[str]:
-    options = {"evalset": folder / "ask.parquet", "template": "config/prompts/instruction.txt", "max-new-tokens": 64}
+    text = (REPOSITORY / "config/prompts/instruction.txt").read_text(encoding="utf-8")
+    config = CellConfig(template=PromptTemplate(text=text), generate=GenerateSettings(max_new_tokens=64))
+    config.write(folder / "config.json")
+    options = {"evalset": folder / "ask.parquet", "config": folder / "config.json"}
     options |= {
         "out": folder / "responses.parquet",
         "cache": folder / "cache.sqlite",

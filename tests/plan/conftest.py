@@ -1,6 +1,5 @@
 """A project with a preset of its own, and finished cells in it, made of manifests alone."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +11,8 @@ import yaml
 from tests.conftest import REPOSITORY
 
 from closerlook.config.architecture import Architecture
+from closerlook.config.cell import CellConfig, PromptTemplate
+from closerlook.config.grid import dataset_and_size
 from closerlook.config.settings import TrainSettings
 
 MODELS = ["llama-2-7b", "llama-2-13b", "llama-2-70b", "mistral-7b-v0.1", "phi-1.5"]
@@ -54,11 +55,22 @@ class Project:
 
     def finish(self, cell: str, kind: str, preset: str = "scale", **changes: Any) -> Path:
         """Write the manifest of a finished training of 1,000 instances; returns the cell's folder."""
-        template = (self.root / "config/prompts/alpaca.txt").read_text()
+        template = PromptTemplate(name="alpaca", text=(self.root / "config/prompts/alpaca.txt").read_text())
+        model, dataset, method = cell.split("/")
+        size = dataset_and_size(dataset)[1]
+        config = CellConfig(
+            cell=cell,
+            model=model,
+            dataset=dataset,
+            size=size,
+            method=method,
+            template=template,
+            train=TrainSettings.model_validate({"kind": kind}),
+        )
         manifest = {
-            "settings": TrainSettings(kind=kind).model_dump(mode="json"),
+            "config": config.model_dump(mode="json"),
+            "config_digest": config.training_digest,
             "engine": {"micro_batch": 4, "gradient_checkpointing": False, "precision": "bfloat16", "deepspeed": None},
-            "template": {"sha256": hashlib.sha256(template.encode()).hexdigest()},
             "world_size": 4,
             "tokens": 300_000,
             "trained_tokens": 200_000,

@@ -98,7 +98,7 @@ def test_a_cell_at_work_is_running_and_one_that_failed_says_why(project: Project
     assert cells(plan(small("lft")))[LFT]["state"] == "new"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"settings": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"config": 3}', '{"config": {"train": 3}}'])
 def test_a_manifest_that_tells_nothing_is_stale_and_breaks_nothing(project: Project, plan, text: str) -> None:
     folder = project.finish(LFT, "lora")
     (folder / "manifest.json").write_text(text)

@@ -22,7 +22,7 @@ from closerlook.miniature.tokenizer import make_tokenizer
 from closerlook.models.packed import PACKED, pack
 from closerlook.plan import work
 from closerlook.plan.shape import Shape, shape_of
-from closerlook.train.batches import order, tokenise
+from closerlook.train.batches import order, tokenize
 from closerlook.train.loss import HeadLoss
 from closerlook.train.methods import apply_method
 
@@ -124,7 +124,7 @@ def test_lengths_are_those_of_the_training(tmp_path, max_length: int) -> None:
     template = "Say: {instruction} So:"
     import pyarrow.parquet as pq
 
-    instances, counts = tokenise(pq.read_table(tmp_path / "data.parquet"), tokenizer, template, max_length, quiet=True)
+    instances, counts = tokenize(pq.read_table(tmp_path / "data.parquet"), tokenizer, template, max_length, quiet=True)
     found = work.measure(tmp_path / "data.parquet", template, tmp_path / "tokenizer.json", max_length)
     lengths = [len(instance.tokens) for instance in instances]
     if counts["dropped_prompt_too_long"] == 0:

@@ -21,11 +21,11 @@ from closerlook.plan.memory import LOGITS, Memory, Zero, host_memory, memory
 from closerlook.plan.shape import Shape
 from closerlook.plan.work import Lengths
 from closerlook.train.batches import MicroBatch
-from closerlook.train.distributed import World
+from closerlook.train.distributed import Distributed
 from closerlook.train.loss import PIECE, HeadLoss
 from closerlook.train.methods import apply_method
 from closerlook.train.parallel import DataParallel
-from closerlook.train.setup import _optimizer
+from closerlook.train.setup import build_optimizer
 
 CATALOG = read("config/mini.yaml", REPOSITORY).catalog
 LLAMA = Shape(CATALOG.models["llama-2-7b"].architecture)
@@ -64,7 +64,7 @@ class Alive(TorchDispatchMode):
 
 
 def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps: int) -> tuple[Memory, int]:
-    """The estimate, and the peak of two real optimiser steps of the trainer's own loop."""
+    """The estimate, and the peak of two real optimizer steps of the trainer's own loop."""
     layers, length, count = 6, 128, 4
     sizes = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": layers, "num_attention_heads": 4}
     if family == "gemma3":
@@ -80,7 +80,8 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
         model.activation_checkpointing_enable({"use_reentrant": False})
     method = TrainSettings(kind=kind, batch_size=count * micro_steps)
     module = apply_method(model, method).train()
-    runner = DataParallel(module, _optimizer(module, method), 1.0, World(0, 1, torch.device("cpu")), mode == "autocast")
+    world = Distributed(0, 1, torch.device("cpu"))
+    runner = DataParallel(module, build_optimizer(module, method), 1.0, world, mode == "autocast")
     loss = HeadLoss(module)
 
     def batch() -> MicroBatch:

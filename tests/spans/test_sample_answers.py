@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.conftest import REPOSITORY
 
+from closerlook.config.cell import CellConfig, PromptTemplate
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
@@ -17,6 +18,7 @@ from closerlook.generate.samples import sample
 from closerlook.spans.samples import read_samples
 from tiny_models import byte_tokenizer, saved, tiny_model
 
+TEMPLATE = "Q: {instruction}\nA:"
 IDS = ["q", "a/b", "7/7", "0/q"]
 
 
@@ -24,7 +26,8 @@ IDS = ["q", "a/b", "7/7", "0/q"]
 def folder(tmp_path: Path) -> Path:
     saved(tiny_model(), tmp_path / "base", byte_tokenizer())
     pq.write_table(pa.table({"id": IDS, "instruction": ["Who?", "Why? 🙂", "Who?", "a"]}), tmp_path / "e.parquet")
-    (tmp_path / "template.txt").write_text("Q: {instruction}\nA:", encoding="utf-8")
+    config = CellConfig(template=PromptTemplate(text=TEMPLATE), generate=GenerateSettings(max_new_tokens=8))
+    config.write(tmp_path / "config.json")
     return tmp_path
 
 
@@ -32,7 +35,7 @@ def draw(
     folder: Path, name: str, samples: int, batch_size: int = 64, seed: int = 0, temperature: float = 1.0
 ) -> list[dict]:
     settings = GenerateSettings(max_new_tokens=8, temperature=temperature, seed=seed)
-    inputs = (folder / "base", None, folder / "e.parquet", folder / "template.txt")
+    inputs = (folder / "base", None, folder / "e.parquet", TEMPLATE)
     sample(*inputs, settings, samples, folder / name, batch_size, "float32")
     return read_parquet(folder / name).to_pylist()
 
@@ -67,8 +70,8 @@ def test_the_scripts_from_samples_to_spans(
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         runpy.run_path(str(REPOSITORY / "workflow/scripts" / name), run_name="__main__")
 
-    where = ("--model", folder / "base", "--evalset", folder / "e.parquet", "--template", folder / "template.txt")
-    how = ("--samples", 2, "--max-new-tokens", 8, "--precision", "float32", "--out", folder / "script.parquet")
+    where = ("--model", folder / "base", "--evalset", folder / "e.parquet", "--config", folder / "config.json")
+    how = ("--samples", 2, "--precision", "float32", "--out", folder / "script.parquet")
     script("generate.py", *where, *how, "--temperature", 1.0)
     assert (folder / "script.parquet").read_bytes() == (folder / "sampled.parquet").read_bytes()
     with pytest.raises(SystemExit):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny import make_model, make_rows, make_tokenizer
 
+from closerlook.config.cell import CellConfig, PromptTemplate
 from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import INSTANCES
@@ -31,14 +32,13 @@ def make_job(base: Path, tmp_path: Path) -> Callable[..., Job]:
     """Make a job from the settings that matter to a test; `rows`, `model` and `name` may be given too."""
 
     def make(name: str = "cell", *, rows: list[dict[str, Any]] | int = 24, model: Path = base, **settings: Any) -> Job:
-        data, template = tmp_path / f"{name}.parquet", tmp_path / "template.txt"
+        data = tmp_path / f"{name}.parquet"
         write_parquet(make_rows(rows) if isinstance(rows, int) else rows, INSTANCES, data)
-        template.write_text("Question : {instruction} Answer :")
         of_engine = {key: settings.pop(key) for key in list(settings) if key in EngineSettings.model_fields}
         defaults = {"kind": "full", "learning_rate": 1e-2, "epochs": 2.0, "batch_size": 8, "max_length": 64}
-        return Job(
-            model, data, template, tmp_path / name, TrainSettings(**(defaults | settings)), EngineSettings(**of_engine)
-        )
+        template = PromptTemplate(text="Question : {instruction} Answer :")
+        config = CellConfig(template=template, train=TrainSettings(**(defaults | settings)))
+        return Job(config, model, data, tmp_path / name, EngineSettings(**of_engine))
 
     return make
 

@@ -12,7 +12,7 @@ from tiny import REPOSITORY, command, lines, losses, run_script
 
 from closerlook.core.files import sha256
 from closerlook.train import run
-from closerlook.train.checkpoints import MARKER, Keeper
+from closerlook.train.checkpoints import MARKER, CheckpointManager
 from closerlook.train.run import train
 
 HARD = {"kind": "lora", "neftune_alpha": 5.0, "lora_dropout": 0.2, "epochs": 4.0, "micro_batch": 3, "weight_decay": 0.1}
@@ -51,7 +51,7 @@ def test_resumed_training_equals_the_uninterrupted(make_job, trained, monkeypatc
     assert sha256(job.out / "model") == sha256(whole / "model")
     assert json.loads((job.out / "manifest.json").read_text())["resumed_from"] == [4, 8]
     assert not (job.out / "checkpoints").exists()
-    assert "going on from" in capsys.readouterr().err
+    assert "resuming from" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -97,15 +97,15 @@ def test_torn_checkpoint_is_passed_over(stopped, trained, capsys):
     (torn / "state.safetensors").write_bytes(b"half a sta")
     train(stopped)
     error = capsys.readouterr().err
-    assert "step-6 is passed over: it has no readable COMPLETE file" in error
-    assert "going on from" in error
+    assert "step-6 is ignored: it has no readable COMPLETE file" in error
+    assert "resuming from" in error
     assert losses(stopped.out) == losses(trained("whole", epochs=4.0))
 
 
 def test_unreadable_marker_is_a_torn_checkpoint(stopped, capsys):
     (stopped.out / "checkpoints" / "step-4" / MARKER).write_text('{"identi')
     train(stopped)
-    assert "passed over" in capsys.readouterr().err
+    assert "is ignored" in capsys.readouterr().err
     assert json.loads((stopped.out / "manifest.json").read_text())["resumed_from"] == []
 
 
@@ -114,7 +114,7 @@ def test_checkpoint_of_another_training_is_passed_over(stopped, make_job, traine
     settings = {"epochs": 4.0} | change
     other = make_job("stopped", **settings)  # the same folder
     train(other)
-    assert "step-4 is passed over: it belongs to other settings" in capsys.readouterr().err
+    assert "step-4 is ignored: it belongs to other settings" in capsys.readouterr().err
     assert losses(other.out) == losses(trained("fresh", **settings))
 
 
@@ -123,16 +123,16 @@ def test_speed_and_memory_may_change_in_between(stopped, make_job, trained, caps
     """Out of memory half-way, the user takes a smaller micro-batch: what is done is not lost."""
     job = make_job("stopped", epochs=4.0, **change)
     train(job)
-    assert "going on from" in capsys.readouterr().err
+    assert "resuming from" in capsys.readouterr().err
     assert losses(job.out) == pytest.approx(losses(trained("whole", epochs=4.0)), abs=1e-4)
 
 
 def test_half_removed_checkpoint_is_not_complete(tmp_path, monkeypatch):
-    keeper = Keeper(tmp_path, "me")
-    keeper.start(2)
-    keeper.complete(2)
+    manager = CheckpointManager(tmp_path, "me")
+    manager.start(2)
+    manager.complete(2)
     monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # killed right after the marker went
-    keeper.start(4)
-    keeper.complete(4)
-    assert keeper.resume_at() == 4
-    assert not (keeper.at(2) / MARKER).exists()
+    manager.start(4)
+    manager.complete(4)
+    assert manager.resume_at() == 4
+    assert not (manager.at(2) / MARKER).exists()

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from tiny import make_rows, make_tokenizer
 
 from closerlook.core.schemas import INSTANCES
-from closerlook.train.batches import Course, deal, tokenise
-from closerlook.train.distributed import World
+from closerlook.train.batches import BatchSchedule, balance_by_length, tokenize
+from closerlook.train.distributed import Distributed
 
 CPU = torch.device("cpu")
 TEMPLATE = "Question : {instruction} Answer :"
 
 
 def tokens_of(count=24, max_length=64):
-    return tokenise(
+    return tokenize(
         pa.Table.from_pylist(make_rows(count), INSTANCES), make_tokenizer(), TEMPLATE, max_length, quiet=True
     )
 
@@ -24,7 +24,7 @@ def tokens_of(count=24, max_length=64):
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=40), st.data())
 def test_dealing_gives_every_place_once_and_balances(lengths, data):
     bins = data.draw(st.integers(1, len(lengths)))
-    groups = deal(lengths, bins)
+    groups = balance_by_length(lengths, bins)
     assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
     assert all(groups)
     totals = [sum(lengths[place] for place in group) for group in groups]
@@ -61,10 +61,10 @@ def test_ranks_share_a_step_without_loss_or_overlap(ranks, micro_steps):
     import numpy as np
 
     instances, _ = tokens_of()
-    course = Course(instances, np.arange(24).reshape(3, 8), micro_steps)
-    shares = [course.share(1, World(rank, ranks, CPU)) for rank in range(ranks)]
+    schedule = BatchSchedule(instances, np.arange(24).reshape(3, 8), micro_steps)
+    shares = [schedule.batches_of_rank(1, Distributed(rank, ranks, CPU)) for rank in range(ranks)]
     assert all(len(share.batches) == micro_steps for share in shares)
-    places = [place for share in shares for batch in share.batches for place in batch.places]
+    places = [place for share in shares for batch in share.batches for place in batch.positions]
     assert sorted(places) == list(range(8, 16))
     assert {(share.tokens, share.trained_tokens) for share in shares} == {
         (
@@ -77,7 +77,7 @@ def test_ranks_share_a_step_without_loss_or_overlap(ranks, micro_steps):
         for batch in share.batches:
             start = 0
             pairs = []
-            for place, length in zip(batch.places, batch.inputs["segments"], strict=True):
+            for place, length in zip(batch.positions, batch.inputs["segments"], strict=True):
                 one = instances[place]
                 assert batch.inputs["input_ids"][0, start : start + length].tolist() == one.tokens.tolist()
                 assert batch.inputs["position_ids"][0, start : start + length].tolist() == list(range(length))

@@ -25,7 +25,7 @@ def noise_of(segments, places, width=64, alpha=5.0, seed=0):
     tokens = torch.zeros(1, sum(segments), dtype=torch.long)
     plain = model(tokens).detach()
     noise = SegmentNoise(model, alpha, seed)
-    noise.segments, noise.places = segments, places
+    noise.segments, noise.positions = segments, places
     return (model(tokens).detach() - plain).split(segments, dim=1)
 
 
@@ -51,7 +51,7 @@ def test_noise_does_not_depend_on_the_company():
 def test_noise_is_for_training_only():
     model = make_model()
     noise = SegmentNoise(model, 5.0, 0)
-    noise.segments, noise.places = [3], [0]
+    noise.segments, noise.positions = [3], [0]
     tokens = torch.tensor([[1, 2, 3]])
     model.eval()
     clean = model(input_ids=tokens).logits

@@ -61,7 +61,7 @@ def test_a_notice_loses_nothing(
     rank_processes(launcher)[-1].send_signal(notice)  # one rank is told, and tells the others
     _, said = launcher.communicate(timeout=120)
     assert launcher.returncode != 0
-    assert "told to stop; the next start goes on after step" in said
+    assert "stopped on request; will resume after step" in said
     steps = [path for path in (job.out / "checkpoints").glob("step-*") if (path / MARKER).exists()]
     assert len(steps) == 1, "one step, the same for all ranks"
     assert not (job.out / "manifest.json").exists()

@@ -65,19 +65,18 @@ def make_rows(count: int) -> list[dict[str, Any]]:
 
 
 def command(job: Job) -> list[str]:
-    """The script's arguments for `job`."""
-    flags = f"{as_flags(job.settings)} {as_flags(job.engine)}"
-    places = [
-        "--model",
-        str(job.model),
-        "--data",
-        str(job.data),
-        "--template",
-        str(job.template),
-        "--out",
-        str(job.out),
-    ]
-    return ["workflow/scripts/train.py", *places, *shlex.split(flags)]
+    """The script's arguments for `job`, whose configuration is written where the script finds it."""
+    config = job.out / "config.json"
+    job.config.write(config)
+    paths = {
+        "config": config,
+        "digest": job.config.training_digest,
+        "model": job.model,
+        "data": job.data,
+        "out": job.out,
+    }
+    flags = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    return ["workflow/scripts/train.py", *flags, *shlex.split(as_flags(job.engine))]
 
 
 def run_script(job: Job, ranks: int = 1, timeout: float = 500) -> subprocess.CompletedProcess[str]:

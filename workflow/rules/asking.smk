@@ -70,9 +70,7 @@ def answering(wildcards, attempt):
 
 
 def answer_identity(wildcards):
-    return asked(answering_judge(wildcards)) + CONFIG.template_digest(
-        cell_of(wildcards)
-    )
+    return asked(answering_judge(wildcards)) + generation_digest(wildcards)
 
 
 def simplifying_judge(wildcards):

@@ -19,6 +19,7 @@ from closerlook.config.derived import (
 )
 from closerlook.config.grid import NO_DATASET, dataset_and_size
 from closerlook.config.settings import FileSource
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.report.figures.registry import FIGURES
 from closerlook.core.files import write_csv
@@ -90,6 +91,32 @@ wildcard_constraints:
 
 def cell_of(wildcards):
     return CONFIG.cell_of[f"{wildcards.model}/{wildcards.dataset}/{wildcards.run}"]
+
+
+CELL_CONFIG = "results/{preset}/cells/{model}/{dataset}/{run}/config.json"
+
+
+def write_cell_configs():
+    """Write the config.json of every cell. They are no outputs of a rule: what a job needs that is made again, Snakemake takes
+    for the only reason to run the job again, and would miss that its digest has changed.
+    """
+    for cell in CONFIG.cells:
+        file = Path("results") / PRESET / layout.cell_config(cell.name)
+        CONFIG.cell_config(cell).write(file)
+
+
+if workflow.is_main_process and not workflow.modifier.is_main_snakefile():
+    write_cell_configs()  # Snakemake runs onstart of the main Snakefile only, and this one is used as a module
+
+
+def training_digest(wildcards):
+    """The identity of a cell's model."""
+    return CONFIG.cell_config(cell_of(wildcards)).training_digest
+
+
+def generation_digest(wildcards):
+    """The identity of a cell's responses, given its model."""
+    return CONFIG.cell_config(cell_of(wildcards)).generation_digest
 
 
 def json_flag(source):

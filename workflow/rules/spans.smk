@@ -62,7 +62,6 @@ rule samples:
         model="results/{preset}/models/{model}",
         tuned=tuned_model,
         evalset="results/{preset}/evalsets/{evalset}.parquet",
-        template=lambda wildcards: ancient(template_file(wildcards)),
     output:
         "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/samples/{marker}.parquet",
     log:
@@ -77,14 +76,15 @@ rule samples:
     params:
         tuned=lambda wildcards, input: f"--tuned {input.tuned}" if input.tuned else "",
         settings=sample_settings,
-        template=lambda wildcards: CONFIG.template_digest(cell_of(wildcards)),
+        config=CELL_CONFIG,
+        digest=generation_digest,
         supervised=supervised("samples-{wildcards.marker}", sample_identity),
         python=evaluation_program,
         spread=spread,
         batch_size=batch_size,
     shell:
-        "{params.supervised} --log {log} -- {params.python} workflow/scripts/generate.py --model {input.model} {params.tuned}"
-        " --evalset {input.evalset} --template {input.template} --out {output} --batch-size {params.batch_size}"
+        "{params.supervised} --log {log} -- {params.python} workflow/scripts/generate.py --config {params.config}"
+        " --model {input.model} {params.tuned} --evalset {input.evalset} --out {output} --batch-size {params.batch_size}"
         " {params.spread} {params.settings} 2> {log}"
 
 

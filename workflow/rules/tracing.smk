@@ -45,13 +45,14 @@ def marker_pace(wildcards, resources):
 
 def sample_settings(wildcards):
     consistency = MARKERS[wildcards.marker].consistency
-    drawn = {"temperature": consistency.temperature, "seed": consistency.seed}
-    settings = CONFIG.generate_settings(cell_of(wildcards)).model_copy(update=drawn)
-    return f"--samples {consistency.samples} {as_flags(settings)}"
+    return (
+        f"--samples {consistency.samples} --temperature {consistency.temperature}"
+        f" --seed {consistency.seed}"
+    )
 
 
 def sample_identity(wildcards):
-    return sample_settings(wildcards) + CONFIG.template_digest(cell_of(wildcards))
+    return f"{sample_settings(wildcards)} {generation_digest(wildcards)}"
 
 
 def own_embeddings(wildcards):

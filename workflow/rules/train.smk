@@ -1,9 +1,8 @@
 rule train:
-    """One cell. `params.settings` is its identity: Snakemake trains again when it changes, and only then."""
+    """Train one cell. Its identity is the digest of its config.json: Snakemake trains again when that changes, and only then."""
     input:
         model="results/{preset}/models/{model}",
         data="results/{preset}/data/{dataset}.parquet",
-        template=lambda wildcards: ancient(template_file(wildcards)),
     output:
         model=directory("results/{preset}/cells/{model}/{dataset}/{run}/model"),
         log="results/{preset}/cells/{model}/{dataset}/{run}/train_log.jsonl",
@@ -22,17 +21,13 @@ rule train:
     resources:
         **asks(training),
     params:
-        settings=lambda wildcards: as_flags(CONFIG.train_settings(cell_of(wildcards))),
-        template=lambda wildcards: CONFIG.template_digest(cell_of(wildcards)),
-        supervised=supervised(
-            "train",
-            lambda wildcards: as_flags(CONFIG.train_settings(cell_of(wildcards)))
-            + CONFIG.template_digest(cell_of(wildcards)),
-        ),
+        config=CELL_CONFIG,
+        digest=training_digest,
+        supervised=supervised("train", training_digest),
         python=train_program,
         engine=engine_flags,
     shell:
         "{params.supervised} --log {log} -- {params.python} workflow/scripts/train.py"
-        " --model {input.model} --data {input.data} --template {input.template}"
+        " --config {params.config} --digest {params.digest} --model {input.model} --data {input.data}"
         " --out results/{wildcards.preset}/cells/{wildcards.model}/{wildcards.dataset}/{wildcards.run}"
-        " {params.settings} {params.engine} 2> {log}"
+        " {params.engine} 2> {log}"

@@ -8,6 +8,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from closerlook.config.cell import read_cell_config
 from closerlook.core.scripts import run
 
 
@@ -16,9 +17,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction")
     parser.add_argument(
-        "--template", type=Path, required=True, metavar="FILE", help="text that holds {instruction} once"
+        "--config",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the cell's config.json: its template and the longest response are used",
     )
-    parser.add_argument("--max-new-tokens", type=int, required=True, metavar="N", help="longest response, in tokens")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="responses.parquet to write")
     from closerlook.judge.command import add_judge, source
 
@@ -33,13 +37,10 @@ def main() -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("closerlook").setLevel(logging.INFO)
-    with (
-        logging_redirect_tqdm(),
-        source(arguments, AskSettings(max_tokens=arguments.max_new_tokens)) as model,
-    ):
-        answer(
-            LLMClient(model, "answer"), arguments.evalset, arguments.template, arguments.max_new_tokens, arguments.out
-        )
+    config = read_cell_config(arguments.config)
+    longest = config.generate.max_new_tokens
+    with logging_redirect_tqdm(), source(arguments, AskSettings(max_tokens=longest)) as model:
+        answer(LLMClient(model, "answer"), arguments.evalset, config.template.text, longest, arguments.out)
 
 
 if __name__ == "__main__":

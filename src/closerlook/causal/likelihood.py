@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerBase
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
-from closerlook.core.resumable import Progress, Rows, identity, in_parts
+from closerlook.core.fingerprint import fingerprint
+from closerlook.core.resumable import Progress, Rows, in_parts
 from closerlook.core.schemas import LIKELIHOOD
 from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network, body_dtype
@@ -113,7 +114,7 @@ def span_likelihood(
     }
     what |= {"spans": sha256(spans), "responses": sha256(responses), "device": where.type, "part": PART}
     what |= {"torch": torch.__version__, "transformers": transformers.__version__}
-    in_parts(in_order, measure, LIKELIHOOD, out, identity(**what), unit="spans")
+    in_parts(in_order, measure, LIKELIHOOD, out, fingerprint(**what), unit="spans")
 
 
 def marks(response: Response, spans: list[Span], tokenizer: PreTrainedTokenizerBase) -> Iterator[Marked]:

@@ -5,7 +5,6 @@ as well (the node, a kill -9) leaves an attempt without an end, which the next s
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from closerlook.cluster.attempts import FINAL, Attempt
 from closerlook.cluster.stage_status import lives
 from closerlook.core.errors import CloserlookError, Reason
 from closerlook.core.files import write_json
+from closerlook.core.fingerprint import fingerprint
 from closerlook.core.scripts import FAILURE_NOTE
 
 POLL_SECONDS = 2.0
@@ -56,8 +56,8 @@ class Job:
     @cached_property
     def digest(self) -> str:
         """What `Attempt.command` holds. Inputs count by their time, as they do for Snakemake."""
-        times = [f"{path} {path.stat().st_mtime_ns}" for path in self.inputs if path.exists()]
-        return hashlib.sha256("\n".join([self.identity, *times]).encode()).hexdigest()
+        times = {str(path): path.stat().st_mtime_ns for path in self.inputs if path.exists()}
+        return fingerprint(identity=self.identity, inputs=times)
 
     @property
     def records(self) -> Path:

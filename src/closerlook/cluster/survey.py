@@ -1,6 +1,5 @@
 """Where each stage of each cell stands, judged by files alone. Snakemake, which knows all inputs too, has the last word."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from closerlook.cluster.adoption import FINISHED
 from closerlook.cluster.attempts import Attempt
 from closerlook.cluster.stage_status import Jobs, Standing, judge, read_failure
 from closerlook.config.catalog import EndpointModel
+from closerlook.config.cell import CellConfig
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
-from closerlook.config.settings import TrainSettings
 from closerlook.config.stages import Stage, stages
-from closerlook.core.files import read_text
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,6 @@ class _Surveyor:
         models = configuration.catalog.models.items()
         self._elsewhere = {f"models/{name}" for name, model in models if isinstance(model.source, EndpointModel)}
         self._is_there = lru_cache(maxsize=None)(lambda path: (results / path).exists())
-        self._template = lru_cache(maxsize=None)(lambda name: template_text(configuration, name))
 
     def standing(self, cell: Cell, stage: Stage, made: list[Attempt]) -> Standing:
         """Where a stage stands; the stages that it needs were judged before."""
@@ -80,8 +77,7 @@ class _Surveyor:
                 return Standing("stale", message=f"{self.results / path}, which it was made from, is {state}")
         if stage.name != "train":
             return Standing("done")
-        template = self._template(self.configuration.template_name(cell))
-        return trained_standing(self.manifests.get(folder, {}), self.configuration.train_settings(cell), template)
+        return trained_standing(self.manifests.get(folder, {}), self.configuration.cell_config(cell))
 
 
 def read_manifests(results: Path) -> dict[Path, dict[str, Any]]:
@@ -96,26 +92,23 @@ def read_manifests(results: Path) -> dict[Path, dict[str, Any]]:
     return found
 
 
-def template_text(configuration: Configuration, name: str) -> str:
-    """A prompt template, as the training reads it."""
-    return read_text(configuration.root / configuration.catalog.templates[name].file, "prompt template")
-
-
-def trained_standing(manifest: Mapping[str, Any], settings: TrainSettings, template: str) -> Standing:
-    """Of a trained cell by its manifest, which says that it is done, and with which settings."""
-    before, now = manifest.get("settings"), settings.model_dump(mode="json")
-    if not isinstance(before, dict):
-        return Standing("stale", message="its manifest.json tells no settings")
-    if "held_out" not in before:  # trained before there was such a thing
-        before = before | {"held_out": 0}
+def trained_standing(manifest: Mapping[str, Any], config: CellConfig) -> Standing:
+    """Of a trained cell by its manifest, which says that it is done, and under which configuration."""
+    if manifest.get("config_digest") == config.training_digest:
+        return Standing("done")
+    before = manifest.get("config")
+    if not isinstance(before, dict) or not isinstance(before.get("train"), dict):
+        return Standing("stale", message="its manifest.json has no configuration")
+    now = config.model_dump(mode="json")
     changed = [
-        f"{key} was {before.get(key)}, is {now.get(key)}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        f"{key} was {old.get(key)}, is {new.get(key)}"
+        for old, new in ((before["train"], now["train"]), (before, now))
+        for key in new
+        if key not in ("train", "template", "generate") and old.get(key) != new.get(key)
     ]
-    if _digest_of(manifest) != hashlib.sha256(template.encode()).hexdigest():
+    if before.get("template") != now["template"]:
         changed.append("the prompt template changed")
-    return Standing("stale", message="; ".join(changed)) if changed else Standing("done")
+    return Standing("stale", message="; ".join(dict.fromkeys(changed)))
 
 
 def to_do(standings: Sequence[Standing]) -> Standing:
@@ -125,8 +118,3 @@ def to_do(standings: Sequence[Standing]) -> Standing:
             if standing.state == state:
                 return Standing("new") if state == "waiting" else standing
     return Standing("done")
-
-
-def _digest_of(manifest: Mapping[str, Any]) -> str | None:
-    template = manifest.get("template")
-    return template.get("sha256") if isinstance(template, dict) else None

@@ -1,6 +1,5 @@
 """From a preset's mapping (as Snakemake hands it over) to a checked configuration. Nothing runs on one that is not whole."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from closerlook.config import derived_checks, grid, sweep, tracing_checks
 from closerlook.config.catalog import Catalog, ParaphrasedSource
+from closerlook.config.cell import PLACEHOLDER, CellConfig, PromptTemplate
 from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
 from closerlook.config.grid import Cell
 from closerlook.config.judges import OpenAIJudge, OracleJudge
@@ -21,6 +21,7 @@ from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_text
 
 Location = tuple[int | str, ...]
 LABELS = "labels"
@@ -101,10 +102,32 @@ class Configuration:
         """The prompt template of a cell."""
         return self.catalog.methods[cell.method].template or self.preset.template
 
-    def template_digest(self, cell: Cell) -> str:
-        """SHA-256 of the template's text: a cell depends on what the file says, not on when it was touched."""
-        file = self.catalog.templates[self.template_name(cell)].file
-        return hashlib.sha256((self.root / file).read_bytes()).hexdigest()
+    @cached_property
+    def templates(self) -> dict[str, PromptTemplate]:
+        """The prompt templates that cells of the grid use, by name. Raises CloserlookError for one that cannot be used."""
+        names = sorted({self.template_name(cell) for cell in self.cells})
+        files = {name: self.catalog.templates[name].file for name in names}
+        texts = {name: read_text(self.root / file, "prompt template") for name, file in files.items()}
+        refuse(
+            Problem(files[name], "prompt template", text, f"{PLACEHOLDER} exactly once")
+            for name, text in texts.items()
+            if text.count(PLACEHOLDER) != 1
+        )
+        return {name: PromptTemplate(name=name, text=text) for name, text in texts.items()}
+
+    def cell_config(self, cell: Cell) -> CellConfig:
+        """Everything that decides a cell's model and what it answers: what its config.json says."""
+        return CellConfig(
+            cell=cell.name,
+            model=cell.model,
+            dataset=cell.dataset or None,
+            size=grid.dataset_and_size(cell.dataset)[1] if cell.dataset else None,
+            method=cell.method,
+            seed=cell.seed,
+            template=self.templates[self.template_name(cell)],
+            train=self.train_settings(cell) if cell.dataset else None,
+            generate=self.generate_settings(cell),
+        )
 
     def generate_settings(self, cell: Cell) -> GenerateSettings:
         """What decides how a cell answers: the preset's settings, with its template's stop strings."""
@@ -144,7 +167,9 @@ def load(config: Mapping[str, Any], file: str, root: Path) -> Configuration:
         refuse([Problem(file, "comparison", preset.comparison.model_dump(exclude_defaults=True), expected)])
     missing = ((where, name) for where, name in _files(preset, catalog) if not (root / name).exists())
     refuse(_problem_in(file, preset, written, where, name, "a file or folder that exists") for where, name in missing)
-    return Configuration(preset, catalog, root)
+    configuration = Configuration(preset, catalog, root)
+    _ = configuration.templates  # refuses a template without its place for the instruction
+    return configuration
 
 
 def read(file: str, root: Path) -> Configuration:

@@ -3,8 +3,6 @@
 A part depends on its own rows alone, so a table that was interrupted has the same bytes as one that was not.
 """
 
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -39,11 +37,6 @@ class Progress:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.close()
-
-
-def identity(**what: Any) -> str:
-    """Hex digest of everything a table depends on: parts made under another identity are never taken."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def by_length(lengths: list[int], size: int) -> list[list[int]]:

@@ -67,18 +67,18 @@ def add_settings(parser: argparse.ArgumentParser, settings: type[BaseModel]) -> 
         )
 
 
-def read_settings(arguments: argparse.Namespace, settings: type[S]) -> S:
-    """The settings that `add_settings` let the user give. Raises CloserlookError with flag, what was found, what was expected."""
+def read_settings(arguments: argparse.Namespace, settings: type[S], defaults: S | None = None) -> S:
+    """The settings that flags give, over `defaults`. Raises CloserlookError with flag, what was found, what was expected."""
     given = {name: _value(raw) for name in settings.model_fields if (raw := getattr(arguments, name, None)) is not None}
     try:
-        return settings.model_validate(given)
+        return settings.model_validate((defaults.model_dump() if defaults else {}) | given)
     except ValidationError as error:
         problems = [f"{_flag(str(e['loc'][0]))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
         raise CloserlookError("; ".join(problems)) from None
 
 
 def as_flags(settings: BaseModel) -> str:
-    """`settings` as a shell-quoted command line, every field spelled out: the command is the whole configuration."""
+    """`settings` as a shell-quoted command line, every field spelled out."""
     words: list[str] = []
     for name, value in settings.model_dump(mode="json").items():
         if value is not None:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from closerlook.config.cell import PLACEHOLDER
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text
-
-PLACEHOLDER = "{instruction}"
 
 
 def read_template(path: Path) -> str:

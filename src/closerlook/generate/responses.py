@@ -9,9 +9,10 @@ import transformers
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, sha256
-from closerlook.core.resumable import Progress, Rows, by_length, identity, in_parts
+from closerlook.core.fingerprint import fingerprint
+from closerlook.core.resumable import Progress, Rows, by_length, in_parts
 from closerlook.core.schemas import RESPONSES
-from closerlook.data.prompts import encode_prompt, fill, read_template
+from closerlook.data.prompts import encode_prompt, fill
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.ragged_cache import SLOTTED
 from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
@@ -26,7 +27,7 @@ def generate(
     base: Path,
     tuned: Path | None,
     evalset: Path,
-    template: Path,
+    template: str,
     settings: GenerateSettings,
     out: Path,
     batch_size: int,
@@ -47,9 +48,8 @@ def generate(
         raise CloserlookError(
             f"{evalset}: id {twice!r} stands in more than one row; expected ids that name one row each"
         )
-    wording = read_template(template)
     tokenizer = load_tokenizer(base)
-    prompts = [encode_prompt(tokenizer, wording, instruction) for instruction in instructions]
+    prompts = [encode_prompt(tokenizer, template, instruction) for instruction in instructions]
     where = device(gpus)
     dtype = body_dtype(precision, where)
     network = Network(
@@ -71,7 +71,7 @@ def generate(
         return [
             {
                 "id": response.id,
-                "prompt": fill(wording, instructions[index]),
+                "prompt": fill(template, instructions[index]),
                 "prompt_token_ids": response.prompt,
                 "token_ids": response.token_ids,
                 "text": decode(tokenizer, response.token_ids),
@@ -80,7 +80,7 @@ def generate(
             for index, response in zip(part, chosen, strict=True)
         ]
 
-    what: dict[str, Any] = {"prompts": prompts, "ids": ids, "wording": wording, "settings": settings.model_dump()}
+    what: dict[str, Any] = {"prompts": prompts, "ids": ids, "template": template, "settings": settings.model_dump()}
     what |= {"base": sha256(base), "tuned": tuned and sha256(tuned), "dtype": dtype, "device": where.type}
     what |= {"torch": torch.__version__, "transformers": transformers.__version__, "part": PART, "batch": batch_size}
-    in_parts(by_length([len(p) for p in prompts], PART), answer, RESPONSES, out, identity(**what))
+    in_parts(by_length([len(p) for p in prompts], PART), answer, RESPONSES, out, fingerprint(**what))

@@ -15,7 +15,7 @@ def sample(
     base: Path,
     tuned: Path | None,
     evalset: Path,
-    template: Path,
+    template: str,
     settings: GenerateSettings,
     samples: int,
     out: Path,

@@ -5,23 +5,19 @@ from pathlib import Path
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import RESPONSES
-from closerlook.data.prompts import fill, read_template
+from closerlook.data.prompts import fill
 from closerlook.llm.client import Ask
-from closerlook.llm.requests import Request
-
-ANSWER_TOKENS = 400
-"""Tokens of a chat model's answer, assumed where none is known yet."""
+from closerlook.llm.requests import ANSWER_TOKENS, Request
 
 
-def answer(ask: Ask, evalset: Path, template: Path, max_tokens: int, out: Path) -> None:
+def answer(ask: Ask, evalset: Path, template: str, max_tokens: int, out: Path) -> None:
     """Let a model answer every instruction, and write RESPONSES in the evalset's order, without token ids: none are told.
 
     A refusal is an answer. What reached max_tokens has the finish_reason length. An error is raised as CloserlookError once all
     the others are answered (and kept), since a mean over some of the instructions compares with no other.
     """
     questions = read_parquet(evalset, columns=["id", "instruction"]).to_pylist()
-    wording = read_template(template)
-    prompts = [fill(wording, question["instruction"]) for question in questions]
+    prompts = [fill(template, question["instruction"]) for question in questions]
     answers = ask([Request(prompt) for prompt in prompts], expected_tokens=ANSWER_TOKENS)
     if failed := [one.error for one in answers if one.error]:
         raise CloserlookError(

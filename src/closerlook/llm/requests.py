@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from closerlook.config.judges import OpenAIJudge
 from closerlook.llm.cache import Answer
 
+ANSWER_TOKENS = 400
+"""Tokens of a chat model's answer, assumed where none is known yet."""
 ASKED_AT_MOST = 2
 """Times that a request is put whose answers cannot be used: broken JSON is often whole the second time."""
 

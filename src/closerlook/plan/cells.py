@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from closerlook.cluster.stage_status import Standing, State
-from closerlook.cluster.survey import Found, template_text, to_do
+from closerlook.cluster.survey import Found, to_do
 from closerlook.config.catalog import Launch
 from closerlook.config.grid import Cell, dataset_and_size
 from closerlook.config.load import Configuration
@@ -197,7 +197,7 @@ class Planner:
     @cached_property
     def _template(self) -> str:
         """The text of the prompt template that all trained cells share, as the training reads it."""
-        return template_text(self.configuration, self.configuration.preset.template)
+        return self.configuration.templates[self.configuration.preset.template].text
 
     def total(self, model: str) -> int | None:
         """Parameters of a base model."""

@@ -16,10 +16,9 @@ from closerlook.core.files import read_text
 from closerlook.judge.prompt_judge import TOKENS_PER_ASPECT, requests_of
 from closerlook.judge.prompts import read_prompt
 from closerlook.judge.verdicts import read_cases
-from closerlook.llm.api_answers import ANSWER_TOKENS
 from closerlook.llm.budget import price, tokens_of
 from closerlook.llm.cache import Cache
-from closerlook.llm.requests import key_of, source_of
+from closerlook.llm.requests import ANSWER_TOKENS, key_of, source_of
 
 CACHE = "judge_cache.sqlite"
 """Beside the results folders of all presets."""

@@ -41,7 +41,7 @@ class Run:
 def run_of(cell: Path, manifest: Mapping[str, Any], shape: Shape | None) -> Run | None:
     """What a manifest tells; None where the model's shape is unknown or the manifest lacks something."""
     try:
-        settings = TrainSettings.model_validate(manifest["settings"])
+        settings = TrainSettings.model_validate(manifest["config"]["train"])
         tokens, trained, examples = manifest["tokens"], manifest["trained_tokens"], manifest["examples_seen"]
         checkpointing = manifest["engine"]["gradient_checkpointing"]
         if shape is None or manifest["wall_seconds"] <= 0:

@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerBase
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, sha256
-from closerlook.core.resumable import Progress, Rows, by_length, identity, in_parts
+from closerlook.core.fingerprint import fingerprint
+from closerlook.core.resumable import Progress, Rows, by_length, in_parts
 from closerlook.core.schemas import SHIFT
 from closerlook.models.load import device
 from closerlook.models.logits import body_dtype
@@ -61,7 +62,7 @@ def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = 
     }
     what |= {"torch": torch.__version__, "transformers": transformers.__version__, "device": where.type, "part": PART}
     lengths = [len(row["prompt_token_ids"]) + len(row["token_ids"]) for row in rows]
-    in_parts(by_length(lengths, PART), analyse, SHIFT, out, identity(**what))
+    in_parts(by_length(lengths, PART), analyse, SHIFT, out, fingerprint(**what))
     if analyser.rewritten:
         logger.warning(
             "%d of %d responses have a text that is not their decoded token_ids (%s ...); token_start counts in the decoded text",

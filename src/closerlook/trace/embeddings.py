@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing, sha256, write_json
-from closerlook.core.resumable import identity
+from closerlook.core.fingerprint import fingerprint
 from closerlook.trace.load_errors import reading
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class Embeddings:
         is none of these, or cannot be fetched.
         """
         place = folder_of(embedder)
-        model, fingerprint = load(place), sha256(place)
+        model, model_digest = load(place), sha256(place)
         root = folder.with_name(f".{folder.name}.parts")
-        parts = root / identity(model=fingerprint, texts=list(texts), chunk=CHUNK)[:32]
+        parts = root / fingerprint(model=model_digest, texts=list(texts), chunk=CHUNK)[:32]
         for stale in set(root.glob("*")) - {parts}:
             shutil.rmtree(stale)
         files = []
@@ -69,7 +69,7 @@ class Embeddings:
         with replacing(folder) as temporary:
             temporary.mkdir()
             _save([np.load(file) for file in files], temporary / "vectors.npy")
-            write_json({"embedder": embedder, "sha256": fingerprint}, temporary / "manifest.json")
+            write_json({"embedder": embedder, "sha256": model_digest}, temporary / "manifest.json")
         shutil.rmtree(root)
         return cls(folder)
 

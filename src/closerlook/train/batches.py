@@ -1,4 +1,4 @@
-"""From instruction-tuning instances to micro-batches: tokens, the order of the run, and its division among ranks."""
+"""Turn instances into micro-batches: tokens, the order of the run, and its division among ranks."""
 
 import heapq
 import math
@@ -16,18 +16,18 @@ from closerlook.config.settings import TrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.data.prompts import encode_prompt, encode_response
 from closerlook.models.packed import pack
-from closerlook.train.distributed import World
+from closerlook.train.distributed import Distributed
 
 
 @dataclass(frozen=True)
 class Instance:
-    """Tokens of prompt and response, end to end; only those from `trained_from` on are trained."""
+    """Tokens of a prompt and its response; those from `trained_from` on are trained."""
 
     tokens: np.ndarray
     trained_from: int
 
 
-def tokenise(
+def tokenize(
     rows: pa.Table,
     tokenizer: PreTrainedTokenizerBase,
     template: str,
@@ -35,14 +35,14 @@ def tokenise(
     quiet: bool = False,
     purpose: str = "train on",
 ) -> tuple[list[Instance], dict[str, int]]:
-    """The instances that can be trained on, and counts: rows, used, cut_by_max_length, dropped_prompt_too_long.
+    """Tokenize rows: the instances that can be trained on, and counts (rows, used, cut_by_max_length, dropped_prompt_too_long).
 
-    A response that does not fit is cut at its end (and then teaches no end of sequence); an instance whose prompt leaves no
-    room for any response is dropped. Raises CloserlookError when none is left for its `purpose`.
+    A response that does not fit is cut at its end, so it trains no end-of-sequence token. An instance whose prompt leaves no
+    room for a response is dropped. Raises CloserlookError when none is left for `purpose`.
     """
     instances, cut = [], 0
     texts = zip(rows["instruction"].to_pylist(), rows["response"].to_pylist(), strict=True)
-    for instruction, response in tqdm(texts, total=len(rows), desc="tokenise", disable=quiet, mininterval=1):
+    for instruction, response in tqdm(texts, total=len(rows), desc="tokenize", disable=quiet, mininterval=1):
         prompt = encode_prompt(tokenizer, template, instruction)
         tokens = prompt + encode_response(tokenizer, response)
         if len(prompt) < max_length:
@@ -63,9 +63,9 @@ def tokenise(
 
 
 def order(count: int, settings: TrainSettings) -> np.ndarray:
-    """Indices of the instances of each optimiser step: (steps, batch_size), int64.
+    """Indices of the instances of each optimizer step: [steps, batch_size] int64.
 
-    Epoch after epoch, each a permutation of its own seed, cut into steps; the last step is filled up from one more epoch.
+    One permutation per epoch, each with its own seed, concatenated and cut into steps. One more epoch fills the last step.
     """
     steps = math.ceil(round(settings.epochs * count / settings.batch_size, 9))
     epochs = math.ceil(steps * settings.batch_size / count)
@@ -73,32 +73,32 @@ def order(count: int, settings: TrainSettings) -> np.ndarray:
     return np.concatenate(permutations)[: steps * settings.batch_size].reshape(steps, settings.batch_size)
 
 
-def deal(lengths: list[int], bins: int) -> list[list[int]]:
-    """Divide places 0 .. n-1 into `bins` non-empty groups of nearly equal total length, the longest first."""
+def balance_by_length(lengths: list[int], bins: int) -> list[list[int]]:
+    """Divide indices 0 .. n-1 into `bins` non-empty groups of nearly equal total length (longest processing time first)."""
     heap = [(0, group) for group in range(bins)]
     groups: list[list[int]] = [[] for _ in range(bins)]
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
         total, group = heapq.heappop(heap)
-        groups[group].append(place)
-        heapq.heappush(heap, (total + lengths[place], group))
+        groups[group].append(index)
+        heapq.heappush(heap, (total + lengths[index], group))
     return groups
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What one rank passes through the model at once."""
+    """The sequences that one rank passes through the model at once."""
 
     inputs: dict[str, Any]
-    """Keywords of the model's forward pass: a packed row, and in `logits_to_keep` where the next token is trained."""
+    """Keyword arguments of the model's forward pass: a packed row, and `logits_to_keep`, where the next token is trained."""
     targets: Tensor
     """Those next tokens, int64."""
-    places: list[int]
-    """Places of its sequences in the whole run: step * batch_size + place in the step."""
+    positions: list[int]
+    """Position of each sequence in the whole run: step * batch_size + index in the step."""
 
 
 @dataclass(frozen=True)
-class Share:
-    """One rank's micro-batches of an optimiser step, and the sums over all ranks."""
+class RankBatches:
+    """One rank's micro-batches of an optimizer step, and the sums over all ranks."""
 
     batches: list[MicroBatch]
     tokens: int
@@ -106,39 +106,38 @@ class Share:
 
     @property
     def slots(self) -> int:
-        """Positions that this rank passes through the model, padding included, if there were any."""
+        """Token positions that this rank passes through the model, padding included."""
         return sum(batch.inputs["input_ids"].numel() for batch in self.batches)
 
 
 @dataclass(frozen=True)
-class Course:
-    """All optimiser steps of a run: which instances, in which order, on which rank."""
+class BatchSchedule:
+    """All optimizer steps of a run: which instances, in which order, on which rank."""
 
     instances: list[Instance]
     order: np.ndarray
     micro_steps: int
 
-    def share(self, step: int, world: World) -> Share:
-        """What this rank does in `step`. Every rank gets `micro_steps` micro-batches, all nearly equally long."""
-        chosen = [self.instances[index] for index in self.order[step]]
-        lengths = [len(instance.tokens) for instance in chosen]
-        groups = deal(lengths, self.micro_steps * world.size)[world.rank :: world.size]
+    def batches_of_rank(self, step: int, world: Distributed) -> RankBatches:
+        """This rank's micro-batches of `step`. Every rank gets `micro_steps` of them, all of nearly equal length."""
+        instances = [self.instances[index] for index in self.order[step]]
+        lengths = [len(instance.tokens) for instance in instances]
+        groups = balance_by_length(lengths, self.micro_steps * world.size)[world.rank :: world.size]
         first = step * self.order.shape[1]
-        return Share(
-            [micro_batch(chosen, group, first, world.device) for group in groups],
+        return RankBatches(
+            [micro_batch(instances, group, first, world.device) for group in groups],
             sum(lengths),
-            sum(len(instance.tokens) - instance.trained_from for instance in chosen),
+            sum(len(instance.tokens) - instance.trained_from for instance in instances),
         )
 
 
 def micro_batch(instances: list[Instance], group: list[int], first: int, device: torch.device) -> MicroBatch:
-    """The instances at the places `group` of a step whose first place in the run is `first`."""
-    inputs = pack([instances[place].tokens.tolist() for place in group], device)
+    """Pack the instances with the indices `group` of a step; `first` is the step's first position in the run."""
+    inputs = pack([instances[index].tokens.tolist() for index in group], device)
     trained, start = [], 0
-    for place in group:
-        one = instances[place]
-        trained.append(np.arange(start + one.trained_from, start + len(one.tokens)))
-        start += len(one.tokens)
-    index = torch.from_numpy(np.concatenate(trained)).to(device)
-    inputs["logits_to_keep"] = index - 1  # a token is predicted from the one before it
-    return MicroBatch(inputs, inputs["input_ids"][0, index], [first + place for place in group])
+    for instance in (instances[index] for index in group):
+        trained.append(np.arange(start + instance.trained_from, start + len(instance.tokens)))
+        start += len(instance.tokens)
+    trained_positions = torch.from_numpy(np.concatenate(trained)).to(device)
+    inputs["logits_to_keep"] = trained_positions - 1  # a token is predicted from the one before it
+    return MicroBatch(inputs, inputs["input_ids"][0, trained_positions], [first + index for index in group])

@@ -1,4 +1,4 @@
-"""The processes that train together."""
+"""The ranks of a training: the processes that train one model together."""
 
 import os
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from closerlook.models.load import device
 
 
 @dataclass(frozen=True)
-class World:
-    """The processes that train together, as torchrun or srun started them."""
+class Distributed:
+    """The process group, as torchrun or srun started it, and this process's place in it."""
 
     rank: int
     size: int
@@ -24,21 +24,21 @@ class World:
         return self.rank == 0
 
     def sum(self, *numbers: float) -> list[float]:
-        """Sums over all ranks, in float64."""
+        """Return the sums over all ranks, in float64."""
         values = torch.tensor(numbers, dtype=torch.float64, device=self.device)
         if self.size > 1:
             dist.all_reduce(values)
         return values.tolist()
 
-    def share(self, value: Any) -> Any:
-        """The first rank's `value`, on every rank."""
+    def broadcast(self, value: Any) -> Any:
+        """Return the first rank's `value` on every rank."""
         values = [value]
         if self.size > 1:
             dist.broadcast_object_list(values, device=self.device)
         return values[0]
 
     def wait(self) -> None:
-        """Go on when every rank has come here."""
+        """Return when every rank has called this."""
         self.sum(0.0)
 
     def leave(self) -> None:
@@ -47,15 +47,15 @@ class World:
             dist.destroy_process_group()
 
 
-def join_world(deepspeed: bool) -> World:
-    """Join the ranks that RANK, WORLD_SIZE, LOCAL_RANK and MASTER_ADDR tell of; without them, a world of one."""
-    rank, size, own = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)), device()
+def join_ranks(deepspeed: bool) -> Distributed:
+    """Join the ranks that RANK, WORLD_SIZE, LOCAL_RANK and MASTER_ADDR describe; without them there is one rank."""
+    rank, size, own_device = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)), device()
     backend = "gloo"
-    if own.type == "cuda":
-        torch.cuda.set_device(own)
+    if own_device.type == "cuda":
+        torch.cuda.set_device(own_device)
         backend = "nccl"
     if size > 1:
         dist.init_process_group(backend)
-    elif deepspeed:  # needs a process group even of one
+    elif deepspeed:  # it needs a process group even for one rank
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-    return World(rank, size, own)
+    return Distributed(rank, size, own_device)

@@ -1,4 +1,4 @@
-"""The training log: one JSON line per optimiser step, in a file and in the trackers the user asked for."""
+"""The training log: one JSON line per optimizer step, in a file and in the trackers the user asked for."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"
 
 
 class Log:
-    """Lines of `file`, kept up to step `resume_at`; each new one reaches the disk at once, for a killed run to go on from."""
+    """The log in `file`, truncated after step `resume_at`; each new line is flushed at once, so that a killed run can resume."""
 
     def __init__(self, file: Path, resume_at: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ class Log:
         self._stream.write(json.dumps(line, allow_nan=False) + "\n")
 
     def total(self, key: str) -> float:
-        """Sum of a column over all steps, those before a restart included."""
+        """Return the sum of a column over all steps, including those before a restart."""
         return sum(line[key] for line in self.lines)
 
 

@@ -1,7 +1,7 @@
 """The language-model head and its cross entropy in one, on the trained tokens only, in pieces that bound memory.
 
 With a large vocabulary the head is most of the arithmetic and its logits most of the memory. Here it scores only hidden states
-whose next token is trained, a piece at a time, and works out the gradients in the same pass, while the logits are at hand.
+whose next token is trained, a piece at a time, and computes the gradients in the same pass, while the logits are in memory.
 """
 
 from typing import Any
@@ -54,7 +54,7 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        """Scale what forward worked out."""
+        """Scale the gradients that forward computed."""
         hidden, weight, bias = (None if gradient is None else gradient.mul_(scale) for gradient in ctx.gradients)
         ctx.gradients = None
         weight_dtype, bias_dtype = ctx.dtypes
@@ -84,9 +84,9 @@ def _add_product_(sum_: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 class HeadLoss:
-    """Makes a causal language model return its summed loss in place of its logits.
+    """Makes a causal language model return its summed loss instead of its logits.
 
-    The loss is worked out inside the head's forward, so that whatever gathers the head's weights (ZeRO-3) has done so.
+    The loss is computed inside the head's forward, where ZeRO-3 has already gathered the head's weights.
     Raises CloserlookError for a model whose output layer is not a linear one.
     """
 
@@ -100,7 +100,7 @@ class HeadLoss:
     def _forward(self, input: Tensor) -> Tensor:
         weight: Tensor = self.head.weight
         bias: Tensor | None = self.head.bias
-        if not torch.is_grad_enabled():  # a function of our own is not told, and would work out gradients for nobody
+        if not torch.is_grad_enabled():  # autograd.Function ignores no_grad: detach, so that it computes no gradients
             weight, bias = weight.detach(), None if bias is None else bias.detach()
         self.loss = LinearCrossEntropy.apply(input.flatten(0, -2), weight, bias, self.targets)
         return self.loss

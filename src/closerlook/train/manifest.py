@@ -1,6 +1,5 @@
-"""What a cell's training was, down to versions and counts: enough to run it again, and to know what it did."""
+"""The manifest of a training: configuration, versions, counts and device, enough to repeat it and to know what it did."""
 
-import hashlib
 import platform
 import resource
 import sys
@@ -11,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from closerlook.train.batches import Course
-from closerlook.train.distributed import World
+from closerlook.train.batches import BatchSchedule
+from closerlook.train.distributed import Distributed
 from closerlook.train.log import Log
 
 LOSS_REDUCTION = (
-    "sum of the cross entropies of all trained tokens (responses and their end of sequence) of an optimiser step, over all "
+    "sum of the cross entropies of all trained tokens (responses and their end of sequence) of an optimizer step, over all "
     "micro-batches and ranks, divided by the number of those tokens"
 )
 ORDER = (
@@ -26,25 +25,20 @@ ORDER = (
 PACKAGES = ("closerlook", "torch", "transformers", "peft", "deepspeed", "accelerate", "tokenizers", "safetensors")
 
 
-def text_digest(text: str) -> dict[str, str]:
-    """A text and its SHA-256."""
-    return {"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-
-
 def parameter_counts(module: nn.Module) -> dict[str, int]:
     """Parameters, tied ones once; also where ZeRO-3 holds only a part of each."""
     sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in module.parameters()]
     return {"total": sum(size for size, _ in sizes), "trainable": sum(size for size, trained in sizes if trained)}
 
 
-def run_facts(log: Log, course: Course, module: nn.Module, world: World) -> dict[str, Any]:
+def run_facts(log: Log, schedule: BatchSchedule, module: nn.Module, world: Distributed) -> dict[str, Any]:
     """Counts and sums over the whole training, restarts included; and where it ran. Peak memory is the last start's."""
     seconds, tokens = log.total("seconds"), log.total("tokens")
     return {
         "parameters": parameter_counts(module),
         "steps": len(log.lines),
-        "micro_steps": course.micro_steps,
-        "examples_seen": course.order.size,
+        "micro_steps": schedule.micro_steps,
+        "examples_seen": schedule.order.size,
         "order": ORDER,
         "loss_reduction": LOSS_REDUCTION,
         "final_loss": log.lines[-1]["loss"],

@@ -1,4 +1,4 @@
-"""What is trained: all parameters, biases, or adapters; and NEFTune's noise."""
+"""Select the parameters that are trained: all, biases, or adapters. And NEFTune's noise on the embeddings."""
 
 from typing import cast
 
@@ -13,7 +13,7 @@ from closerlook.core.errors import CloserlookError
 
 
 def apply_method(model: PreTrainedModel, settings: TrainSettings) -> PreTrainedModel:
-    """Make trainable what `settings.kind` says and freeze the rest. Raises CloserlookError when nothing is left to train."""
+    """Make the parameters of `settings.kind` trainable and freeze the rest. Raises CloserlookError when there are none."""
     if settings.kind == "lora":
         adapters = LoraConfig(
             r=settings.lora_rank,
@@ -22,7 +22,7 @@ def apply_method(model: PreTrainedModel, settings: TrainSettings) -> PreTrainedM
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-        return cast(PreTrainedModel, get_peft_model(model, adapters))  # passes for the model it wraps
+        return cast(PreTrainedModel, get_peft_model(model, adapters))  # it forwards to the model it wraps
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(settings.kind == "full" or name.endswith(".bias"))
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -36,26 +36,26 @@ def apply_method(model: PreTrainedModel, settings: TrainSettings) -> PreTrainedM
 class SegmentNoise:
     """NEFTune (Jain et al. 2023): uniform noise of half-width alpha / sqrt(L d) on the embeddings, in training only.
 
-    L is the length of each sequence, not of the packed row. The noise of a sequence is drawn from a generator of its own,
-    seeded by `seed` and its place in the run: no batch, rank or restart changes it. Set `segments` and `places` before a pass.
+    L is the length of each sequence, not of the packed row. Each sequence has a generator of its own, seeded by `seed` and its
+    position in the run, so no batch, rank or restart changes its noise. Set `segments` and `positions` before a pass.
     """
 
     def __init__(self, model: PreTrainedModel, alpha: float, seed: int) -> None:
         self.alpha, self.seed = alpha, seed
         self.segments: list[int] = []
-        self.places: list[int] = []
+        self.positions: list[int] = []
         model.get_input_embeddings().register_forward_hook(self._add)
 
     def _add(self, module: nn.Module, _: tuple[Tensor, ...], embeddings: Tensor) -> Tensor | None:
         if not module.training:
             return None
-        pieces = zip(embeddings.split(self.segments, dim=1), self.places, strict=True)
-        return torch.cat([piece + self._noise(piece, place) for piece, place in pieces], dim=1)
+        sequences = zip(embeddings.split(self.segments, dim=1), self.positions, strict=True)
+        return torch.cat([sequence + self._noise(sequence, position) for sequence, position in sequences], dim=1)
 
-    def _noise(self, piece: Tensor, place: int) -> Tensor:
-        generator = torch.Generator(piece.device).manual_seed(draw_seed(self.seed, place))
-        width = self.alpha / (piece.shape[1] * piece.shape[2]) ** 0.5
-        return torch.empty_like(piece).uniform_(-width, width, generator=generator)
+    def _noise(self, sequence: Tensor, position: int) -> Tensor:
+        generator = torch.Generator(sequence.device).manual_seed(draw_seed(self.seed, position))
+        width = self.alpha / (sequence.shape[1] * sequence.shape[2]) ** 0.5
+        return torch.empty_like(sequence).uniform_(-width, width, generator=generator)
 
 
 def draw_seed(*numbers: int) -> int:

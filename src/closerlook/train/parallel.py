@@ -1,6 +1,6 @@
-"""The two ways a training runs: data parallelism (of one process too), and DeepSpeed's ZeRO. Same methods, same gradients.
+"""The two engines of a training: data parallelism (also with one process) and DeepSpeed's ZeRO. Same methods, same gradients.
 
-Both average gradients over ranks; the loss they are given is scaled for that (see `closerlook.train.run`).
+Both average gradients over ranks; the loss passed to them is scaled for that (see `closerlook.train.run`).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from closerlook.train.batches import MicroBatch
-from closerlook.train.distributed import World
+from closerlook.train.distributed import Distributed
 
 LossOf = Callable[[nn.Module, MicroBatch], Tensor]
 
@@ -30,7 +30,12 @@ class DataParallel:
     """Every rank has the whole model; the last micro-batch's backward pass averages the gradients."""
 
     def __init__(
-        self, module: PreTrainedModel, optimizer: torch.optim.Optimizer, max_norm: float, world: World, bfloat16: bool
+        self,
+        module: PreTrainedModel,
+        optimizer: torch.optim.Optimizer,
+        max_norm: float,
+        world: Distributed,
+        bfloat16: bool,
     ) -> None:
         self.module, self.optimizer, self.max_norm, self.world = module, optimizer, max_norm, world
         self.autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=bfloat16)
@@ -43,12 +48,12 @@ class DataParallel:
             )
 
     def step(self, batches: list[MicroBatch], loss_of: LossOf, rate: float) -> tuple[float, float]:
-        """One optimiser step at learning rate `rate`; returns this rank's loss and the gradients' norm before clipping."""
+        """Take one optimizer step at learning rate `rate`; return this rank's loss and the gradient norm before clipping."""
         set_rate(self.optimizer, rate)
         total = torch.zeros((), device=self.world.device)
         for batch in batches:
-            apart = self.world.size > 1 and batch is not batches[-1]
-            with self.model.no_sync() if apart else nullcontext():
+            local_only = self.world.size > 1 and batch is not batches[-1]
+            with self.model.no_sync() if local_only else nullcontext():
                 with self.autocast:
                     loss = loss_of(self.model, batch)
                 loss.backward()
@@ -59,7 +64,7 @@ class DataParallel:
         return total.item(), norm.item()
 
     def measure(self, batches: list[MicroBatch], loss_of: LossOf) -> list[float]:
-        """The loss of each batch, from which nothing is learned: no gradient, no dropout, no noise."""
+        """Return the loss of each batch without training on it: no gradient, no dropout, no noise."""
         self.module.eval()
         with torch.no_grad(), self.autocast:
             losses = [loss_of(self.module, batch).item() for batch in batches]
@@ -67,7 +72,7 @@ class DataParallel:
         return losses
 
     def save(self, folder: Path) -> None:
-        """Write what training changes: weights and optimiser state. Every rank has the same, so the first one writes."""
+        """Write trained weights and optimizer state. All ranks have the same, so the first one writes."""
         if self.world.first:
             state = {f"{name}/weight": parameter.detach() for name, parameter in self.trained.items()}
             for name, parameter in self.trained.items():
@@ -77,22 +82,22 @@ class DataParallel:
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote."""
         for key, value in load_file(folder / "state.safetensors", device=str(self.world.device)).items():
-            name, what = key.rsplit("/", 1)
-            if what == "weight":
+            name, slot = key.rsplit("/", 1)
+            if slot == "weight":
                 self.trained[name].data.copy_(value)
             else:
-                self.optimizer.state[self.trained[name]][what] = value
+                self.optimizer.state[self.trained[name]][slot] = value
 
     def weights(self, only_trained: bool) -> dict[str, Tensor]:
-        """The model's state, or that part of it which is trained."""
+        """Return the model's state, or only the trained parameters."""
         return {name: p.detach() for name, p in self.trained.items()} if only_trained else self.module.state_dict()
 
 
 class Zero:
-    """DeepSpeed: optimiser state and gradients (stage 2) and parameters (stage 3) are divided among the ranks."""
+    """DeepSpeed: optimizer state and gradients (stage 2) and parameters (stage 3) are divided among the ranks."""
 
     def __init__(
-        self, module: PreTrainedModel, optimizer: torch.optim.Optimizer, config: dict[str, Any], world: World
+        self, module: PreTrainedModel, optimizer: torch.optim.Optimizer, config: dict[str, Any], world: Distributed
     ) -> None:
         import deepspeed
 
@@ -102,7 +107,7 @@ class Zero:
         self.model, self.optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
 
     def step(self, batches: list[MicroBatch], loss_of: LossOf, rate: float) -> tuple[float, float]:
-        """One optimiser step at learning rate `rate`; returns this rank's loss and the gradients' norm before clipping."""
+        """Take one optimizer step at learning rate `rate`; return this rank's loss and the gradient norm before clipping."""
         set_rate(self.optimizer, rate)
         total = torch.zeros((), device=self.world.device)
         for batch in batches:
@@ -114,7 +119,7 @@ class Zero:
         return total.item(), float(self.model.get_global_grad_norm())
 
     def measure(self, batches: list[MicroBatch], loss_of: LossOf) -> list[float]:
-        """The loss of each batch, from which nothing is learned; all ranks must measure at once, and equally many batches."""
+        """Return the loss of each batch without training on it; all ranks must call this together, with equally many batches."""
         self.model.eval()
         with torch.no_grad():
             losses = [loss_of(self.model, batch).item() for batch in batches]
@@ -131,7 +136,7 @@ class Zero:
         self.model.load_checkpoint(str(folder), tag="state", load_module_strict=not self.some_frozen)
 
     def weights(self, only_trained: bool) -> dict[str, Tensor]:
-        """The model's parameters, or those that are trained, gathered one by one in the first rank's memory; empty elsewhere."""
+        """Gather all parameters, or only the trained ones, one by one in the first rank's memory; empty on other ranks."""
         import deepspeed
 
         state = {}

@@ -1,4 +1,4 @@
-"""What stands before the first step: the model with what is trained of it, its optimiser, and the way it runs."""
+"""Set up a training: load the base model, select what is trained, build the optimizer, wrap both for DDP or DeepSpeed."""
 
 import math
 from dataclasses import dataclass
@@ -9,31 +9,41 @@ from torch import nn
 from transformers import AutoConfig
 from transformers.integrations import HfDeepSpeedConfig
 
+from closerlook.config.cell import CellConfig
 from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.models.load import load_base
 from closerlook.models.packed import PACKED
 from closerlook.train import zero
-from closerlook.train.distributed import World
+from closerlook.train.distributed import Distributed
 from closerlook.train.methods import apply_method, draw_seed
 from closerlook.train.parallel import DataParallel, Zero
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, how, and where it goes."""
+    """One training: its configuration, its inputs, its output folder, and how it runs."""
 
+    config: CellConfig
     model: Path
+    """Folder of the base model."""
     data: Path
-    template: Path
+    """Parquet file of instances (schemas.INSTANCES)."""
     out: Path
-    settings: TrainSettings
+    """Folder of the cell."""
     engine: EngineSettings
     scratch: Path | None = None
-    """Where checkpoints lie instead of in `out`, which then links to them."""
+    """Folder for checkpoints, to which `out` then links; None keeps them in `out`."""
 
-    def micro_steps(self, world: World) -> int:
-        """Micro-batches per rank and optimiser step: as many as keep each at `micro_batch` instances on average."""
+    @property
+    def settings(self) -> TrainSettings:
+        """Training settings of the cell. Raises CloserlookError for a control."""
+        if self.config.train is None:
+            raise CloserlookError(f"{self.out}: train: found nothing in its configuration, expected training settings")
+        return self.config.train
+
+    def micro_steps(self, world: Distributed) -> int:
+        """Micro-batches per rank and optimizer step: as many as keep each at `micro_batch` instances on average."""
         if self.settings.batch_size < world.size:
             raise CloserlookError(
                 f"batch_size {self.settings.batch_size} is smaller than the number of ranks, {world.size}: "
@@ -41,15 +51,15 @@ class Job:
             )
         return math.ceil(self.settings.batch_size / (self.engine.micro_batch * world.size))
 
-    def in_bfloat16(self, world: World) -> bool:
+    def in_bfloat16(self, world: Distributed) -> bool:
         """Whether forward and backward passes compute in bfloat16."""
         return self.engine.precision == "bfloat16" or (self.engine.precision == "auto" and world.device.type == "cuda")
 
 
-def set_up(job: Job, world: World) -> DataParallel | Zero:
-    """Load the base model, make of it what `settings.kind` trains, and hand it to data parallelism or to ZeRO.
+def set_up(job: Job, world: Distributed) -> DataParallel | Zero:
+    """Load the base model, make trainable what `settings.kind` trains, and wrap it for data parallelism or ZeRO.
 
-    What is trained has float32 master weights. Frozen weights are in bfloat16 where the passes are.
+    Trained parameters have float32 master weights. Frozen weights are bfloat16 where the passes are.
     """
     bfloat16, micro_steps = job.in_bfloat16(world), job.micro_steps(world)
     config = None
@@ -57,27 +67,26 @@ def set_up(job: Job, world: World) -> DataParallel | Zero:
         hidden = AutoConfig.from_pretrained(job.model, local_files_only=True).get_text_config().hidden_size
         config = zero.read_config(Path(job.engine.deepspeed), job.settings, bfloat16, micro_steps, world.size, hidden)
         zero.join()
-        loading = HfDeepSpeedConfig(
-            config
-        )  # while this lives, from_pretrained divides the weights among the ranks (stage 3)
+        # While this object is alive, from_pretrained divides the weights among the ranks (stage 3).
+        loading = HfDeepSpeedConfig(config)
     half = bfloat16 and (job.settings.kind == "lora" or config is not None)
     model = load_base(job.model, world.device, torch.bfloat16 if half else torch.float32, PACKED)
     if job.engine.gradient_checkpointing:
-        # Adapters under ZeRO-3 need the reentrant kind, which in turn needs inputs that ask for gradients.
+        # Adapters under ZeRO-3 need the reentrant kind, which in turn needs inputs that require gradients.
         reentrant = config is not None and zero.stage(config) == 3 and job.settings.kind == "lora"
         model.activation_checkpointing_enable({"use_reentrant": reentrant})
         if reentrant:
             model.enable_input_require_grads()
-    torch.manual_seed(draw_seed(job.settings.seed))  # starts the adapters, on every rank alike
+    torch.manual_seed(draw_seed(job.settings.seed))  # initializes the adapters, equally on every rank
     module = apply_method(model, job.settings).train()
     if config is not None:
         del loading
-        return Zero(module, _optimizer(module, job.settings), config, world)
-    return DataParallel(module, _optimizer(module, job.settings), job.settings.max_grad_norm, world, bfloat16)
+        return Zero(module, build_optimizer(module, job.settings), config, world)
+    return DataParallel(module, build_optimizer(module, job.settings), job.settings.max_grad_norm, world, bfloat16)
 
 
-def _optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices only, as usual."""
+def build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """AdamW with weight decay on matrices only, as usual."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     matrices = [p for p in trained if len(getattr(p, "ds_shape", p.shape)) > 1]
     others = [p for p in trained if len(getattr(p, "ds_shape", p.shape)) <= 1]

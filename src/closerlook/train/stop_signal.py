@@ -1,30 +1,30 @@
-"""Slurm's notice that a job will end: USR2 some minutes before its time limit, TERM when it is preempted or cancelled."""
+"""Stop signals from Slurm: USR2 some minutes before the time limit, TERM when a job is preempted or cancelled."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-NOTICES = (signal.SIGUSR2, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 
 
-class Notice:
-    """Whether a notice has come."""
+class StopSignal:
+    """Whether a stop signal has come."""
 
-    given = False
+    requested = False
 
 
 @contextmanager
-def notices() -> Iterator[Notice]:
-    """Take notice instead of dying at once, while the block runs."""
-    notice = Notice()
+def stop_signals() -> Iterator[StopSignal]:
+    """Record stop signals while the block runs, instead of dying at once."""
+    stop = StopSignal()
 
-    def take(number: int, frame: FrameType | None) -> None:
-        notice.given = True
+    def record(number: int, frame: FrameType | None) -> None:
+        stop.requested = True
 
-    before = {number: signal.signal(number, take) for number in NOTICES}
+    previous = {number: signal.signal(number, record) for number in STOP_SIGNALS}
     try:
-        yield notice
+        yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
