@@ -53,7 +53,7 @@ lint: .venv/dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/snakemake --lint
+	$(BIN)/python tests/support/snakemake_lint.py
 
 format: .venv/dev
 	$(BIN)/ruff check --fix

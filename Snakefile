@@ -13,21 +13,18 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/launch.smk"
-include: "workflow/rules/asking.smk"
-include: "workflow/rules/tracing.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/shift.smk"
+include: "workflow/rules/derive.smk"
 include: "workflow/rules/judge.smk"
-include: "workflow/rules/compare.smk"
 include: "workflow/rules/spans.smk"
 include: "workflow/rules/trace.smk"
-include: "workflow/rules/cause.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/page.smk"
+include: "workflow/rules/causal.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/plan.smk"
 
 
@@ -39,7 +36,7 @@ rule all:
         TABLE_FILES,
         FIGURE_FILES,
         CASE_FILES,
-        PAGE_FILE,
+        at(layout.PAGE),
 
 
 rule cells:
@@ -61,6 +58,6 @@ onstart:
 
 onerror:
     # Tables never wait for a failed cell: they are drawn from what is there, and name what is missing and how to fill it.
-    shell(PARTIAL_TABLES)
-    rows = status(CONFIG, Path("results") / PRESET, CONFIGFILES)
-    print("Where the cells stand:", *status_lines(rows, whole=False), sep="\n")
+    draw_partial_report()
+    rows = status(CONFIG, Path(RESULTS), CONFIGFILES)
+    print("Status of each cell:", *status_lines(rows, whole=False), sep="\n")

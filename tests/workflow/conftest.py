@@ -1,6 +1,5 @@
 """A project whose programs are replaced by one that only writes the files it was asked for: the DAG, without the hours."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +36,7 @@ for file in files:
     file.write_text(" ".join(arguments))
 """
 
-SUPERVISE = "workflow/scripts/supervise.py"
+SUPERVISE = "supervise.py"
 """Runs the programs; it stays what it is."""
 PRESET = {
     "preset": "dag",
@@ -63,9 +62,9 @@ class Project:
         for name in ("Snakefile", "workflow", "config", "envs", "profiles"):
             source = REPOSITORY / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-        for rules in (folder / "workflow/rules").glob("*.smk"):
-            for script in set(re.findall(r"workflow/scripts/\w+\.py", rules.read_text())) - {SUPERVISE}:
-                (folder / script).write_text(STAND_IN)
+        for script in (folder / "workflow/scripts").glob("*.py"):
+            if script.name != SUPERVISE:
+                script.write_text(STAND_IN)
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
         """Run Snakemake on the project's preset; its output, both streams."""

@@ -71,7 +71,7 @@ def test_a_failed_cell_stops_no_other_and_its_rerun_is_partial(project: Project)
     (project.folder / "fail").write_text("brief/sft")
     output = project.snakemake(check=False)
     assert "told to fail" in output
-    assert "Where the cells stand:" in output
+    assert "Status of each cell:" in output
     assert (project.folder / CELLS / "brief/lft/questions/shift.parquet").exists()
     assert not (project.folder / CELLS / "brief/sft/manifest.json").exists()
     (project.folder / "fail").unlink()

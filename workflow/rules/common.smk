@@ -1,32 +1,16 @@
-# The checked configuration, and the helper functions of all rules. Each job parses this file, so nothing here may import torch.
+# What all rules share: the checked configuration, where files and programs are, which cell a job is about.
+# Each job parses this file, so nothing here may import torch.
 import os
 import re
 import shlex
 from pathlib import Path
 
 from closerlook.config import load as configuration
-from closerlook.config.catalog import (
-    EndpointModel,
-    MiniatureModel,
-    MiniatureSource,
-    ParaphrasedSource,
-)
-from closerlook.config.derived import (
-    DerivedSource,
-    ScoredSource,
-    WithoutSource,
-    ancestry,
-)
-from closerlook.config.grid import NO_DATASET, dataset_and_size
-from closerlook.config.settings import FileSource
+from closerlook.config.grid import NO_DATASET
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
+from closerlook.core.scripts import as_flags, json_flag, prefer_this_python
 from closerlook.report.figures.registry import FIGURES
-from closerlook.core.files import write_csv
-from closerlook.cluster.status_text import lines as status_lines
-from closerlook.config.stages import stages
-from closerlook.cluster.status import status
-from closerlook.core.scripts import as_flags, prefer_this_python
 from closerlook.report.tables.registry import TABLES
 
 prefer_this_python()
@@ -41,36 +25,34 @@ except CloserlookError as error:
 
 CATALOG = CONFIG.catalog
 PRESET = CONFIG.preset.preset
+RESULTS = f"results/{PRESET}"
 TRAINED = [cell for cell in CONFIG.cells if cell.dataset]
 DATASETS = sorted({cell.dataset for cell in TRAINED})
-DERIVED_DATASETS = [
-    name
-    for name, dataset in CATALOG.datasets.items()
-    if isinstance(dataset.source, DerivedSource)
-]
-ABLATED_DATASETS = [
-    name
-    for name, dataset in CATALOG.datasets.items()
-    if isinstance(dataset.source, WithoutSource)
-]
-REWORDED_EVALSETS = [
-    name
-    for name, evalset in CATALOG.evalsets.items()
-    if isinstance(evalset.source, ParaphrasedSource)
-]
-MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
-EVALSETS = sorted(
-    {evalset for evalsets in CONFIG.cells.values() for evalset in evalsets}
-)
+EVALSETS = sorted({name for evalsets in CONFIG.cells.values() for name in evalsets})
 MODELS = sorted({cell.model for cell in CONFIG.cells})
-ENDPOINT_MODELS = [
-    name for name in MODELS if isinstance(CATALOG.models[name].source, EndpointModel)
-]
-MINIATURE_MODELS = [
-    name
-    for name, model in CATALOG.models.items()
-    if isinstance(model.source, MiniatureModel)
-]
+
+CELL, EVALSET = "{model}/{dataset}/{run}", "{evalset}"
+"""A cell and its evalset as wildcards."""
+ANSWER_CACHE = f"results/{layout.ANSWER_CACHE}"
+"""Every answer of an API model, so that none is paid twice."""
+
+
+def at(path):
+    """A path of core.layout, from the working directory."""
+    return f"{RESULTS}/{path}"
+
+
+def script(name):
+    """The program of a rule, wherever this workflow is installed; for the shell, whose wildcards are in braces."""
+    path = Path(workflow.source_path(f"../scripts/{name}.py"))
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
+
+
+def python(name):
+    """The program of a rule, run by the Python of its environment."""
+    return f"python {script(name)}"
 
 
 def one_of(names):
@@ -79,7 +61,6 @@ def one_of(names):
 
 
 wildcard_constraints:
-    preset=one_of([PRESET]),
     model=one_of(MODELS),
     dataset=one_of([*DATASETS, NO_DATASET]),
     name=one_of(CATALOG.datasets),
@@ -93,22 +74,6 @@ def cell_of(wildcards):
     return CONFIG.cell_of[f"{wildcards.model}/{wildcards.dataset}/{wildcards.run}"]
 
 
-CELL_CONFIG = "results/{preset}/cells/{model}/{dataset}/{run}/config.json"
-
-
-def write_cell_configs():
-    """Write the config.json of every cell. They are no outputs of a rule: what a job needs that is made again, Snakemake takes
-    for the only reason to run the job again, and would miss that its digest has changed.
-    """
-    for cell in CONFIG.cells:
-        file = Path("results") / PRESET / layout.cell_config(cell.name)
-        CONFIG.cell_config(cell).write(file)
-
-
-if workflow.is_main_process and not workflow.modifier.is_main_snakefile():
-    write_cell_configs()  # Snakemake runs onstart of the main Snakefile only, and this one is used as a module
-
-
 def training_digest(wildcards):
     """The identity of a cell's model."""
     return CONFIG.cell_config(cell_of(wildcards)).training_digest
@@ -119,28 +84,11 @@ def generation_digest(wildcards):
     return CONFIG.cell_config(cell_of(wildcards)).generation_digest
 
 
-def json_flag(source):
-    return shlex.quote(source.model_dump_json(exclude_none=True))
-
-
-def miniature_folder(world):
-    """Where a world of the miniature lies; the first is the one that the base model knows and evalsets ask about."""
-    return f"results/{PRESET}/miniature" + (f"-{world}" if world else "")
-
-
-def world_settings(wildcards):
-    settings = CATALOG.miniature
-    world = int(wildcards.world.removeprefix("-") or 0)
-    return as_flags(settings.model_copy(update={"seed": settings.seed + world}))
-
-
-def source_of(entry, kind):
-    """A dataset's or evalset's source as its script takes it: the miniature's data are files that a rule makes."""
-    source = entry.source
-    if isinstance(source, MiniatureSource):
-        folder = miniature_folder(source.world)
-        return FileSource(file=f"{folder}/{kind}{source.miniature}.jsonl")
-    return source
+def tuned_model(wildcards):
+    """The tuned model that a cell answers with; a control answers with its base model alone."""
+    if wildcards.dataset == NO_DATASET:
+        return []
+    return at(layout.tuned_model(cell_of(wildcards).name))
 
 
 def file_of(source):
@@ -148,98 +96,13 @@ def file_of(source):
     return getattr(source, "file", None) or getattr(source, "folder", None) or []
 
 
-def dataset_source(wildcards):
-    return source_of(CATALOG.datasets[wildcards.name], "datasets/")
+def write_cell_configs():
+    """Write the config.json of every cell. They are no outputs of a rule: where an input is made again, Snakemake does not look
+    for other reasons to run the job that reads it, and would miss that the job's digest has changed.
+    """
+    for cell in CONFIG.cells:
+        CONFIG.cell_config(cell).write(Path(at(layout.cell_config(cell.name))))
 
 
-def derivation(wildcards):
-    return CATALOG.datasets[wildcards.name].source
-
-
-def scored_source(wildcards):
-    """Where the rows with the scores of a filtered dataset come from; none where a file of its own holds them."""
-    source = derivation(wildcards)
-    if not isinstance(source, ScoredSource) or source.scores:
-        return None
-    *_, root = ancestry(wildcards.name, CATALOG.datasets)
-    return source_of(CATALOG.datasets[root], "datasets/")
-
-
-def evalset_source(wildcards):
-    return source_of(CATALOG.evalsets[wildcards.evalset], "")
-
-
-def evalset_rows(wildcards):
-    rows = CATALOG.evalsets[wildcards.evalset].rows
-    return f"--rows {rows[0]} {rows[1]}" if rows else ""
-
-
-def template_file(wildcards):
-    return CATALOG.templates[CONFIG.template_name(cell_of(wildcards))].file
-
-
-def threads_of(wildcards):
-    return CATALOG.models[wildcards.model].threads
-
-
-def tuned_model(wildcards):
-    """The tuned model that a cell answers with; a control answers with its base model alone."""
-    if wildcards.dataset == NO_DATASET:
-        return []
-    return f"results/{wildcards.preset}/cells/{wildcards.model}/{wildcards.dataset}/{wildcards.run}/model"
-
-
-def table_inputs(wildcards):
-    return [
-        f"results/{PRESET}/{file}"
-        for file in TABLES[wildcards.table].inputs(CONFIG.rows)
-    ]
-
-
-def figure_inputs(wildcards):
-    return [f"results/{PRESET}/{file}" for file in FIGURES[wildcards.figure].inputs]
-
-
-def labels(wildcards):
-    """What a result stands under in Snakemake's report."""
-    what = FIGURES.get(wildcards.get("figure")) or TABLES[wildcards.table]
-    return {"shows": what.title}
-
-
-def cell_labels(wildcards):
-    """The same for what is of one cell."""
-    cell = cell_of(wildcards)
-    named = {"model": cell.model, "dataset": cell.dataset, "method": cell.method}
-    return named | {"seed": str(cell.seed)}
-
-
-# Only the miniature's truth is known.
-SHOWN = [
-    name
-    for name, table in TABLES.items()
-    if table.fits(CONFIG.rows)
-    and (not table.truth or any(CATALOG.knows_truth(evalset) for evalset in EVALSETS))
-]
-TABLE_FILES = [f"results/{PRESET}/tables/{name}.csv" for name in SHOWN]
-FIGURE_FILES = [
-    f"results/{PRESET}/figures/{name}.svg"
-    for name, figure in FIGURES.items()
-    if set(figure.tables) <= set(SHOWN)
-]
-PAGE_FILE = f"results/{PRESET}/report/index.html"
-MANIFESTS = [f"results/{PRESET}/cells/{cell.name}/manifest.json" for cell in TRAINED]
-CELL_FILES = [
-    f"results/{PRESET}/{stage.file}"
-    for cell in CONFIG.cells
-    for stage in stages(CONFIG, cell)
-]
-
-PARTIAL_TABLES = f"""
-test -e results/{PRESET}/grid.csv || exit 0
-for table in {" ".join(SHOWN)}; do
-    python workflow/scripts/table.py $table --results results/{PRESET} --out results/{PRESET}/tables/$table.csv \
-        --configfile {shlex.join(CONFIGFILES)} 2> /dev/null || echo "$table: could not be drawn"
-done
-python workflow/scripts/page.py --results results/{PRESET} --out results/{PRESET}/report 2> /dev/null || echo "the page could not be made"
-echo "Partial tables are in results/{PRESET}/tables/: each .md names the cells that are missing and the command that fills them."
-"""
+if workflow.is_main_process and not workflow.modifier.is_main_snakefile():
+    write_cell_configs()  # Snakemake runs onstart of the main Snakefile only, and this one is used as a module

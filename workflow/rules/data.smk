@@ -1,35 +1,82 @@
+# Instruction datasets and evalsets, from their sources; the miniature's are made here.
+from closerlook.config.catalog import MiniatureSource, ParaphrasedSource
+from closerlook.config.derived import DerivedSource
+from closerlook.config.grid import dataset_and_size
+from closerlook.config.settings import FileSource
+
+MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
+DERIVED_DATASETS = [
+    name
+    for name, dataset in CATALOG.datasets.items()
+    if isinstance(dataset.source, DerivedSource)
+]
+PARAPHRASED_EVALSETS = [
+    name
+    for name, evalset in CATALOG.evalsets.items()
+    if isinstance(evalset.source, ParaphrasedSource)
+]
+
+
+def world_settings(wildcards):
+    settings = CATALOG.miniature
+    world = int(wildcards.world.removeprefix("-") or 0)
+    return as_flags(settings.model_copy(update={"seed": settings.seed + world}))
+
+
+def source_of(entry, miniature_file):
+    """A dataset's or evalset's source as its script takes it: the miniature's data are files that a rule makes.
+
+    miniature_file: a path of core.layout, for the source's name and its world.
+    """
+    source = entry.source
+    if isinstance(source, MiniatureSource):
+        # The first world is the one that the base model knows and evalsets ask about.
+        world = f"-{source.world}" if source.world else ""
+        return FileSource(file=at(miniature_file(source.miniature, world)))
+    return source
+
+
+def dataset_source(wildcards):
+    return source_of(CATALOG.datasets[wildcards.name], layout.miniature_dataset)
+
+
+def evalset_source(wildcards):
+    return source_of(
+        CATALOG.evalsets[wildcards.evalset],
+        lambda name, world: layout.questions(world),
+    )
+
+
+def evalset_rows(wildcards):
+    rows = CATALOG.evalsets[wildcards.evalset].rows
+    return f"--rows {rows[0]} {rows[1]}" if rows else ""
+
+
+localrules:
+    miniature,
+    dataset,
+    subset,
+    evalset,
+
+
 rule miniature:
     """A world whose truth is known, and everything rendered from it. Worlds but the first have other facts: `world` is -1, -2, ..."""
     output:
-        "results/{preset}/miniature{world}/world.json",
-        "results/{preset}/miniature{world}/corpus.txt",
-        "results/{preset}/miniature{world}/questions.jsonl",
-        expand(
-            "results/{{preset}}/miniature{{world}}/datasets/{style}.jsonl",
-            style=MINIATURE_STYLES,
-        ),
+        at(layout.world("{world}")),
+        at(layout.corpus("{world}")),
+        at(layout.questions("{world}")),
+        [at(layout.miniature_dataset(style, "{world}")) for style in MINIATURE_STYLES],
     log:
-        "results/{preset}/logs/miniature{world}.log",
+        at(layout.log("miniature{world}")),
     wildcard_constraints:
         world="(-[1-9][0-9]*)?",
     conda:
         "../../envs/closerlook.yaml"
     params:
+        out=lambda wildcards, output: Path(output[0]).parent,
         settings=world_settings,
     shell:
-        "python workflow/scripts/make_miniature.py --out results/{wildcards.preset}/miniature{wildcards.world} {params.settings} 2> {log}"
-
-
-localrules:
-    dataset,
-    derive,
-    evalset,
-    model,
-    miniature,
-    subset,
-    grid,
-    table,
-    figure,
+        python("make_miniature") + " --out {params.out} {params.settings} 2> {log}"
 
 
 rule dataset:
@@ -37,10 +84,10 @@ rule dataset:
     input:
         lambda wildcards: file_of(dataset_source(wildcards)),
     output:
-        data="results/{preset}/data/{name}.parquet",
-        report="results/{preset}/data/{name}.report.json",
+        data=at(layout.dataset("{name}")),
+        report=at(layout.dataset_report("{name}")),
     log:
-        "results/{preset}/logs/data/{name}.log",
+        at(layout.log("data", "{name}")),
     wildcard_constraints:
         name=one_of(set(CATALOG.datasets) - set(DERIVED_DATASETS)),
     conda:
@@ -50,58 +97,26 @@ rule dataset:
         format=lambda wildcards: CATALOG.datasets[wildcards.name].format,
         seed=CONFIG.preset.subset_seed,
     shell:
-        "python workflow/scripts/prepare_dataset.py --name {wildcards.name} --source {params.source}"
-        " --format {params.format} --seed {params.seed} --out {output.data} --report {output.report} 2> {log}"
-
-
-rule derive:
-    """A dataset made from another of the catalog. Runs where the network is: a model may have to write it."""
-    input:
-        dataset=lambda wildcards: f"results/{wildcards.preset}/data/{derivation(wildcards).of}.parquet",
-        scores=lambda wildcards: getattr(derivation(wildcards), "scores", None) or [],
-        rows=lambda wildcards: file_of(scored_source(wildcards)),
-        prompt=lambda wildcards: [ancient(file) for file in simplify_prompt(wildcards)],
-    output:
-        data="results/{preset}/data/{name}.parquet",
-        report="results/{preset}/data/{name}.report.json",
-    log:
-        "results/{preset}/logs/data/{name}.log",
-    wildcard_constraints:
-        name=one_of(set(DERIVED_DATASETS) - set(ABLATED_DATASETS)),
-    conda:
-        "../../envs/closerlook.yaml"
-    params:
-        transform=lambda wildcards: json_flag(derivation(wildcards)),
-        source=lambda wildcards: (
-            f"--source {json_flag(source)}"
-            if (source := scored_source(wildcards))
-            else ""
-        ),
-        prompt=lambda wildcards: [
-            sha256(Path(file)) for file in simplify_prompt(wildcards)
-        ],
-        judge=lambda wildcards: asked(simplifying_judge(wildcards)),
-        pace=lambda wildcards, resources: paced(simplifying_judge(wildcards)),
-    shell:
-        "python workflow/scripts/derive_dataset.py --name {wildcards.name} --dataset {input.dataset}"
-        " --transform {params.transform} {params.source} {params.judge} {params.pace}"
+        python("prepare_dataset")
+        + " --name {wildcards.name} --source {params.source} --format {params.format} --seed {params.seed}"
         " --out {output.data} --report {output.report} 2> {log}"
 
 
 rule subset:
-    """The first instances of a dataset: a smaller subset lies inside a larger one."""
+    """The first instances of a dataset: a smaller subset is part of every larger one."""
     input:
-        "results/{preset}/data/{name}.parquet",
+        at(layout.dataset("{name}")),
     output:
-        "results/{preset}/data/{name}@{size}.parquet",
+        at(layout.dataset("{name}@{size}")),
     log:
-        "results/{preset}/logs/data/{name}@{size}.log",
+        at(layout.log("data", "{name}@{size}")),
     conda:
         "../../envs/closerlook.yaml"
     params:
         size=lambda wildcards: dataset_and_size(f"{wildcards.name}@{wildcards.size}")[1],
     shell:
-        "python workflow/scripts/subset_dataset.py --dataset {input} --size {params.size} --out {output} 2> {log}"
+        python("subset_dataset")
+        + " --dataset {input} --size {params.size} --out {output} 2> {log}"
 
 
 rule evalset:
@@ -109,35 +124,36 @@ rule evalset:
     input:
         lambda wildcards: file_of(evalset_source(wildcards)),
     output:
-        data="results/{preset}/evalsets/{evalset}.parquet",
-        report="results/{preset}/evalsets/{evalset}.report.json",
+        data=at(layout.evalset(EVALSET)),
+        report=at(layout.evalset_report(EVALSET)),
     log:
-        "results/{preset}/logs/evalsets/{evalset}.log",
+        at(layout.log("evalsets", EVALSET)),
     wildcard_constraints:
-        evalset=one_of(set(EVALSETS) - set(REWORDED_EVALSETS)),
+        evalset=one_of(set(EVALSETS) - set(PARAPHRASED_EVALSETS)),
     conda:
         "../../envs/closerlook.yaml"
     params:
         source=lambda wildcards: json_flag(evalset_source(wildcards)),
         rows=evalset_rows,
     shell:
-        "python workflow/scripts/prepare_evalset.py --name {wildcards.evalset} --source {params.source} {params.rows}"
+        python("prepare_evalset")
+        + " --name {wildcards.evalset} --source {params.source} {params.rows}"
         " --out {output.data} --report {output.report} 2> {log}"
 
 
 rule contamination:
-    """Evaluation instructions that the instruction-tuning data asks too."""
+    """Evaluation instructions that the instruction-tuning data contain too."""
     input:
-        dataset="results/{preset}/data/{name}.parquet",
-        evalset="results/{preset}/evalsets/{evalset}.parquet",
+        dataset=at(layout.dataset("{name}")),
+        evalset=at(layout.evalset(EVALSET)),
     output:
-        "results/{preset}/data/contamination/{name}/{evalset}.parquet",
+        at(layout.contamination("{name}", EVALSET)),
     log:
-        "results/{preset}/logs/contamination/{name}/{evalset}.log",
+        at(layout.log("contamination", "{name}", EVALSET)),
     conda:
         "../../envs/closerlook.yaml"
     resources:
         **asks(on_cpu(hours=1, gigabytes=8)),
     shell:
-        "python workflow/scripts/find_contamination.py --dataset {input.dataset} --evalset {input.evalset}"
-        " --out {output} 2> {log}"
+        python("find_contamination")
+        + " --dataset {input.dataset} --evalset {input.evalset} --out {output} 2> {log}"

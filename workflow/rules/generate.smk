@@ -1,59 +1,94 @@
+# Responses of each cell to its evalsets.
+from closerlook.config.catalog import ApiModel
+from closerlook.judge.command import llm_flags, pace_flags
+
+API_MODELS = [
+    name for name in MODELS if isinstance(CATALOG.models[name].source, ApiModel)
+]
+
+
+def generation(wildcards, attempt):
+    return RESOURCES.evaluate(
+        cell_of(wildcards), wildcards.evalset, "generate", attempt
+    )
+
+
+def tuned_flag(wildcards, input):
+    return f"--tuned {input.tuned}" if input.tuned else ""
+
+
+def batch_size(wildcards, resources):
+    return halved(CATALOG.models[wildcards.model].generate.batch_size, resources)
+
+
+def api_of(wildcards):
+    """The endpoint that answers for a model without weights here: a judge of the catalog."""
+    return CATALOG.judges[CATALOG.models[wildcards.model].source.endpoint]
+
+
 rule generate:
     """A cell's responses to an evalset."""
     input:
-        model="results/{preset}/models/{model}",
+        model=at(layout.model("{model}")),
         tuned=tuned_model,
-        evalset="results/{preset}/evalsets/{evalset}.parquet",
+        evalset=at(layout.evalset(EVALSET)),
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
+        at(layout.responses(CELL, EVALSET)),
     log:
-        "results/{preset}/logs/generate/{model}/{dataset}/{run}/{evalset}.log",
+        at(layout.log("generate", CELL, EVALSET)),
     wildcard_constraints:
-        model=one_of(set(MODELS) - set(ENDPOINT_MODELS)),
+        model=one_of(set(MODELS) - set(API_MODELS)),
     conda:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
         **asks(generation),
     params:
-        tuned=lambda wildcards, input: f"--tuned {input.tuned}" if input.tuned else "",
-        config=CELL_CONFIG,
+        config=at(layout.cell_config(CELL)),
         digest=generation_digest,
+        tuned=tuned_flag,
         supervised=supervised("generate", generation_digest),
         python=evaluation_program,
         spread=spread,
         batch_size=batch_size,
     shell:
-        "{params.supervised} --log {log} -- {params.python} workflow/scripts/generate.py --config {params.config}"
-        " --model {input.model} {params.tuned} --evalset {input.evalset} --out {output}"
+        "{params.supervised} --log {log} -- {params.python} "
+        + script("generate")
+        + " --config {params.config} --model {input.model} {params.tuned} --evalset {input.evalset} --out {output}"
         " --batch-size {params.batch_size} {params.spread} 2> {log}"
 
 
 localrules:
-    answer,
+    generate_api,
 
 
-rule answer:
-    """The responses of a model behind an endpoint. Runs where the network is; every answer is kept in results/judge_cache.sqlite."""
+rule generate_api:
+    """The responses of an API model. Runs where the network is; every answer is stored in results/judge_cache.sqlite."""
     input:
-        evalset="results/{preset}/evalsets/{evalset}.parquet",
+        evalset=at(layout.evalset(EVALSET)),
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
+        at(layout.responses(CELL, EVALSET)),
     log:
-        "results/{preset}/logs/generate/{model}/{dataset}/{run}/{evalset}.log",
+        at(layout.log("generate", CELL, EVALSET)),
     wildcard_constraints:
-        model=one_of(ENDPOINT_MODELS),
+        model=one_of(API_MODELS),
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(answering),
+        **asks(watched(hours=1, gigabytes=4)),
     params:
-        asked=lambda wildcards: asked(answering_judge(wildcards)),
-        config=CELL_CONFIG,
+        config=at(layout.cell_config(CELL)),
         digest=generation_digest,
-        supervised=supervised("generate", answer_identity),
-        pace=lambda wildcards, resources: paced(answering_judge(wildcards)),
+        api=lambda wildcards: llm_flags(api_of(wildcards)),
+        supervised=supervised(
+            "generate",
+            lambda wildcards: llm_flags(api_of(wildcards))
+            + generation_digest(wildcards),
+        ),
+        pace=lambda wildcards, resources: pace_flags(api_of(wildcards), CONFIG.preset),
     shell:
-        "{params.supervised} --log {log} -- python workflow/scripts/answer.py --evalset {input.evalset}"
-        " --config {params.config} --cache results/judge_cache.sqlite"
-        " --out {output} {params.asked} {params.pace} 2> {log}"
+        "{params.supervised} --log {log} -- python "
+        + script("generate_api")
+        + " --config {params.config} --evalset {input.evalset}"
+        f" --cache {ANSWER_CACHE}"
+        " --out {output} {params.api} {params.pace} 2> {log}"

@@ -1,3 +1,4 @@
+# What a run will take, before it starts.
 import time
 
 from closerlook.plan.text import write_plan
@@ -10,12 +11,12 @@ localrules:
 rule plan:
     """What each cell will take, as `closerlook plan` says it. No part of `all`, and made anew whenever it is asked for."""
     output:
-        json=f"results/{PRESET}/plan.json",
-        text=f"results/{PRESET}/plan.txt",
+        json=at(layout.PLAN),
+        text=at(layout.PLAN_TEXT),
     log:
-        f"results/{PRESET}/logs/plan.log",
+        at(layout.log("plan")),
     params:
-        # It depends on what every cell has come to, which is no input: Snakemake would make the cells first.
+        # It depends on the state of every cell, which is no input: Snakemake would make the cells first.
         asked=lambda wildcards: time.time_ns(),
     run:
         write_plan(CONFIG, SITE, *map(Path, output))

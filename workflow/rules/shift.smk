@@ -1,22 +1,28 @@
+# How far tuning moved each response token's distribution.
+def measuring_shift(wildcards, attempt):
+    return RESOURCES.evaluate(cell_of(wildcards), wildcards.evalset, "shift", attempt)
+
+
 rule shift:
     """How far each response token's distribution moved from the base model's."""
     input:
-        base="results/{preset}/models/{model}",
-        tuned="results/{preset}/cells/{model}/{dataset}/{run}/model",
-        responses="results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
+        base=at(layout.model("{model}")),
+        tuned=at(layout.tuned_model(CELL)),
+        responses=at(layout.responses(CELL, EVALSET)),
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/shift.parquet",
+        at(layout.shift(CELL, EVALSET)),
     log:
-        "results/{preset}/logs/shift/{model}/{dataset}/{run}/{evalset}.log",
+        at(layout.log("shift", CELL, EVALSET)),
     conda:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
         **asks(measuring_shift),
     params:
-        supervised=supervised("shift", lambda wildcards: ""),
+        supervised=supervised("shift"),
         python=evaluation_program,
         spread=spread,
     shell:
-        "{params.supervised} --log {log} -- {params.python} workflow/scripts/shift.py --base {input.base} --tuned {input.tuned} --responses {input.responses}"
-        " --out {output} {params.spread} 2> {log}"
+        "{params.supervised} --log {log} -- {params.python} "
+        + script("shift")
+        + " --base {input.base} --tuned {input.tuned} --responses {input.responses} --out {output} {params.spread} 2> {log}"

@@ -1,4 +1,42 @@
-# Who marks the spans of a response that are hallucinated: the truth, a judge, the model's own other answers, or people.
+# Who marks the spans of a response that are hallucinated: the truth, a judge, the model's own other responses, or people.
+from closerlook.config.markers import (
+    ConsistencyMarker,
+    HumanMarker,
+    JudgeMarker,
+    MarkPrompt,
+    OracleMarker,
+)
+
+MARKERS = {name: CATALOG.markers[name] for name in CONFIG.preset.all_markers}
+SPANS_STAGE = "spans-{wildcards.marker}"
+
+
+def markers_of(kind):
+    return [name for name, marker in MARKERS.items() if isinstance(marker, kind)]
+
+
+def marking_judge(wildcards):
+    return CATALOG.judges[MARKERS[wildcards.marker].judge]
+
+
+def marker_flags(wildcards):
+    """Everything that decides which spans an API model quotes, except its inputs and its prompt's text."""
+    prompt = settings_flags(MARKERS[wildcards.marker], MarkPrompt)
+    return f"{prompt} {llm_flags(marking_judge(wildcards))}"
+
+
+def consistency_flags(wildcards):
+    return as_flags(MARKERS[wildcards.marker].consistency)
+
+
+def sample_flags(wildcards):
+    consistency = MARKERS[wildcards.marker].consistency
+    return (
+        f"--samples {consistency.samples} --temperature {consistency.temperature}"
+        f" --seed {consistency.seed}"
+    )
+
+
 wildcard_constraints:
     marker=one_of(MARKERS),
 
@@ -11,12 +49,12 @@ localrules:
 rule spans_oracle:
     """Spans that contradict the miniature's truth."""
     input:
-        responses="results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
-        world="results/{preset}/miniature/world.json",
+        responses=at(layout.responses(CELL, EVALSET)),
+        world=at(layout.world()),
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/spans/{marker}.parquet",
+        at(layout.spans(CELL, EVALSET, "{marker}")),
     log:
-        "results/{preset}/logs/spans/{model}/{dataset}/{run}/{evalset}/{marker}.log",
+        at(layout.log("spans", CELL, EVALSET, "{marker}")),
     wildcard_constraints:
         marker=one_of(markers_of(OracleMarker)),
     conda:
@@ -24,22 +62,23 @@ rule spans_oracle:
     resources:
         **asks(watched(hours=1, gigabytes=4)),
     params:
-        supervised=supervised(SPANS_STAGE, lambda wildcards: ""),
+        supervised=supervised(SPANS_STAGE),
     shell:
-        "{params.supervised} --log {log} -- python workflow/scripts/mark_spans.py oracle --world {input.world}"
-        " --responses {input.responses} --out {output} 2> {log}"
+        "{params.supervised} --log {log} -- python "
+        + script("mark_spans")
+        + " oracle --world {input.world} --responses {input.responses} --out {output} 2> {log}"
 
 
 rule spans_judge:
-    """Spans that a model behind an endpoint quotes. Runs where the network is; every answer is kept in results/judge_cache.sqlite."""
+    """Spans that an API model quotes. Runs where the network is; every answer is stored in results/judge_cache.sqlite."""
     input:
-        responses="results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
-        evalset="results/{preset}/evalsets/{evalset}.parquet",
+        responses=at(layout.responses(CELL, EVALSET)),
+        evalset=at(layout.evalset(EVALSET)),
         prompt=lambda wildcards: ancient(MARKERS[wildcards.marker].prompt_file),
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/spans/{marker}.parquet",
+        at(layout.spans(CELL, EVALSET, "{marker}")),
     log:
-        "results/{preset}/logs/spans/{model}/{dataset}/{run}/{evalset}/{marker}.log",
+        at(layout.log("spans", CELL, EVALSET, "{marker}")),
     wildcard_constraints:
         marker=one_of(markers_of(JudgeMarker)),
     conda:
@@ -47,57 +86,66 @@ rule spans_judge:
     resources:
         **asks(watched(hours=1, gigabytes=4)),
     params:
-        asked=marker_asked,
-        prompt=lambda wildcards, input: sha256(Path(input.prompt)),
-        supervised=supervised(SPANS_STAGE, marker_asked),
-        pace=marker_pace,
+        flags=marker_flags,
+        prompt=lambda wildcards: sha256(Path(MARKERS[wildcards.marker].prompt_file)),
+        supervised=supervised(SPANS_STAGE, marker_flags),
+        pace=lambda wildcards, resources: pace_flags(
+            marking_judge(wildcards), CONFIG.preset
+        ),
     shell:
-        "{params.supervised} --log {log} -- python workflow/scripts/mark_spans.py judge --responses {input.responses}"
-        " --evalset {input.evalset} --cache results/judge_cache.sqlite --out {output} {params.asked} {params.pace} 2> {log}"
+        "{params.supervised} --log {log} -- python "
+        + script("mark_spans")
+        + " judge --responses {input.responses} --evalset {input.evalset}"
+        f" --cache {ANSWER_CACHE}"
+        " --out {output} {params.flags} {params.pace} 2> {log}"
 
 
 rule samples:
-    """Several answers to each instruction, drawn from the model that is to be marked."""
+    """Several sampled responses to each instruction, of the model whose spans are to be marked."""
     input:
-        model="results/{preset}/models/{model}",
+        model=at(layout.model("{model}")),
         tuned=tuned_model,
-        evalset="results/{preset}/evalsets/{evalset}.parquet",
+        evalset=at(layout.evalset(EVALSET)),
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/samples/{marker}.parquet",
+        at(layout.samples(CELL, EVALSET, "{marker}")),
     log:
-        "results/{preset}/logs/samples/{model}/{dataset}/{run}/{evalset}/{marker}.log",
+        at(layout.log("samples", CELL, EVALSET, "{marker}")),
     wildcard_constraints:
         marker=one_of(markers_of(ConsistencyMarker)),
     conda:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
-        **asks(working("samples", "samples-{marker}")),
+        **asks(running_the_model("samples", "samples-{marker}")),
     params:
-        tuned=lambda wildcards, input: f"--tuned {input.tuned}" if input.tuned else "",
-        settings=sample_settings,
-        config=CELL_CONFIG,
+        config=at(layout.cell_config(CELL)),
         digest=generation_digest,
-        supervised=supervised("samples-{wildcards.marker}", sample_identity),
+        tuned=tuned_flag,
+        sampling=sample_flags,
+        supervised=supervised(
+            "samples-{wildcards.marker}",
+            lambda wildcards: f"{sample_flags(wildcards)} {generation_digest(wildcards)}",
+        ),
         python=evaluation_program,
         spread=spread,
         batch_size=batch_size,
     shell:
-        "{params.supervised} --log {log} -- {params.python} workflow/scripts/generate.py --config {params.config}"
-        " --model {input.model} {params.tuned} --evalset {input.evalset} --out {output} --batch-size {params.batch_size}"
-        " {params.spread} {params.settings} 2> {log}"
+        "{params.supervised} --log {log} -- {params.python} "
+        + script("generate")
+        + " --config {params.config} --model {input.model} {params.tuned} --evalset {input.evalset} --out {output}"
+        " --batch-size {params.batch_size} {params.spread} {params.sampling} 2> {log}"
 
 
 rule spans_consistency:
-    """Spans that the model's own other answers contradict."""
+    """Spans that the model's own other responses contradict."""
     input:
-        responses="results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
-        evalset="results/{preset}/evalsets/{evalset}.parquet",
-        samples="results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/samples/{marker}.parquet",
+        responses=at(layout.responses(CELL, EVALSET)),
+        evalset=at(layout.evalset(EVALSET)),
+        samples=at(layout.samples(CELL, EVALSET, "{marker}")),
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/spans/{marker}.parquet",
+        at(layout.spans(CELL, EVALSET, "{marker}")),
     log:
-        "results/{preset}/logs/spans/{model}/{dataset}/{run}/{evalset}/{marker}.log",
+        at(layout.log("spans", CELL, EVALSET, "{marker}")),
     wildcard_constraints:
         marker=one_of(markers_of(ConsistencyMarker)),
     conda:
@@ -105,25 +153,24 @@ rule spans_consistency:
     resources:
         **asks(watched(hours=1, gigabytes=4)),
     params:
-        settings=lambda wildcards: as_flags(MARKERS[wildcards.marker].consistency),
-        supervised=supervised(
-            SPANS_STAGE,
-            lambda wildcards: as_flags(MARKERS[wildcards.marker].consistency),
-        ),
+        settings=consistency_flags,
+        supervised=supervised(SPANS_STAGE, consistency_flags),
     shell:
-        "{params.supervised} --log {log} -- python workflow/scripts/mark_spans.py consistency --sampled {input.samples}"
-        " --responses {input.responses} --evalset {input.evalset} --out {output} {params.settings} 2> {log}"
+        "{params.supervised} --log {log} -- python "
+        + script("mark_spans")
+        + " consistency --sampled {input.samples} --responses {input.responses} --evalset {input.evalset}"
+        " --out {output} {params.settings} 2> {log}"
 
 
 rule spans_human:
-    """Spans that people marked, out of their file."""
+    """Spans that people marked, from their file."""
     input:
-        responses="results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/responses.parquet",
+        responses=at(layout.responses(CELL, EVALSET)),
         file=lambda wildcards: MARKERS[wildcards.marker].human,
     output:
-        "results/{preset}/cells/{model}/{dataset}/{run}/{evalset}/spans/{marker}.parquet",
+        at(layout.spans(CELL, EVALSET, "{marker}")),
     log:
-        "results/{preset}/logs/spans/{model}/{dataset}/{run}/{evalset}/{marker}.log",
+        at(layout.log("spans", CELL, EVALSET, "{marker}")),
     wildcard_constraints:
         marker=one_of(markers_of(HumanMarker)),
     conda:
@@ -131,8 +178,10 @@ rule spans_human:
     resources:
         **asks(watched(hours=1, gigabytes=4)),
     params:
-        supervised=supervised(SPANS_STAGE, lambda wildcards: ""),
+        cell=CELL,
+        supervised=supervised(SPANS_STAGE),
     shell:
-        "{params.supervised} --log {log} -- python workflow/scripts/mark_spans.py human --file {input.file}"
-        " --cell {wildcards.model}/{wildcards.dataset}/{wildcards.run} --evalset-name {wildcards.evalset}"
+        "{params.supervised} --log {log} -- python "
+        + script("mark_spans")
+        + " human --file {input.file} --cell {params.cell} --evalset-name {wildcards.evalset}"
         " --responses {input.responses} --out {output} 2> {log}"

@@ -1,33 +1,73 @@
+# The training of each cell.
+def training(wildcards, attempt):
+    return RESOURCES.train(cell_of(wildcards), attempt)
+
+
+def launch_of(wildcards):
+    return CATALOG.models[wildcards.model].launch_of(
+        CONFIG.train_settings(cell_of(wildcards)).kind
+    )
+
+
+def train_program(wildcards, resources):
+    return python_for(launch_of(wildcards).ranks, threads_of(wildcards))
+
+
+def engine_flags(wildcards, resources):
+    """Speed and memory of a training."""
+    launch = launch_of(wildcards)
+    engine = EngineSettings.model_validate(
+        launch.model_dump(include=set(EngineSettings.model_fields))
+    )
+    smaller = {"micro_batch": halved(engine.micro_batch, resources)}
+    flags = as_flags(engine.model_copy(update=smaller))
+    if SITE and SITE.scratch:
+        flags += f" --scratch {shlex.quote(SITE.scratch)}"
+    return flags
+
+
+def cell_labels(wildcards):
+    """The labels of a cell in Snakemake's report."""
+    cell = cell_of(wildcards)
+    labels = {"model": cell.model, "dataset": cell.dataset, "method": cell.method}
+    return labels | {"seed": str(cell.seed)}
+
+
 rule train:
     """Train one cell. Its identity is the digest of its config.json: Snakemake trains again when that changes, and only then."""
     input:
-        model="results/{preset}/models/{model}",
-        data="results/{preset}/data/{dataset}.parquet",
+        model=at(layout.model("{model}")),
+        data=at(layout.dataset("{dataset}")),
     output:
-        model=directory("results/{preset}/cells/{model}/{dataset}/{run}/model"),
-        log="results/{preset}/cells/{model}/{dataset}/{run}/train_log.jsonl",
+        model=directory(at(layout.tuned_model(CELL))),
+        log=at(layout.train_log(CELL)),
         manifest=report(
-            "results/{preset}/cells/{model}/{dataset}/{run}/manifest.json",
+            at(layout.manifest(CELL)),
             caption="../report/cell.rst",
             category="Trained cells",
             subcategory="{model}",
             labels=cell_labels,
         ),
     log:
-        "results/{preset}/logs/train/{model}/{dataset}/{run}.log",
+        at(layout.log("train", CELL)),
     conda:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
         **asks(training),
     params:
-        config=CELL_CONFIG,
+        config=at(layout.cell_config(CELL)),
         digest=training_digest,
+        # For the report only; it asks for `resources`, so a change of the wording trains nothing again.
+        settings=lambda wildcards, resources: as_flags(
+            CONFIG.train_settings(cell_of(wildcards))
+        ),
+        out=at(layout.cell(CELL)),
         supervised=supervised("train", training_digest),
         python=train_program,
         engine=engine_flags,
     shell:
-        "{params.supervised} --log {log} -- {params.python} workflow/scripts/train.py"
-        " --config {params.config} --digest {params.digest} --model {input.model} --data {input.data}"
-        " --out results/{wildcards.preset}/cells/{wildcards.model}/{wildcards.dataset}/{wildcards.run}"
-        " {params.engine} 2> {log}"
+        "{params.supervised} --log {log} -- {params.python} "
+        + script("train")
+        + " --config {params.config} --digest {params.digest} --model {input.model} --data {input.data}"
+        " --out {params.out} {params.engine} 2> {log}"

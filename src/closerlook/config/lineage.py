@@ -1,11 +1,12 @@
 """What of a grid is marked, traced and tested for its cause: which cells belong together, for grid.csv and the rules."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from closerlook.config.catalog import Catalog, ParaphrasedSource
-from closerlook.config.derived import AblationSettings, WithoutSource
+from closerlook.config.derived import AblatedSource, AblationSettings
 from closerlook.config.grid import Cell, cells_of, dataset_and_size
 from closerlook.config.preset import Preset
 
@@ -28,7 +29,7 @@ class Traced:
     def ablation(self, cell: Cell) -> AblationSettings | None:
         """For a cell tuned on a dataset without some instances: which these are."""
         source = self.catalog.datasets[dataset_and_size(cell.dataset)[0]].source if cell.dataset else None
-        return source.without if isinstance(source, WithoutSource) else None
+        return source.without if isinstance(source, AblatedSource) else None
 
     def markers(self, cell: Cell, evalset: str) -> list[str]:
         """Who marks spans in these responses. Cells of the causal test are asked for single phrases only."""
@@ -113,6 +114,16 @@ class Traced:
             "ablation_marker": ablation.marker if ablation and tested else "",
             "ablation_control": control.name if control and tested else "",
         }
+
+    def largest_subset(self, dataset: str) -> str:
+        """The largest indexed subset of the same dataset: its first instances are those of every smaller one."""
+        name, _ = dataset_and_size(dataset)
+        sizes = {
+            other: dataset_and_size(other)[1] or math.inf
+            for other in self.indexed
+            if dataset_and_size(other)[0] == name
+        }
+        return max(sizes, key=lambda other: sizes[other])
 
     @cached_property
     def indexed(self) -> list[str]:

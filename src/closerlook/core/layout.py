@@ -70,6 +70,21 @@ def world(world: str = "") -> str:
     return f"{miniature(world)}/world.json"
 
 
+def corpus(world: str = "") -> str:
+    """The pre-training corpus of a world."""
+    return f"{miniature(world)}/corpus.txt"
+
+
+def questions(world: str = "") -> str:
+    """The questions on a world."""
+    return f"{miniature(world)}/questions.jsonl"
+
+
+def miniature_dataset(style: str, world: str = "") -> str:
+    """The instruction data of a style on a world."""
+    return f"{miniature(world)}/datasets/{style}.jsonl"
+
+
 # -------------------------------------------------------------------------------------------------------------------- a cell
 def cell(cell: str) -> str:
     """Folder of a cell."""

@@ -86,6 +86,11 @@ def as_flags(settings: BaseModel) -> str:
     return shlex.join(words)
 
 
+def json_flag(settings: BaseModel) -> str:
+    """`settings` as one shell-quoted word of JSON."""
+    return shlex.quote(settings.model_dump_json(exclude_none=True))
+
+
 def prefer_this_python() -> None:
     """Put this Python's folder first on PATH: jobs then run it also where its environment was not activated.
 

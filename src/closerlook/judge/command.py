@@ -1,14 +1,18 @@
 """A judge as a command line names it: what workflow/scripts/judge.py and whoever else asks a judge share."""
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from closerlook.config.judges import AskSettings, OpenAIJudge, PaceSettings, ServerSettings
+from closerlook.config.judges import Judge as CatalogJudge
+from closerlook.config.preset import Preset
+from closerlook.config.settings import Settings
 from closerlook.core.errors import CloserlookError
-from closerlook.core.scripts import add_settings, read_settings
+from closerlook.core.scripts import add_settings, as_flags, read_settings
 from closerlook.judge.aspects import Judge
 
 if TYPE_CHECKING:
@@ -41,6 +45,28 @@ def add_judge(parser: argparse.ArgumentParser, required: bool = True) -> None:
     )
     add_settings(parser, ServerSettings)
     add_settings(parser, PaceSettings)
+
+
+def settings_flags(entry: Settings, part: type[Settings]) -> str:
+    """The fields of `part` in a catalog entry, as flags for the shell."""
+    return as_flags(part.model_validate(entry.model_dump(include=set(part.model_fields))))
+
+
+def llm_flags(judge: CatalogJudge | None) -> str:
+    """The flags that name a judge: what decides its answers, except its prompt and their length. None has none."""
+    if judge is None:
+        return ""
+    if isinstance(judge, OpenAIJudge):
+        return f"--judge openai --model {shlex.quote(judge.openai)} {settings_flags(judge, ServerSettings)}"
+    return "--judge oracle"
+
+
+def pace_flags(judge: CatalogJudge | None, preset: Preset) -> str:
+    """The flags that say how fast an API model is called, at which price, within which budget. They change no answer."""
+    if not isinstance(judge, OpenAIJudge):
+        return ""
+    flags = f"{settings_flags(judge, PaceSettings)} --purpose {preset.preset}"
+    return flags if preset.judge_budget is None else f"{flags} --budget {preset.judge_budget}"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from closerlook.config.catalog import EndpointModel, MiniatureSource
+from closerlook.config.catalog import ApiModel, MiniatureSource
 from closerlook.config.judges import OpenAIJudge
 from closerlook.config.load import Configuration
 from closerlook.config.markers import JudgeMarker
@@ -64,7 +64,7 @@ def calls_and_cost(configuration: Configuration, results: Path) -> list[JudgeCos
     ]
     for name in dict.fromkeys(cell.model for cell in configuration.cells):
         source = configuration.catalog.models[name].source
-        if isinstance(source, EndpointModel):
+        if isinstance(source, ApiModel):
             judge = configuration.catalog.judges[source.endpoint]
             assert isinstance(judge, OpenAIJudge)  # or the configuration is refused
             costs.append(_answers(name, judge, configuration, results))

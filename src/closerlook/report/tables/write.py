@@ -1,0 +1,27 @@
+"""Write a table of a results folder: tidy CSV first, Markdown and LaTeX drawn from it."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from closerlook.core.files import write_text
+from closerlook.report.tables.build import build
+from closerlook.report.tables.draw import to_latex, to_markdown
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.wide import sections
+
+
+def write_table(name: str, results: Path, out: Path, configfiles: Sequence[str] = ()) -> None:
+    """Measure the table `name`, write `out` (.csv), and next to it .md and .tex.
+
+    configfiles: named in the commands that fill what is missing. Raises CloserlookError for files that cannot be read.
+    """
+    table = TABLES[name]
+    rows, missing = build(name, table, results, configfiles)
+    write_csv(rows, table, out)
+    # Without the configuration files: a whole table is the same bytes, whether a finished or a failed run drew it.
+    command = shlex.join(["python", "workflow/scripts/table.py", name, "--results", str(results), "--out", str(out)])
+    drawing = (sections(read_csv(out, table), table), table, missing, command)
+    write_text(to_markdown(*drawing), out.with_suffix(".md"))
+    write_text(to_latex(*drawing), out.with_suffix(".tex"))

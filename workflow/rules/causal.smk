@@ -1,0 +1,143 @@
+# Causal evidence for a span's origin: its likelihood under other models, gradients of instances, case sheets for people.
+def peers_of(wildcards):
+    """The models tuned on the same data, by their run."""
+    return {
+        peer.run: at(layout.tuned_model(peer.name))
+        for peer in CONFIG.traced.peers(cell_of(wildcards))
+    }
+
+
+def peer_responses(wildcards):
+    """Responses of the other cells tuned on the same data, by their run."""
+    evalset, cell = wildcards.evalset, cell_of(wildcards)
+    return {
+        peer.run: at(layout.responses(peer.name, evalset))
+        for peer in CONFIG.traced.peers(cell)
+        if peer != cell and evalset in CONFIG.cells[peer]
+    }
+
+
+def named(files):
+    """Files by name, as flags take them."""
+    return " ".join(f"{name}={file}" for name, file in files.items())
+
+
+def paraphrase_files(wildcards):
+    """A paraphrase of the evalset and the cell's responses to it, where there is one."""
+    cell = cell_of(wildcards)
+    return [
+        file
+        for name in CONFIG.traced.paraphrased(cell, wildcards.evalset)[:1]
+        for file in (at(layout.evalset(name)), at(layout.responses(cell.name, name)))
+    ]
+
+
+def case_labels(wildcards):
+    return {
+        "cell": cell_of(wildcards).name,
+        "evalset": wildcards.evalset,
+        "marker": wildcards.marker,
+    }
+
+
+CASE_FILES = [
+    at(layout.cases(row["cell"], row["evalset"], marker))
+    for row in CONFIG.rows
+    if row["searched"]
+    for marker in row["markers"].split()
+]
+
+
+localrules:
+    cases,
+
+
+rule likelihood:
+    """How likely each span is under the base model and under every model tuned on the same data."""
+    input:
+        base=at(layout.model("{model}")),
+        peers=lambda wildcards: peers_of(wildcards).values(),
+        responses=at(layout.responses(CELL, EVALSET)),
+        spans=at(layout.spans(CELL, EVALSET, "{marker}")),
+    output:
+        at(layout.likelihood(CELL, EVALSET, "{marker}")),
+    log:
+        at(layout.log("likelihood", CELL, EVALSET, "{marker}")),
+    conda:
+        "../../envs/closerlook.yaml"
+    threads: threads_of
+    resources:
+        **asks(running_the_model("likelihood", "likelihood-{marker}")),
+    params:
+        peers=lambda wildcards: named(peers_of(wildcards)),
+        supervised=supervised("likelihood-{wildcards.marker}"),
+        spread=spread,
+    shell:
+        "{params.supervised} --log {log} -- python "
+        + script("span_likelihood")
+        + " --base {input.base} --models {params.peers} --responses {input.responses} --spans {input.spans}"
+        " {params.spread} --out {output} 2> {log}"
+
+
+rule attribution:
+    """Instances ranked by how much their gradients support each span."""
+    input:
+        base=at(layout.model("{model}")),
+        tuned=tuned_model,
+        data=at(layout.dataset("{dataset}")),
+        responses=at(layout.responses(CELL, EVALSET)),
+        spans=at(layout.spans(CELL, EVALSET, "{marker}")),
+    output:
+        at(layout.attribution(CELL, EVALSET, "{marker}")),
+    log:
+        at(layout.log("attribution", CELL, EVALSET, "{marker}")),
+    conda:
+        "../../envs/closerlook.yaml"
+    threads: threads_of
+    resources:
+        **asks(running_the_model("attribution", "attribution-{marker}")),
+    params:
+        template=lambda wildcards: CATALOG.templates[
+            CONFIG.template_name(cell_of(wildcards))
+        ].file,
+        top=TRACING.top if TRACING else 0,
+        supervised=supervised("attribution-{wildcards.marker}"),
+    shell:
+        "{params.supervised} --log {log} -- python "
+        + script("attribute_spans")
+        + " --base {input.base} --model {input.tuned} --data {input.data} --template {params.template:q}"
+        " --responses {input.responses} --spans {input.spans} --top {params.top} --out {output} 2> {log}"
+
+
+rule cases:
+    """Some spans of a cell for people to read: the instruction, both answers, the source and other candidates (Tables 6 to 8)."""
+    input:
+        responses=at(layout.responses(CELL, EVALSET)),
+        spans=at(layout.spans(CELL, EVALSET, "{marker}")),
+        trace=at(layout.trace(CELL, EVALSET, "{marker}")),
+        evalset=at(layout.evalset(EVALSET)),
+        data=at(layout.dataset("{dataset}")),
+        peers=lambda wildcards: peer_responses(wildcards).values(),
+        paraphrases=paraphrase_files,
+    output:
+        report(
+            at(layout.cases(CELL, EVALSET, "{marker}")),
+            category="Cases",
+            labels=case_labels,
+        ),
+    log:
+        at(layout.log("cases", CELL, EVALSET, "{marker}")),
+    conda:
+        "../../envs/closerlook.yaml"
+    params:
+        cell=CELL,
+        peers=lambda wildcards: named(peer_responses(wildcards)),
+        paraphrases=lambda wildcards, input: (
+            f"--paraphrases {input.paraphrases}" if input.paraphrases else ""
+        ),
+        seed=TRACING.seed if TRACING else 0,
+    shell:
+        python("cases")
+        + " --title {params.cell} --run {wildcards.run} --spans {input.spans} --trace {input.trace}"
+        " --responses {input.responses} --evalset {input.evalset} --data {input.data} --peers {params.peers}"
+        " {params.paraphrases} --seed {params.seed} --out {output} 2> {log}"
