@@ -15,22 +15,23 @@ help:
 	@echo "make report   Snakemake's report of a finished run, one HTML file   (CONFIGFILE=config/small.yaml for another)"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
 
-# torch first and without build isolation: deepspeed's setup imports it. kronfluence (gradient attribution) without what it says it
-# needs: torchvision, which it never imports; the rest is in requirements.txt.
-.venv/base: envs/requirements.txt envs/constraints.txt pyproject.toml
+# torch first and without build isolation: deepspeed's setup imports it. kronfluence (gradient attribution) without its own
+# requirements: torchvision, which it never imports; the others are in pyproject.toml.
+INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt
+.venv/base: pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch numpy ninja packaging
-	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint envs/constraints.txt --editable .
-	$(BIN)/python -m pip install --quiet --no-deps --constraint envs/constraints.txt kronfluence
+	$(INSTALL) torch numpy ninja packaging
+	$(INSTALL) --no-build-isolation --editable ".[all]"
+	$(INSTALL) --no-deps kronfluence
 	@touch $@
 
-.venv/dev: .venv/base envs/dev.txt envs/small.txt
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt -r envs/dev.txt -r envs/small.txt
+.venv/dev: .venv/base
+	$(INSTALL) --no-build-isolation --editable ".[dev]"
 	@touch $@
 
-.venv/small: .venv/base envs/small.txt
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt -r envs/small.txt
+.venv/small: .venv/base
+	$(INSTALL) --no-build-isolation --editable ".[small]"
 	@touch $@
 
 demo: .venv/base
