@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
 
-.PHONY: demo small test quick lint format schema bench report profile clean help
+.PHONY: demo small test quick lint format schema bench report profile docs clean help
 help:
 	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
@@ -13,6 +13,7 @@ help:
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
 	@echo "make report   Snakemake's report of a finished run, one HTML file   (CONFIGFILE=config/small.yaml for another)"
+	@echo "make docs     the documentation as a site, into build/site/; fails on a broken link"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
 
 # torch first and without build isolation: deepspeed's setup imports it. kronfluence (gradient attribution) without its own
@@ -32,6 +33,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/constraints.tx
 
 .venv/small: .venv/base
 	$(INSTALL) --no-build-isolation --editable ".[small]"
+	@touch $@
+
+# The documentation needs nothing of the rest.
+$(BIN)/mkdocs: envs/constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) mkdocs-material
 	@touch $@
 
 demo: .venv/base
@@ -79,6 +86,9 @@ profile: .venv/base
 
 report: .venv/base
 	$(SNAKEMAKE) $(CONFIGFILE) --report results/$(shell sed -n 's/^preset: *//p' $(CONFIGFILE))/snakemake-report.html
+
+docs: $(BIN)/mkdocs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 schema: .venv/base
 	$(BIN)/closerlook schema
