@@ -8,7 +8,7 @@ SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
 help:
 	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
-	@echo "make test     every test;  make quick: those that take seconds"
+	@echo "make test     every test;  make quick: those that take seconds; make .venv/dev: install only"
 	@echo "make lint     ruff, snakefmt, mypy, the layers of the house, snakemake --lint;  make format: mend what can be mended"
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"

@@ -86,7 +86,7 @@ def test_every_import_is_of_a_declared_package(folder: str, extra: str):
     assert not undeclared, f"imported, but neither in pyproject.toml ({extra}) nor needed by what is: {undeclared}"
 
 
-# What runs before a job, on a login node, and every schema: pip install closerlook, without extras, is enough for them.
+# What `closerlook check` and `status` import: `pip install closerlook`, without extras, is enough for them.
 CORE = ["config", "text", "stats", "cluster"]
 
 
