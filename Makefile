@@ -4,33 +4,41 @@ BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
 
-.PHONY: demo small test quick lint format schema bench report profile clean help
+.PHONY: demo small test quick lint format schema bench report profile docs clean help
 help:
 	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
-	@echo "make test     every test;  make quick: those that take seconds"
+	@echo "make test     every test;  make quick: those that take seconds; make .venv/dev: install only"
 	@echo "make lint     ruff, snakefmt, mypy, the layers of the house, snakemake --lint;  make format: mend what can be mended"
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
 	@echo "make report   Snakemake's report of a finished run, one HTML file   (CONFIGFILE=config/small.yaml for another)"
+	@echo "make docs     the documentation as a site, into build/site/; fails on a broken link"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
 
-# torch first and without build isolation: deepspeed's setup imports it. kronfluence (gradient attribution) without what it says it
-# needs: torchvision, which it never imports; the rest is in requirements.txt.
-.venv/base: envs/requirements.txt envs/constraints.txt pyproject.toml
+# torch first and without build isolation: deepspeed's setup imports it. kronfluence (gradient attribution) without its own
+# requirements: torchvision, which it never imports; the others are in pyproject.toml.
+INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt
+.venv/base: pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch numpy ninja packaging
-	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint envs/constraints.txt --editable .
-	$(BIN)/python -m pip install --quiet --no-deps --constraint envs/constraints.txt kronfluence
+	$(INSTALL) torch numpy ninja packaging
+	$(INSTALL) --no-build-isolation --editable ".[all]"
+	$(INSTALL) --no-deps kronfluence
 	@touch $@
 
-.venv/dev: .venv/base envs/dev.txt envs/small.txt
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt -r envs/dev.txt -r envs/small.txt
+.venv/dev: .venv/base
+	$(INSTALL) --no-build-isolation --editable ".[dev]"
 	@touch $@
 
-.venv/small: .venv/base envs/small.txt
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt -r envs/small.txt
+.venv/small: .venv/base
+	$(INSTALL) --no-build-isolation --editable ".[small]"
+	@touch $@
+
+# The documentation needs nothing of the rest.
+$(BIN)/mkdocs: envs/constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) mkdocs-material
 	@touch $@
 
 demo: .venv/base
@@ -78,6 +86,9 @@ profile: .venv/base
 
 report: .venv/base
 	$(SNAKEMAKE) $(CONFIGFILE) --report results/$(shell sed -n 's/^preset: *//p' $(CONFIGFILE))/snakemake-report.html
+
+docs: $(BIN)/mkdocs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 schema: .venv/base
 	$(BIN)/closerlook schema

@@ -4,7 +4,8 @@ import ast
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,27 +17,35 @@ ROOT = Path(__file__).parents[1]
 BESIDE = {"kronfluence", "vllm"}
 
 
-def declared(*files: str) -> set[str]:
-    lines = (line for name in files for line in (ROOT / "envs" / name).read_text().splitlines())
-    return {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def reached(names: set[str]) -> set[str]:
-    """The distributions that installing those names brings, each with what it needs here."""
-    found: set[str] = set()
-    queue = list(names)
+def declared(*extras: str) -> list[Requirement]:
+    """The core's requirements and those of some extras, of which one may include others: closerlook[train]."""
+    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
+    requirements = [Requirement(line) for line in lines]
+    included = {
+        extra for requirement in requirements if requirement.name == "closerlook" for extra in requirement.extras
+    }
+    others = [requirement for requirement in requirements if requirement.name != "closerlook"]
+    return [*others, *(declared(*sorted(included)) if included else [])]
+
+
+def reached(requirements: Iterable[Requirement]) -> set[str]:
+    """The distributions that installing those requirements brings, each with what it needs here."""
+    names: set[str] = set()
+    queue = [canonicalize_name(requirement.name) for requirement in requirements]
     while queue:
         name = queue.pop()
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         try:
-            needs = importlib.metadata.requires(name) or []
+            needs = [Requirement(need) for need in importlib.metadata.requires(name) or []]
         except importlib.metadata.PackageNotFoundError:
             continue
-        wanted = [Requirement(need) for need in needs]
-        queue += [canonicalize_name(w.name) for w in wanted if not w.marker or w.marker.evaluate({"extra": ""})]
-    return found
+        queue += [canonicalize_name(n.name) for n in needs if not n.marker or n.marker.evaluate({"extra": ""})]
+    return names
 
 
 def imported(folder: str) -> Iterator[tuple[str, str]]:
@@ -62,16 +71,10 @@ def own_modules() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "files"),
-    [
-        ("src", ["requirements.txt"]),
-        ("workflow", ["requirements.txt"]),
-        ("tests", ["requirements.txt", "dev.txt", "small.txt"]),
-        ("benchmarks", ["requirements.txt", "dev.txt", "small.txt"]),
-    ],
+    ("folder", "extra"), [("src", "all"), ("workflow", "all"), ("tests", "dev"), ("benchmarks", "dev")]
 )
-def test_every_import_is_of_a_declared_package(folder: str, files: list[str]):
-    installed = reached(declared(*files))
+def test_every_import_is_of_a_declared_package(folder: str, extra: str):
+    installed = reached(declared(extra))
     owners = importlib.metadata.packages_distributions()
     undeclared = {
         name: file
@@ -80,14 +83,39 @@ def test_every_import_is_of_a_declared_package(folder: str, files: list[str]):
         and name not in own_modules() | BESIDE
         and not any(canonicalize_name(owner) in installed for owner in owners.get(name, []))
     }
-    assert not undeclared, f"imported, but neither in envs/{files} nor needed by what is: {undeclared}"
+    assert not undeclared, f"imported, but neither in pyproject.toml ({extra}) nor needed by what is: {undeclared}"
 
 
-def test_every_declared_package_is_pinned_as_it_was_tested():
-    pins = re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "envs/constraints.txt").read_text(), re.MULTILINE)
-    assert declared("requirements.txt", "dev.txt", "small.txt") - {"torch"} <= {canonicalize_name(pin) for pin in pins}
+# What `closerlook check` and `status` import: `pip install closerlook`, without extras, is enough for them.
+CORE = ["config", "text", "stats", "cluster"]
+
+
+@pytest.mark.parametrize("package", CORE)
+def test_the_core_needs_no_extra(package: str):
+    installed = reached(declared())
+    owners = importlib.metadata.packages_distributions()
+    extra = {
+        name: file
+        for name, file in imported(f"src/closerlook/{package}")
+        if name not in sys.stdlib_module_names | {"closerlook"}
+        and not any(canonicalize_name(owner) in installed for owner in owners.get(name, []))
+    }
+    assert not extra
+
+
+def test_every_declared_package_is_locked_at_a_version_that_its_range_allows():
+    text = (ROOT / "envs/constraints.txt").read_text()
+    pins = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)}
+    # torch is pinned by its range alone: a machine's build has a suffix of its own (+cpu, +cu130).
+    outside = {
+        str(requirement): pins.get(canonicalize_name(requirement.name))
+        for requirement in declared("dev")
+        if requirement.name != "torch"
+        and not requirement.specifier.contains(pins.get(canonicalize_name(requirement.name), "0"))
+    }
+    assert not outside
 
 
 def test_the_check_notices_what_is_not_declared():
-    assert "wordfreq" not in reached({"numpy", "pandas"})
-    assert "jinja2" in reached({"snakemake"})
+    assert "wordfreq" not in reached([Requirement("numpy"), Requirement("pandas")])
+    assert "jinja2" in reached([Requirement("snakemake")])

@@ -1,5 +1,6 @@
-"""closerlook: what did instruction tuning change, was it worth it, and where do the new mistakes come from?
+"""What instruction tuning changed in a language model, whether it was worth it, and where the new mistakes come from.
 
-One folder per stage, in the order data flows: data, models (and the miniature), train, generate, shift, tables.
-Stages meet only in files, whose schemas are in `closerlook.core.schemas`. Nothing here knows Snakemake.
+docs/architecture.md describes the packages. Stages meet only in files, whose schemas are in `closerlook.core.schemas`.
 """
+
+__version__ = "0.2.0"
