@@ -17,7 +17,7 @@ from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.data.instances import instance_id
 from closerlook.derive.ablate import Files, Sampled, match, without
-from closerlook.spans.located import Span, in_words
+from closerlook.spans.located import Span, words_only
 from closerlook.trace.index import Index
 
 WORDS = ["cello", "lute", "harp", "drum", "horn"]
@@ -114,8 +114,8 @@ def test_both_takes_leave_out_as_many_of_the_same_sample(place, spans, candidate
     every = {id_ for span in result["traced"] for id_ in span["traced"]["instances"]}
     for span in result["traced"]:
         assert len(span["traced"]["instances"]) == len(span["similar"]["instances"]) == min(candidates, 12)
-        assert all(in_words(span["quote"]) in in_words(text[id_]) for id_ in span["traced"]["instances"])
-        assert not any(in_words(span["quote"]) in in_words(text[id_]) for id_ in span["similar"]["instances"])
+        assert all(words_only(span["quote"]) in words_only(text[id_]) for id_ in span["traced"]["instances"])
+        assert not any(words_only(span["quote"]) in words_only(text[id_]) for id_ in span["similar"]["instances"])
         assert not every & set(span["similar"]["instances"])
 
 

@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from closerlook.causal.attribution import IGNORED, attribute, example, influence, trained_on
+from closerlook.causal.attribution import IGNORED, attribute, influence, make_example, training_examples
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import INSTANCES, RESPONSES, SPANS
@@ -26,7 +26,7 @@ def examples(count, seed, longest=12):
     for _ in range(count):
         length = int(torch.randint(3, longest + 1, (), generator=generator))
         tokens = torch.randint(2, 320, (length,), generator=generator).tolist()
-        found.append(example(tokens, range(int(torch.randint(1, length, (), generator=generator)), length)))
+        found.append(make_example(tokens, range(int(torch.randint(1, length, (), generator=generator)), length)))
     return found
 
 
@@ -69,14 +69,14 @@ def test_a_model_without_linear_layers_is_refused():
         def get_output_embeddings(self):
             return None
 
-    with pytest.raises(CloserlookError, match="Nothing has no linear layers"):
+    with pytest.raises(CloserlookError, match="Nothing: found no linear layers"):
         influence(Nothing(), examples(1, 1), examples(1, 1))
 
 
 def test_what_is_trained_is_cut_to_the_context_and_named_by_id():
     tokenizer = byte_tokenizer()
     rows = [{"id": name, "instruction": name * size, "response": "ab"} for name, size in (("x", 1), ("y", 60))]
-    found = trained_on(rows, tokenizer, "{instruction}:", 30)
+    found = training_examples(rows, tokenizer, "{instruction}:", 30)
     assert list(found) == ["x"]  # the other's prompt leaves no room
     tokens, targets = found["x"]["tokens"], found["x"]["targets"]
     prompt = len(tokenizer("x:")["input_ids"])
@@ -104,7 +104,7 @@ def learnt(tmp_path_factory):
     model = tiny_model(hidden_size=32)
     saved(model, folder / "base", tokenizer)
     model.train()
-    batch = list(trained_on(rows, tokenizer, "{instruction}\n", 64).values())
+    batch = list(training_examples(rows, tokenizer, "{instruction}\n", 64).values())
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(25):
         optimiser.zero_grad()

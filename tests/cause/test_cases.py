@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
-from closerlook.causal.cases import Paraphrases, Sources, bold, place_of, write_cases
+from closerlook.causal.cases import Paraphrases, Sources, bold, find_phrase, write_cases
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
-from closerlook.spans.located import in_words
+from closerlook.spans.located import words_only
 
 HOSTILE = "# x\n- y | <script>alert(1)</script> **b** [l](javascript:x) \0 \u202e e\u0301 ``` $x$ @all"
 texts = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from([HOSTILE, "", "שלום", ".*"])
@@ -22,10 +22,10 @@ texts = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from([HO
 @given(texts, texts, texts)
 def test_a_phrase_is_found_where_its_words_are(before, phrase, after):
     text = f"{before} {phrase} {after}"
-    place = place_of(phrase, text)
-    assert (place is not None) == (in_words(phrase) != "" and in_words(phrase) in in_words(text))
+    place = find_phrase(phrase, text)
+    assert (place is not None) == (words_only(phrase) != "" and words_only(phrase) in words_only(text))
     if place:
-        assert in_words(text[slice(*place)]) == in_words(phrase)
+        assert words_only(text[slice(*place)]) == words_only(phrase)
 
 
 @given(texts, st.data())

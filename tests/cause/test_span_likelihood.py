@@ -110,7 +110,7 @@ def test_no_spans_no_rows(place, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"text": "another text, as long as it takes"}, "its text is not its token_ids"),
+        ({"text": "another text, as long as it takes"}, "its text is not its decoded token_ids"),
         ({"prompt_token_ids": []}, "expected a prompt"),
         ({"prompt_token_ids": [9999]}, "below 320"),
     ],

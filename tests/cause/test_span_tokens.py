@@ -9,7 +9,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import SPANS
 from closerlook.models.token_text import decode, token_starts
-from closerlook.spans.located import Span, in_words, named, tokens_of, with_responses
+from closerlook.spans.located import Span, parse_named_paths, read_marked_responses, tokens_of, words_only
 from tiny_models import byte_tokenizer
 
 TOKENIZER = byte_tokenizer()
@@ -55,7 +55,7 @@ def test_no_tokens_no_places():
     ],
 )
 def test_words_are_found_whole(phrase, text, held):
-    assert (in_words(phrase) in in_words(text)) == held
+    assert (words_only(phrase) in words_only(text)) == held
 
 
 def spans_file(path, spans):
@@ -77,7 +77,7 @@ def test_rows_without_a_span_and_repetitions_are_left_out(tmp_path):
         tmp_path / "s.parquet", [one, {"id": "a", "null_cause": "unaligned"}, one, {"id": "b", "start": 1, "end": 2}]
     )
     answers = responses_file(tmp_path / "r.parquet", {"c": "x", "b": "xy", "a": "xyz"})
-    assert [(row["id"], found) for row, found in with_responses(file, answers)] == [
+    assert [(row["id"], found) for row, found in read_marked_responses(file, answers)] == [
         ("a", [Span("a", 0, 2)]),
         ("b", [Span("b", 1, 2)]),
     ]
@@ -88,16 +88,16 @@ def test_a_span_outside_its_response_is_named(tmp_path, span):
     file = spans_file(tmp_path / "s.parquet", [{"id": "a", "start": span[0], "end": span[1]}])
     answers = responses_file(tmp_path / "r.parquet", {"a": "xyz"})
     with pytest.raises(CloserlookError, match="of a, a response of 3 characters"):
-        list(with_responses(file, answers))
-    with pytest.raises(CloserlookError, match="span of a, to which there is no response"):
-        list(with_responses(file, responses_file(tmp_path / "q.parquet", {"b": "xyz"})))
+        list(read_marked_responses(file, answers))
+    with pytest.raises(CloserlookError, match="span of a, which has no response"):
+        list(read_marked_responses(file, responses_file(tmp_path / "q.parquet", {"b": "xyz"})))
 
 
 def test_names_and_paths():
-    assert {name: str(path) for name, path in named(["sft=a/b=c", "lft=d"], "--models").items()} == {
+    assert {name: str(path) for name, path in parse_named_paths(["sft=a/b=c", "lft=d"], "--models").items()} == {
         "sft": "a/b=c",
         "lft": "d",
     }
     for wrong in (["sft"], ["=x"], ["sft="], ["a=b", "a=c"]):
         with pytest.raises(CloserlookError, match="--models"):
-            named(wrong, "--models")
+            parse_named_paths(wrong, "--models")

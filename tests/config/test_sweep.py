@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
 from closerlook.config import load
-from closerlook.config.sweep import name_of
+from closerlook.config.sweep import name_at
 from closerlook.core.errors import CloserlookError
 
 FILE = "config/mine.yaml"
@@ -57,7 +57,7 @@ def test_without_a_sweep_nothing_changes(preset: dict) -> None:
 
 @given(st.lists(st.floats(1e-12, 1e3, exclude_min=True), min_size=1, max_size=20, unique=True))
 def test_names_tell_rates_apart_and_give_them_back(rates: list[float]) -> None:
-    names = [name_of("lft", rate) for rate in rates]
+    names = [name_at("lft", rate) for rate in rates]
     assert [float(name.removeprefix("lft-lr")) for name in names] == rates
     assert not any(set(name) & set("/+ @") for name in names)
 

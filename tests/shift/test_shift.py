@@ -211,15 +211,18 @@ def test_text_that_is_not_the_decoded_tokens_is_said(folders, caplog):
     write_responses(folder / "responses.parquet", byte_tokenizer(), r3={"text": "y"})
     with caplog.at_level(logging.WARNING):
         run(folder)
-    assert "1 of 5 responses have a text that is not their decoded token_ids (r3" in caplog.text
+    assert "1 of 5 responses have a text other than their decoded token_ids (r3" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompt_token_ids": []}, "response r1: its prompt has no tokens"),
-        ({"token_ids": [3, 320]}, "response r1: token 320 is outside the models' vocabulary of 320"),
-        ({"token_ids": [5] * 256}, r"response r1: \d+ \+ 256 tokens, more than the models' context of 256"),
+        ({"prompt_token_ids": []}, "response r1: found a prompt without tokens"),
+        ({"token_ids": [3, 320]}, "response r1: found token 320, expected one of the models' vocabulary of 320"),
+        (
+            {"token_ids": [5] * 256},
+            r"response r1: found \d+ \+ 256 tokens, expected at most the models' context of 256",
+        ),
     ],
 )
 def test_responses_that_do_not_fit(folders, change, message):

@@ -13,7 +13,7 @@ from closerlook.config.markers import ConsistencySettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import RESPONSES, SPANS
-from closerlook.spans.consistency import by_consistency
+from closerlook.spans.consistency import mark_by_consistency
 from closerlook.spans.marks import Response, Rows
 from closerlook.text.claim_words import sentences_of, words_of
 
@@ -30,7 +30,7 @@ def mark(path: Path, cases: list[tuple[str, str, list[str]]], **how: float) -> l
     responses = [Response(f"a/{i}", asked, text) for i, (asked, text, _) in enumerate(cases)]
     file = sampled(path, {one.id: case[2] for one, case in zip(responses, cases, strict=True)})
     settings_ = ConsistencySettings.model_validate({"samples": len(cases[0][2])} | how)
-    rows = by_consistency(responses, file, settings_)
+    rows = mark_by_consistency(responses, file, settings_)
     write_parquet(rows, SPANS, path / "spans.parquet")
     texts = {one.id: one.text for one in responses}
     assert all(row["quote"] == texts[row["id"]][row["start"] : row["end"]] for row in rows)
@@ -89,8 +89,8 @@ def test_samples_that_are_missing_are_named(tmp_path: Path) -> None:
     file = sampled(tmp_path, {"a": ["x", "y"]})
     responses = [Response("a", "q", "x")]
     with pytest.raises(CloserlookError, match="no answer number 3 to a, expected 3 to each"):
-        by_consistency(responses, file, ConsistencySettings(samples=3))
-    assert by_consistency(responses, file, ConsistencySettings(samples=2)) == []
+        mark_by_consistency(responses, file, ConsistencySettings(samples=3))
+    assert mark_by_consistency(responses, file, ConsistencySettings(samples=2)) == []
 
 
 PIECES = ["a", "b", "c.", "1912", ",", "😀", "é", "e\u0301", "\x00", "\n", "שלום", "...", ".*"]
@@ -157,7 +157,7 @@ def test_rows_do_not_depend_on_the_other_samples_order(tmp_path: Path) -> None:
     texts = [SAYS.replace("1912", year) for year in ("1915", "1912", "1920", "1930")]
     for order in (texts, texts[::-1]):
         file = sampled(tmp_path, {"a": order})
-        rows.append(by_consistency([Response("a", ASKED, SAYS)], file, ConsistencySettings(samples=4)))
+        rows.append(mark_by_consistency([Response("a", ASKED, SAYS)], file, ConsistencySettings(samples=4)))
     assert rows[0][0]["note"] == "samples: 1915, 1920, 1930"
     assert [(row["start"], row["end"]) for row in rows[0]] == [(row["start"], row["end"]) for row in rows[1]]
     assert rows[0][0]["marker"] == "consistency@1/4x1.0/0.5"

@@ -10,7 +10,7 @@ rule index:
     log:
         "results/{preset}/logs/index/{dataset}.log",
     wildcard_constraints:
-        dataset=one_of(CONFIG.traced.indexed),
+        dataset=one_of(CONFIG.traced.indexed_datasets),
     conda:
         "../../envs/closerlook.yaml"
     resources:
@@ -28,7 +28,7 @@ rule embeddings:
     log:
         "results/{preset}/logs/embeddings/{dataset}.log",
     wildcard_constraints:
-        dataset=one_of(CONFIG.traced.indexed),
+        dataset=one_of(CONFIG.traced.indexed_datasets),
     conda:
         "../../envs/closerlook.yaml"
     params:

@@ -63,7 +63,7 @@ def embeddings_of(dataset):
     name, _ = dataset_and_size(dataset)
     sizes = {
         one: size or float("inf")
-        for one in CONFIG.traced.indexed
+        for one in CONFIG.traced.indexed_datasets
         for of, size in [dataset_and_size(one)]
         if of == name
     }
@@ -76,7 +76,7 @@ def folders_of(dataset):
 
 
 def searched(wildcards):
-    return CONFIG.traced.searched(cell_of(wildcards), wildcards.evalset)
+    return CONFIG.traced.searched_datasets(cell_of(wildcards), wildcards.evalset)
 
 
 def searched_folders(wildcards):
@@ -84,7 +84,7 @@ def searched_folders(wildcards):
 
 
 def unrelated_folders(wildcards):
-    name = CONFIG.traced.unrelated(cell_of(wildcards))
+    name = CONFIG.traced.unrelated_dataset(cell_of(wildcards))
     return folders_of(name) if name else []
 
 
@@ -176,7 +176,7 @@ def reworded_files(wildcards):
     cell = cell_of(wildcards)
     return [
         file
-        for name in CONFIG.traced.paraphrased(cell, wildcards.evalset)[:1]
+        for name in CONFIG.traced.paraphrases(cell, wildcards.evalset)[:1]
         for file in (
             f"results/{PRESET}/evalsets/{name}.parquet",
             f"results/{PRESET}/cells/{cell.name}/{name}/responses.parquet",

@@ -53,22 +53,22 @@ def main() -> None:
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.reading import read_instructions
-    from closerlook.trace.borrowing import Borrowed, borrowing
-    from closerlook.trace.indexed_dataset import Searched
+    from closerlook.spans.located import read_instructions
+    from closerlook.trace.borrowing import BorrowingInputs, count_borrowing
+    from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, read_spans, word_classes
 
     passages = Passages.read(arguments.responses)
-    borrowed = Borrowed(
+    inputs = BorrowingInputs(
         passages,
         word_classes(passages, arguments.shift),
         read_instructions(arguments.evalset, passages.ids),
         {path.stem: read_spans(path, passages) for path in arguments.spans},
-        Passages.read(arguments.base_responses).chosen(passages.ids) if arguments.base_responses else None,
+        Passages.read(arguments.base_responses).select(passages.ids) if arguments.base_responses else None,
     )
-    searched = [Searched.open(name, *map(Path, folders)) for name, *folders in arguments.search]
-    unrelated = Searched.open("unrelated", *arguments.unrelated) if arguments.unrelated else None
-    counts = borrowing(borrowed, searched, unrelated, arguments.neighbours, arguments.seed)
+    searched = [IndexedDataset.open(name, *map(Path, folders)) for name, *folders in arguments.search]
+    unrelated = IndexedDataset.open("unrelated", *arguments.unrelated) if arguments.unrelated else None
+    counts = count_borrowing(inputs, searched, unrelated, arguments.neighbours, arguments.seed)
     write_parquet(counts, schemas.BORROWING, arguments.out)
 
 

@@ -42,11 +42,11 @@ def main() -> None:
         raise CloserlookError(f"--count: found {arguments.count}, expected at least 1")
 
     from closerlook.causal.cases import Paraphrases, Sources, write_cases
-    from closerlook.spans.located import named
+    from closerlook.spans.located import parse_named_paths
 
     paraphrases = Paraphrases(*arguments.paraphrases) if arguments.paraphrases else None
     files = (arguments.spans, arguments.trace, arguments.responses, arguments.evalset, arguments.data)
-    sources = Sources(*files, named(arguments.peers, "--peers"), paraphrases)
+    sources = Sources(*files, parse_named_paths(arguments.peers, "--peers"), paraphrases)
     write_cases(arguments.title, arguments.run, sources, arguments.count, arguments.seed, arguments.out)
 
 

@@ -21,28 +21,28 @@ def main() -> None:
     responses = read_responses(arguments.responses, getattr(arguments, "evalset", None))
     if arguments.marker == "oracle":
         from closerlook.miniature.world import World
-        from closerlook.spans.oracle import by_oracle
+        from closerlook.spans.oracle import mark_by_oracle
 
-        rows = by_oracle(responses, World.load(arguments.world))
+        rows = mark_by_oracle(responses, World.load(arguments.world))
     elif arguments.marker == "judge":
         from closerlook.config.judges import AskSettings
         from closerlook.judge.command import source
         from closerlook.llm.client import LLMClient
         from closerlook.llm.prompt_file import read
-        from closerlook.spans.judge import SLOTS, by_judge
+        from closerlook.spans.judge import SLOTS, mark_by_judge
 
         settings = read_settings(arguments, MarkPrompt)
         prompt = read(Path(settings.prompt_file), SLOTS)
         with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
-            rows = by_judge(responses, LLMClient(model, "spans"), prompt, arguments.model)
+            rows = mark_by_judge(responses, LLMClient(model, "spans"), prompt, arguments.model)
     elif arguments.marker == "consistency":
-        from closerlook.spans.consistency import by_consistency
+        from closerlook.spans.consistency import mark_by_consistency
 
-        rows = by_consistency(responses, arguments.sampled, read_settings(arguments, ConsistencySettings))
+        rows = mark_by_consistency(responses, arguments.sampled, read_settings(arguments, ConsistencySettings))
     else:
-        from closerlook.spans.human import by_people
+        from closerlook.spans.human import mark_by_people
 
-        rows = by_people(responses, arguments.file, arguments.cell, arguments.evalset_name)
+        rows = mark_by_people(responses, arguments.file, arguments.cell, arguments.evalset_name)
     write_parquet(rows, SPANS, arguments.out)
     print(summary(rows, responses))
 

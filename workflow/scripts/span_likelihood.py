@@ -27,9 +27,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from closerlook.causal.likelihood import span_likelihood
-    from closerlook.spans.located import named
+    from closerlook.spans.located import parse_named_paths
 
-    models = named(arguments.models, "--models")
+    models = parse_named_paths(arguments.models, "--models")
     span_likelihood(
         arguments.base,
         models,

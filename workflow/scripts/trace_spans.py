@@ -35,20 +35,20 @@ def main() -> None:
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.reading import read_instructions
-    from closerlook.trace.candidates import Traced, read_attribution, trace
-    from closerlook.trace.indexed_dataset import Searched
+    from closerlook.spans.located import read_instructions
+    from closerlook.trace.candidates import MarkedResponses, read_attribution, trace
+    from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, read_spans, word_classes
 
     passages = Passages.read(arguments.responses)
-    traced = Traced(
+    traced = MarkedResponses(
         passages,
         read_instructions(arguments.evalset, passages.ids),
         read_spans(arguments.spans, passages),
         word_classes(passages, arguments.shift) == "unshifted",
         read_attribution(arguments.attribution) if arguments.attribution else {},
     )
-    dataset = Searched.open(arguments.index.name, arguments.index, arguments.embeddings)
+    dataset = IndexedDataset.open(arguments.index.name, arguments.index, arguments.embeddings)
     write_parquet(trace(traced, dataset, arguments.top, arguments.seed), schemas.TRACE, arguments.out)
 
 

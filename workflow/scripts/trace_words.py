@@ -22,15 +22,15 @@ def main() -> None:
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.reading import read_instructions
-    from closerlook.trace.indexed_dataset import Searched
+    from closerlook.spans.located import read_instructions
+    from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, word_classes
     from closerlook.trace.shifted_words import trace_words
 
     passages = Passages.read(arguments.responses)
     instructions = read_instructions(arguments.evalset, passages.ids)
     classes = word_classes(passages, arguments.shift)
-    dataset = Searched.open(arguments.index.name, arguments.index, arguments.embeddings)
+    dataset = IndexedDataset.open(arguments.index.name, arguments.index, arguments.embeddings)
     write_parquet(trace_words(passages, classes, instructions, dataset), schemas.WORDS, arguments.out)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from closerlook.config.catalog import EndpointModel, MiniatureSource
+from closerlook.config.catalog import ApiModel, MiniatureSource
 from closerlook.config.judges import OpenAIJudge
 from closerlook.config.load import Configuration
 from closerlook.config.markers import JudgeMarker
@@ -65,7 +65,7 @@ def calls_and_cost(configuration: Configuration, results: Path) -> list[JudgeCos
     ]
     for name in dict.fromkeys(cell.model for cell in configuration.cells):
         source = configuration.catalog.models[name].source
-        if isinstance(source, EndpointModel):
+        if isinstance(source, ApiModel):
             judge = configuration.catalog.judges[source.endpoint]
             assert isinstance(judge, OpenAIJudge)  # or the configuration is refused
             costs.append(_answers(name, judge, configuration, results))
@@ -150,7 +150,7 @@ def _cost(name: str, judge: OpenAIJudge, configuration: Configuration, results: 
 def _pairs(configuration: Configuration) -> Iterator[tuple[str, str]]:
     for cell, evalsets in configuration.cells.items():
         for evalset in evalsets:
-            if not configuration.traced.probes(evalset):
+            if not configuration.traced.is_paraphrase(evalset):
                 yield cell.name, evalset
 
 
