@@ -1,7 +1,7 @@
-"""Mark the spans of responses that are hallucinated: by the miniature's truth, a judge, the model's own samples, or people.
+"""Mark hallucinated spans of responses: by the miniature's truth, a judge, the model's own samples, or people.
 
-Each marker has its flags: `mark_spans.py judge --help`. Answers of a judge are kept as they come: stopped and started again, it
-asks for the others alone.
+Each marker has its own flags: `mark_spans.py judge --help`. Answers of a judge are cached, so a restarted run asks only for the
+missing ones.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:
-    """Responses in, spans.parquet out."""
+    """Write SPANS with one of the markers."""
     arguments = _arguments()
     from closerlook.core.files import write_parquet
     from closerlook.core.schemas import SPANS
@@ -53,29 +53,31 @@ def _arguments() -> argparse.Namespace:
     oracle, judge, consistency, human = (
         markers.add_parser(name, help=text, description=text)
         for name, text in {
-            "oracle": "the miniature's truth: exact",
-            "judge": "a model behind an endpoint, which quotes what it finds",
-            "consistency": "what answers sampled from the same model contradict (generate.py --samples)",
-            "human": "people, whose spans lie in a JSON or CSV file (format: closerlook.spans.human)",
+            "oracle": "the miniature's truth, which is exact",
+            "judge": "a model behind an endpoint, which quotes hallucinated text",
+            "consistency": "words that answers sampled from the same model contradict (generate.py --samples)",
+            "human": "people, whose spans are in a JSON or CSV file (format: closerlook.spans.human)",
         }.items()
     )
-    for one in (oracle, judge, consistency, human):
-        one.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet: id, text")
-        one.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet to write")
-    for one in (judge, consistency):
-        one.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction")
+    for marker in (oracle, judge, consistency, human):
+        marker.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet: id, text")
+        marker.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet to write")
+    for marker in (judge, consistency):
+        marker.add_argument(
+            "--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction"
+        )
     oracle.add_argument("--world", type=Path, required=True, metavar="FILE", help="the miniature's world.json")
     from closerlook.judge.command import add_judge
 
     add_judge(judge)
     add_settings(judge, MarkPrompt)
     consistency.add_argument(
-        "--sampled", type=Path, required=True, metavar="FILE", help="what generate.py --samples wrote"
+        "--sampled", type=Path, required=True, metavar="FILE", help="sampled answers, written by generate.py --samples"
     )
     add_settings(consistency, ConsistencySettings)
-    human.add_argument("--file", type=Path, required=True, metavar="FILE", help="the annotations")
-    human.add_argument("--cell", required=True, metavar="NAME", help="whose responses these are, as the file names it")
-    human.add_argument("--evalset-name", required=True, metavar="NAME", help="what they answer, as the file names it")
+    human.add_argument("--file", type=Path, required=True, metavar="FILE", help="file of annotations")
+    human.add_argument("--cell", required=True, metavar="NAME", help="cell, as the annotations name it")
+    human.add_argument("--evalset-name", required=True, metavar="NAME", help="evalset, as the annotations name it")
     return parser.parse_args()
 
 

@@ -75,7 +75,7 @@ def smallest_against_largest(first: str, second: str) -> Pairs:
     return pairs
 
 
-def scaled(method: str) -> Pairs:
+def largest_against_smallest(method: str) -> Pairs:
     """Pairs of a method on the largest subset of a dataset and on the smallest."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
@@ -86,28 +86,28 @@ def scaled(method: str) -> Pairs:
     return pairs
 
 
-def alone(method: str) -> Pairs:
+def single_cells(method: str) -> Pairs:
     """Pairs of each cell of a method with itself."""
     return lambda rows: ((row, row) for row in rows if row["method"] == method)
 
 
-def improved(method: str, *, first: bool) -> Pairs:
+def improvements(method: str, *, first: bool) -> Pairs:
     """Pairs of an improved method and a plain one: NEFTune and `method` on the same data, and SFT on filtered or evolved data and
     `method` on the largest subset of the original data. first: the improved cell is the first of the pair."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        improvements = list(same_data("nft", method)(rows))
+        improved_pairs = list(same_data("nft", method)(rows))
         largest = {key: largest for key, (_, largest) in _sizes(rows, method).items()}
         for row in rows:
             key = (row["model"], IMPROVED.get(row["dataset"]), row["seed"], row["evalset"])
             if row["method"] == "sft" and key in largest:
-                improvements.append((row, largest[key]))
-        yield from improvements if first else ((plain, row) for row, plain in improvements)
+                improved_pairs.append((row, largest[key]))
+        yield from improved_pairs if first else ((plain, row) for row, plain in improved_pairs)
 
     return pairs
 
 
-def simplified(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+def simplified_against_original(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
     """Pairs of a cell tuned on simplified responses and the cell tuned on the original responses."""
     by_cell = {(row["cell"], row["evalset"]): row for row in rows}
     for row in rows:
@@ -115,7 +115,7 @@ def simplified(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
             yield row, original
 
 
-def two_datasets(method: str) -> Pairs:
+def dataset_pairs(method: str) -> Pairs:
     """Pairs of cells on the largest subsets of two datasets."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
@@ -145,17 +145,27 @@ CLAIMS: tuple[Claim, ...] = (
             "3",
             "score",
             "within",
-            scaled("lft"),
+            largest_against_smallest("lft"),
             0.2,
             aspect,
         )
         for aspect in ASPECTS
     ),
     Claim(
-        "LFT's KL falls by more than half after the first 5% of a sentence", "3", "kl_fall", "more", alone("lft"), 0.5
+        "LFT's KL falls by more than half after the first 5% of a sentence",
+        "3",
+        "kl_fall",
+        "more",
+        single_cells("lft"),
+        0.5,
     ),
     Claim(
-        "SFT's KL falls by less than half after the first 5% of a sentence", "3", "kl_fall", "less", alone("sft"), 0.5
+        "SFT's KL falls by less than half after the first 5% of a sentence",
+        "3",
+        "kl_fall",
+        "less",
+        single_cells("sft"),
+        0.5,
     ),
     Claim("SFT shifts more tokens than LFT on the same data", "3", "shifted", "more", same_data("sft", "lft")),
     Claim(
@@ -163,7 +173,7 @@ CLAIMS: tuple[Claim, ...] = (
         "4",
         "length_order",
         "more",
-        two_datasets("sft"),
+        dataset_pairs("sft"),
     ),
     Claim(
         "SFT's answers are nearer in length to the data's than LFT's",
@@ -172,7 +182,7 @@ CLAIMS: tuple[Claim, ...] = (
         "more",
         same_data("sft", "lft"),
     ),
-    *_scores("Simplified responses in the data raise factuality", "4", simplified, ("factuality",)),
+    *_scores("Simplified responses in the data raise factuality", "4", simplified_against_original, ("factuality",)),
     Claim(
         "More of SFT's hallucinations than of LFT's come from the data",
         "5",
@@ -187,8 +197,12 @@ CLAIMS: tuple[Claim, ...] = (
         "more",
         same_data("sft", "lft"),
     ),
-    *_scores("LFT has more {aspect} than NEFTune, or SFT on improved data", "6", improved("lft", first=False)),
-    *_scores("NEFTune, or SFT on improved data, has more {aspect} than plain SFT", "6", improved("sft", first=True)),
+    *_scores("LFT has more {aspect} than NEFTune, or SFT on improved data", "6", improvements("lft", first=False)),
+    *_scores(
+        "NEFTune, or SFT on improved data, has more {aspect} than plain SFT",
+        "6",
+        improvements("sft", first=True),
+    ),
 )
 
 _KINDS = {"score": "aspects", "kl_fall": "kl", "length_order": "lengths", "from_data": "origin"}
