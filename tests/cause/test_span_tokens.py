@@ -26,15 +26,15 @@ def test_a_span_lies_in_the_tokens_whose_bytes_are_its_characters(text, data):
         return  # a name of a special token: the text is then not what the tokens say
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
-    found = tokens_of(token_starts(TOKENIZER, ids), len(text), start, end)
+    actual = tokens_of(token_starts(TOKENIZER, ids), len(text), start, end)
     pieces = [TOKENIZER.backend_tokenizer.id_to_token(id_) for id_ in ids]  # a character of these is a byte of the text
     first, last = len(text[:start].encode()), len(text[:end].encode())
-    place, expected = 0, []
+    position, expected = 0, []
     for token, piece in enumerate(pieces):
-        if place < last and place + len(piece) > first:
+        if position < last and position + len(piece) > first:
             expected.append(token)
-        place += len(piece)
-    assert list(found) == expected
+        position += len(piece)
+    assert list(actual) == expected
 
 
 def test_no_tokens_no_places():
@@ -72,12 +72,12 @@ def responses_file(path, texts_):
 
 
 def test_rows_without_a_span_and_repetitions_are_left_out(tmp_path):
-    one = {"id": "a", "start": 0, "end": 2}
+    span = {"id": "a", "start": 0, "end": 2}
     file = spans_file(
-        tmp_path / "s.parquet", [one, {"id": "a", "null_cause": "unaligned"}, one, {"id": "b", "start": 1, "end": 2}]
+        tmp_path / "s.parquet", [span, {"id": "a", "null_cause": "unaligned"}, span, {"id": "b", "start": 1, "end": 2}]
     )
     answers = responses_file(tmp_path / "r.parquet", {"c": "x", "b": "xy", "a": "xyz"})
-    assert [(row["id"], found) for row, found in read_marked_responses(file, answers)] == [
+    assert [(row["id"], spans) for row, spans in read_marked_responses(file, answers)] == [
         ("a", [Span("a", 0, 2)]),
         ("b", [Span("b", 1, 2)]),
     ]

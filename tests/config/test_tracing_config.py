@@ -183,7 +183,9 @@ def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any])
             {"overrides": _without(evalset="other")}, "expected an evalset that miniature/brief/sft", id="evalset"
         ),
         pytest.param({"overrides": _reworded(of="question")}, "did you mean questions?", id="reworded of none"),
-        pytest.param({"overrides": _reworded(of="questions-reworded")}, "evalset that is not a paraphrase", id="of itself"),
+        pytest.param(
+            {"overrides": _reworded(of="questions-reworded")}, "evalset that is not a paraphrase", id="of itself"
+        ),
         pytest.param(
             {"overrides": _reworded(paraphrase={"by": "orakle"})},
             "paraphrase.by: found 'orakle'",

@@ -287,7 +287,9 @@ def test_comparisons_are_checked(comparison, expected):
 def test_the_oracle_compares_the_miniature_alone():
     preset = preset_with(simple=SIMPLE) | {"comparison": {"judges": ["truth"]}}
     preset["grid"][1]["evalsets"] = ["just-eval-instruct"]
-    with pytest.raises(CloserlookError, match=r"comparison\.judges\[0\].*truth, which is unknown for just-eval-instruct"):
+    with pytest.raises(
+        CloserlookError, match=r"comparison\.judges\[0\].*truth, which is unknown for just-eval-instruct"
+    ):
         load.load(preset, FILE, REPOSITORY)
 
 

@@ -51,12 +51,12 @@ def aligntds_by_definition(lb, lt, token, count=30):
 
 def check(base, tuned, tolerance=2e-5):
     # float32 has 7 digits and a KL is a difference of numbers as large as the logits: 2e-5 for logits up to about 50
-    found = compare_distributions(torch.tensor(base), torch.tensor(tuned))
+    measured = compare_distributions(torch.tensor(base), torch.tensor(tuned))
     for name, expected in by_definition(base, tuned).items():
         if name.startswith("aligntds") and base.shape[1] > 30 and (cut_at_a_tie(base) or cut_at_a_tie(tuned)):
             continue  # which of the equals is the thirtieth is nobody's to say
-        np.testing.assert_allclose(found[name].numpy(), expected, atol=tolerance, rtol=1e-4, err_msg=name)
-    return found
+        np.testing.assert_allclose(measured[name].numpy(), expected, atol=tolerance, rtol=1e-4, err_msg=name)
+    return measured
 
 
 def cut_at_a_tie(logits):
@@ -67,25 +67,25 @@ def cut_at_a_tie(logits):
 def test_three_tokens_by_hand():
     # P_base = (1/2, 1/4, 1/4), P_tuned = (1/4, 1/2, 1/4): both KLs are 1/4 ln 2; token 1 has base rank 2, as token 2 only ties
     base, tuned = torch.log(torch.tensor([[0.5, 0.25, 0.25]])), torch.log(torch.tensor([[0.25, 0.5, 0.25]]))
-    found = {name: values[0].tolist() for name, values in compare_distributions(base + 3, tuned - 7).items()}
-    assert found["kl_base_tuned"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
-    assert found["kl_tuned_base"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
-    assert (found["base_prob"], found["tuned_prob"]) == pytest.approx((0.25, 0.5))
-    assert found["base_rank"] == 2
-    assert found["base_top5_ids"] == [0, 1, 2], "fewer than five tokens: all of them"
-    assert found["base_top5_probs"] == pytest.approx([0.5, 0.25, 0.25])
-    assert found["aligntds_base_prob"] == pytest.approx(0.25)
-    assert found["aligntds_base_rank"] == 1
-    assert found["aligntds_kl_base_tuned"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
+    measured = {name: values[0].tolist() for name, values in compare_distributions(base + 3, tuned - 7).items()}
+    assert measured["kl_base_tuned"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
+    assert measured["kl_tuned_base"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
+    assert (measured["base_prob"], measured["tuned_prob"]) == pytest.approx((0.25, 0.5))
+    assert measured["base_rank"] == 2
+    assert measured["base_top5_ids"] == [0, 1, 2], "fewer than five tokens: all of them"
+    assert measured["base_top5_probs"] == pytest.approx([0.5, 0.25, 0.25])
+    assert measured["aligntds_base_prob"] == pytest.approx(0.25)
+    assert measured["aligntds_base_rank"] == 1
+    assert measured["aligntds_kl_base_tuned"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
 
 
 def test_skewed_three_tokens_by_hand():
     # KL((.7,.2,.1) || (.1,.2,.7)) = .7 ln 7 + .1 ln(1/7) = .6 ln 7; the tuned token is the base's last
     base, tuned = torch.log(torch.tensor([[0.7, 0.2, 0.1]])), torch.log(torch.tensor([[0.1, 0.2, 0.7]]))
-    found = compare_distributions(base, tuned)
-    assert found["kl_base_tuned"].item() == pytest.approx(0.6 * math.log(7), abs=1e-6)
-    assert found["base_rank"].item() == 3
-    assert found["base_top5_ids"].tolist() == [[0, 1, 2]]
+    measured = compare_distributions(base, tuned)
+    assert measured["kl_base_tuned"].item() == pytest.approx(0.6 * math.log(7), abs=1e-6)
+    assert measured["base_rank"].item() == 3
+    assert measured["base_top5_ids"].tolist() == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize("vocabulary", [2, 5, 30, 31, 100, 3839, 3840, 4001, 50257])
@@ -93,9 +93,9 @@ def test_against_float64(vocabulary):
     rng = np.random.default_rng(vocabulary)
     base = (rng.normal(size=(7, vocabulary)) * 4).astype(np.float32)
     tuned = (base + rng.normal(size=base.shape) * np.array([[0], [0.01], [0.3], [1], [3], [6], [9]])).astype(np.float32)
-    found = check(base, tuned)
+    measured = check(base, tuned)
     order = np.argsort(-base, axis=1)[:, :5]
-    assert found["base_top5_ids"].tolist() == order.tolist()
+    assert measured["base_top5_ids"].tolist() == order.tolist()
 
 
 def test_blocks_do_not_change_the_result(monkeypatch):
@@ -115,10 +115,10 @@ def test_properties(data):
     vocabulary = data.draw(st.integers(1, 90))
     numbers = st.floats(-40, 40, width=32) | st.sampled_from([0.0, 1.0])  # the second makes ties
     base, tuned = (data.draw(hnp.arrays(np.float32, (2, vocabulary), elements=numbers)) for _ in range(2))
-    found = check(base, tuned, 1e-4)
-    assert (found["kl_base_tuned"] >= 0).all()
-    assert (found["kl_tuned_base"] >= 0).all()
-    assert ((found["base_rank"] >= 1) & (found["base_rank"] <= vocabulary)).all()
+    measured = check(base, tuned, 1e-4)
+    assert (measured["kl_base_tuned"] >= 0).all()
+    assert (measured["kl_tuned_base"] >= 0).all()
+    assert ((measured["base_rank"] >= 1) & (measured["base_rank"] <= vocabulary)).all()
     same = compare_distributions(torch.tensor(base), torch.tensor(base))
     assert (same["kl_base_tuned"] == 0).all(), "exactly, not nearly"
     assert (same["kl_tuned_base"] == 0).all()
@@ -142,10 +142,10 @@ def test_extreme_logits_stay_finite():
     tuned = torch.zeros(2, 5000)
     base[0, 3], tuned[0, 4] = 300.0, 300.0
     base[1], tuned[1] = 1000.0, -1000.0  # only differences count
-    found = compare_distributions(base, tuned)
-    assert found["kl_base_tuned"][0] == pytest.approx(300, rel=1e-5)
-    assert found["base_prob"][0] == 0
-    assert found["kl_base_tuned"][1] == pytest.approx(0, abs=1e-3)  # 2000 has 1e-4 of rounding in float32
+    measured = compare_distributions(base, tuned)
+    assert measured["kl_base_tuned"][0] == pytest.approx(300, rel=1e-5)
+    assert measured["base_prob"][0] == 0
+    assert measured["kl_base_tuned"][1] == pytest.approx(0, abs=1e-3)  # 2000 has 1e-4 of rounding in float32
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -154,8 +154,8 @@ def test_logits_that_are_not_finite_show(value, vocabulary):
     for spoiled in range(2):
         pair = [torch.zeros(2, vocabulary), torch.zeros(2, vocabulary)]
         pair[spoiled][1, 3] = value
-        found = compare_distributions(*pair)
-        total = found["kl_base_tuned"] + found["kl_tuned_base"]
+        measured = compare_distributions(*pair)
+        total = measured["kl_base_tuned"] + measured["kl_tuned_base"]
         assert torch.isfinite(total[0])
         assert not torch.isfinite(total[1])
 

@@ -27,7 +27,7 @@ def sampled(path: Path, texts: dict[str, list[str]]) -> Path:
 
 def mark(path: Path, cases: list[tuple[str, str, list[str]]], **how: float) -> list[list[str]]:
     """Quotes per case of instruction, response and samples."""
-    responses = [Response(f"a/{i}", asked, text) for i, (asked, text, _) in enumerate(cases)]
+    responses = [Response(f"a/{i}", question, text) for i, (question, text, _) in enumerate(cases)]
     file = sampled(path, {one.id: case[2] for one, case in zip(responses, cases, strict=True)})
     settings_ = ConsistencySettings.model_validate({"samples": len(cases[0][2])} | how)
     rows = mark_by_consistency(responses, file, settings_)
@@ -72,8 +72,8 @@ def test_known_cases(tmp_path: Path, samples: list[str], threshold: float, quote
 
 
 def test_words_of_the_instruction_are_given(tmp_path: Path) -> None:
-    asked = "Is it true that it was opened to traffic in 1912?"
-    assert mark(tmp_path, [(asked, SAYS, [SAYS.replace("1912", "1915")] * 2)]) == [[]]
+    question = "Is it true that it was opened to traffic in 1912?"
+    assert mark(tmp_path, [(question, SAYS, [SAYS.replace("1912", "1915")] * 2)]) == [[]]
 
 
 def test_what_changes_in_answers_to_many_instructions_is_wording(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ ANY = st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map(" ".join))
 def test_any_texts_will_do(tmp_path_factory: pytest.TempPathFactory, cases: list) -> None:
     path = tmp_path_factory.mktemp("any")
     mark(path, cases)
-    agreed = [(asked, text, [text, text]) for asked, text, _ in cases]
+    agreed = [(question, text, [text, text]) for question, text, _ in cases]
     assert mark(path, agreed) == [[] for _ in cases]  # who always says the same does not contradict himself
 
 

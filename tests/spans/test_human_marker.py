@@ -132,13 +132,13 @@ def test_the_majority_of_those_who_looked_decides(tmp_path: Path) -> None:
         mine("c", (0, 7, "not useful"), also="8"),
     ]
     rows = mark_by_people(RESPONSES, export(tmp_path, exports), CELL, EVALSET)
-    found = [(row["id"], row["quote"], row["kind"]) for row in rows]
-    assert found == [("7", "Paris", "not useful"), ("7", "1912", "not factual"), ("9", None, None)]
+    marked_quotes = [(row["id"], row["quote"], row["kind"]) for row in rows]
+    assert marked_quotes == [("7", "Paris", "not useful"), ("7", "1912", "not factual"), ("9", None, None)]
     two = mark_by_people(RESPONSES[:1], export(tmp_path, exports[:2]), CELL, EVALSET)
     assert [row["quote"] for row in two] == ["Paris", "1912"]  # of two, what both marked
     unnamed = [one | {"annotator": ""} for one in exports]
     again = mark_by_people(RESPONSES, export(tmp_path, unnamed), CELL, EVALSET)
-    assert [(row["id"], row["quote"], row["kind"]) for row in again] == found  # they are three, not one
+    assert [(row["id"], row["quote"], row["kind"]) for row in again] == marked_quotes  # they are three, not one
 
 
 SPANS_ = st.lists(

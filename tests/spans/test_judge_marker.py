@@ -99,13 +99,13 @@ def test_a_server_is_asked_and_its_answers_kept(tmp_path: Path) -> None:
     with Server(honest) as server, Cache(tmp_path / "c.sqlite") as cache:
         judge = OpenAIJudge(openai="m", base_url=server.url, retries=0, concurrency=4)
         rows = mark_by_judge(RESPONSES_, LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
-        asked = Counter(call.prompt for call in server.calls)
-        assert len(asked) == 6  # not the empty one
-        assert max(asked.values()) == 2  # the broken one
+        prompts = Counter(call.prompt for call in server.calls)
+        assert len(prompts) == 6  # not the empty one
+        assert max(prompts.values()) == 2  # the broken one
         assert {call.body["response_format"]["json_schema"]["name"] for call in server.calls} == {"spans"}
         again = mark_by_judge(RESPONSES_[:4], LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
         assert again == [row for row in rows if row["id"] in ("wrong", "refused", "broken")]
-        assert len(server.calls) == sum(asked.values())
+        assert len(server.calls) == sum(prompts.values())
     text = RESPONSES_[1].text
     wrong = [row for row in rows if row["id"] == "wrong"]
     assert [(row["start"], row["end"]) for row in wrong] == [(3, 11), (6, 11), (16, 21), (26, 33), (27, 30)]
@@ -128,8 +128,8 @@ def test_the_script_writes_spans(tmp_path: Path) -> None:
     rows = [blank | {"id": one.id, "text": one.text} for one in RESPONSES_[:4]]
     write_parquet(rows, RESPONSES, tmp_path / "responses.parquet")
     question = {"task_types": [], "topics": [], "reference": None, "source": "e"}
-    asked = [question | {"id": one.id, "instruction": one.instruction} for one in RESPONSES_]
-    write_parquet(asked, EVALSET, tmp_path / "e.parquet")
+    prompts = [question | {"id": one.id, "instruction": one.instruction} for one in RESPONSES_]
+    write_parquet(prompts, EVALSET, tmp_path / "e.parquet")
     with Server(honest) as server:
         command = [sys.executable, str(REPOSITORY / "workflow/scripts/mark_spans.py"), "judge", "--judge", "openai"]
         command += ["--model", "m", "--base-url", server.url, "--cache", str(tmp_path / "c.sqlite"), "--retries", "0"]

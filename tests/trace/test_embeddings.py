@@ -132,9 +132,9 @@ def test_an_unknown_embedder_is_named(embedder):
 
 
 def test_a_folder_is_taken_as_it_is():
-    place = embedder_folder(MODEL)
-    assert (place / "modules.json").is_file()
-    assert embedder_folder(str(place)) == place
+    model_folder = embedder_folder(MODEL)
+    assert (model_folder / "modules.json").is_file()
+    assert embedder_folder(str(model_folder)) == model_folder
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -35,9 +35,9 @@ def test_finds_what_in_finds(tmp_path_factory, docs, asked, limit):
     expected = [holding(docs, phrase) for phrase in asked]
     within = [[row for row in rows if row < limit] for rows in expected]
     for phrase, rows, first in zip(asked, expected, within, strict=True):
-        found = index.documents(phrase)
-        assert found.dtype == np.int32
-        assert found.tolist() == rows
+        actual = index.documents(phrase)
+        assert actual.dtype == np.int32
+        assert actual.tolist() == rows
         assert index.documents(phrase, limit).tolist() == first
     assert index.counts(asked).tolist() == [len(rows) for rows in expected]
     assert index.counts(asked, limit).tolist() == [len(rows) for rows in within]

@@ -21,14 +21,14 @@ COMMON = ["the", "and", "of", "to", "house", "music", "garden", "winter", "quant
 
 @given(st.integers(0, 40), st.integers(0, 5))
 def test_another_instruction_is_never_the_same(n: int, seed: int) -> None:
-    dealt = derangements(n, seed)
-    assert dealt.shape == (min(3, max(0, n - 1)), n)
-    for other in dealt:
+    permuted = derangements(n, seed)
+    assert permuted.shape == (min(3, max(0, n - 1)), n)
+    for other in permuted:
         assert sorted(other) == list(range(n))
         assert (other != np.arange(n)).all()
     for i in range(n):
-        assert len(set(dealt[:, i])) == len(dealt)
-    assert np.array_equal(dealt, derangements(n, seed))
+        assert len(set(permuted[:, i])) == len(permuted)
+    assert np.array_equal(permuted, derangements(n, seed))
 
 
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(0, 500))
@@ -49,9 +49,9 @@ def test_rarity_is_wordfreqs_and_0_for_the_unheard() -> None:
 
 @given(st.lists(st.lists(st.sampled_from(COMMON), max_size=8), max_size=6), st.integers(0, 3), st.data())
 def test_matched_phrases_are_as_long_from_other_responses_and_from_the_pool(
-    said: list[list[str]], seed: int, data: st.DataObject
+    texts: list[list[str]], seed: int, data: st.DataObject
 ) -> None:
-    passages = Passages.from_texts([str(i) for i in range(len(said))], [" ".join(words) for words in said])
+    passages = Passages.from_texts([str(i) for i in range(len(texts))], [" ".join(words) for words in texts])
     flags = st.lists(st.booleans(), min_size=len(passages.words), max_size=len(passages.words))
     pool, chosen = (np.array(data.draw(flags), dtype=bool) for _ in range(2))
     phrases = ngrams_starting_with(passages, chosen)
@@ -69,20 +69,20 @@ def test_matched_phrases_are_as_long_from_other_responses_and_from_the_pool(
 
 def test_matched_phrases_are_as_rare() -> None:
     words = COMMON[:8] * 30
-    said = [" ".join(np.random.default_rng(i).permutation(words)) for i in range(4)]
-    passages = Passages.from_texts([str(i) for i in range(4)], said)
+    texts = [" ".join(np.random.default_rng(i).permutation(words)) for i in range(4)]
+    passages = Passages.from_texts([str(i) for i in range(4)], texts)
     phrases = ngrams_starting_with(passages, np.ones(len(passages.words), dtype=bool))
     drawn, of = matched_phrases(phrases, np.ones(len(passages.words), dtype=bool), passages, 0)
     frequency = zipf_frequencies([word.text for word in passages.words])
     wanted = np.array([frequency[f : f + n].min() for f, n in zip(phrases.first[of], drawn.words, strict=True)])
-    found = np.array([frequency[f : f + n].min() for f, n in zip(drawn.first, drawn.words, strict=True)])
-    assert (wanted[drawn.words == 1] == found[drawn.words == 1]).mean() > 1 - NEAREST / 100
-    assert np.abs(wanted - found).mean() < 0.1
+    drawn_rarity = np.array([frequency[f : f + n].min() for f, n in zip(drawn.first, drawn.words, strict=True)])
+    assert (wanted[drawn.words == 1] == drawn_rarity[drawn.words == 1]).mean() > 1 - NEAREST / 100
+    assert np.abs(wanted - drawn_rarity).mean() < 0.1
 
 
-@pytest.mark.parametrize("said", [[], [""], ["the"], ["the", ""]])
-def test_where_nothing_matches_nothing_is_drawn(said: list[str]) -> None:
-    passages = Passages.from_texts([str(i) for i in range(len(said))], said)
+@pytest.mark.parametrize("texts", [[], [""], ["the"], ["the", ""]])
+def test_where_nothing_matches_nothing_is_drawn(texts: list[str]) -> None:
+    passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
     everything = np.ones(len(passages.words), dtype=bool)
     drawn, of = matched_phrases(ngrams_starting_with(passages, everything), everything, passages, 0)
     assert len(drawn.first) == len(of) == 0
