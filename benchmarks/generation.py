@@ -18,7 +18,7 @@ def ours() -> float:
     from closerlook.config.settings import GenerateSettings
     from closerlook.core.resumable import by_length
     from closerlook.generate.decoding import Decoder
-    from closerlook.generate.ragged_cache import SLOTTED
+    from closerlook.generate.ragged_cache import RAGGED
     from closerlook.generate.responses import PART
     from closerlook.models.logits import Network
 
@@ -26,7 +26,7 @@ def ours() -> float:
         eos_token_id = None
 
     model = llama()
-    model.set_attn_implementation(SLOTTED)
+    model.set_attn_implementation(RAGGED)
     decoder = Decoder(Network(model), NoText(), GenerateSettings(max_new_tokens=NEW_TOKENS), PART)
     questions = prompts(128)
     decoder.respond([decoder.response("warm", questions[0][:4])])

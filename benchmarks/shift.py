@@ -105,8 +105,8 @@ def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> flo
     import torch
 
     from closerlook.core.resumable import Progress
-    from closerlook.shift.analysis import LOGITS, Analyser
-    from closerlook.shift.pair import Pair
+    from closerlook.shift.analysis import LOGITS, ShiftAnalyzer
+    from closerlook.shift.pair import ModelPair
 
     with tempfile.TemporaryDirectory() as folder:
         base_folder, tuned_folder = Path(folder) / "base", Path(folder) / "tuned"
@@ -114,11 +114,11 @@ def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> flo
         base.save_pretrained(base_folder)
         (with_adapter(base) if adapter else tuned).save_pretrained(tuned_folder)
         del base, tuned
-        pair = Pair(base_folder, tuned_folder, torch.device("cpu"), torch.float32)
-    analyser = Analyser(pair, None, LOGITS["cpu"])
+        pair = ModelPair(base_folder, tuned_folder, torch.device("cpu"), torch.float32)
+    analyzer = ShiftAnalyzer(pair, None, LOGITS["cpu"])
     responses = sorted(rows(count, tokens), key=lambda row: -len(row["prompt_token_ids"]))
     start = time.perf_counter()
-    analyser.rows(responses, Progress(count, 0, "shift"))
+    analyzer.rows(responses, Progress(count, 0, "shift"))
     return (time.perf_counter() - start) / (count * tokens)
 
 

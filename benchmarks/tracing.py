@@ -84,13 +84,13 @@ def write_dataset(pairs: list[Pair], path: Path) -> None:
 
 def build(what: str, dataset: Path, out: Path) -> dict[str, float]:
     """Index a dataset, here; seconds, and the peak memory of this process."""
-    from closerlook.trace.exact import Exact
+    from closerlook.trace.exact import SuffixArray
     from closerlook.trace.index import Index, read_instances
 
     table = read_instances(dataset)
     start = time.perf_counter()
     if what == "exact":
-        Exact.build(zip(table["instruction"].to_pylist(), table["response"].to_pylist(), strict=True), out)
+        SuffixArray.build(zip(table["instruction"].to_pylist(), table["response"].to_pylist(), strict=True), out)
     else:
         Index.build(table, out)
     took = time.perf_counter() - start
@@ -159,9 +159,9 @@ def searches(
 def embedded_per_second(pairs: list[Pair]) -> float:
     """Rows per second of the default embedder."""
     from closerlook.config.markers import Tracing
-    from closerlook.trace.embeddings import encode, folder_of, load
+    from closerlook.trace.embeddings import embedder_folder, encode, load
 
-    model = load(folder_of(Tracing.model_fields["embedder"].default))
+    model = load(embedder_folder(Tracing.model_fields["embedder"].default))
     encode(model, ["warm"])
     start = time.perf_counter()
     encode(model, ["\n".join(pair) for pair in pairs[:EMBEDDED]])

@@ -17,7 +17,7 @@ from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.data.instances import instance_id
 from closerlook.derive.ablate import Files, Sampled, match, without
-from closerlook.spans.located import Span, in_words
+from closerlook.spans.located import Span, words_only
 from closerlook.trace.index import Index
 
 WORDS = ["cello", "lute", "harp", "drum", "horn"]
@@ -114,8 +114,8 @@ def test_both_takes_leave_out_as_many_of_the_same_sample(place, spans, candidate
     every = {id_ for span in result["traced"] for id_ in span["traced"]["instances"]}
     for span in result["traced"]:
         assert len(span["traced"]["instances"]) == len(span["similar"]["instances"]) == min(candidates, 12)
-        assert all(in_words(span["quote"]) in in_words(text[id_]) for id_ in span["traced"]["instances"])
-        assert not any(in_words(span["quote"]) in in_words(text[id_]) for id_ in span["similar"]["instances"])
+        assert all(words_only(span["quote"]) in words_only(text[id_]) for id_ in span["traced"]["instances"])
+        assert not any(words_only(span["quote"]) in words_only(text[id_]) for id_ in span["similar"]["instances"])
         assert not every & set(span["similar"]["instances"])
 
 
@@ -146,12 +146,12 @@ def test_controls_are_as_similar_as_can_be(spans, traced, seed):
     holding = [np.array(sorted({*row, int(rng.integers(count))})) for row in rows]
     chosen = [Sampled(Span(str(i), 0, 1), "x", "x", row) for i, row in enumerate(rows)]
     match(chosen, similarity, holding)
-    taken = [row for one in chosen for row in one.similar]
+    taken = [row for sampled_span in chosen for row in sampled_span.similar]
     assert len(set(taken)) == len(taken) == spans * traced
-    assert not set(taken) & {row for one in chosen for row in one.traced}
-    for one, held in zip(chosen, holding, strict=True):
-        assert len(one.similar) == len(one.traced)
-        assert not set(one.similar) & set(held.tolist())
+    assert not set(taken) & {row for sampled_span in chosen for row in sampled_span.traced}
+    for sampled_span, held in zip(chosen, holding, strict=True):
+        assert len(sampled_span.similar) == len(sampled_span.traced)
+        assert not set(sampled_span.similar) & set(held.tolist())
     # one wanted instance at a time, its match is the nearest there is
     alone = Sampled(Span("a", 0, 1), "x", "x", rows[0][:1])
     match([alone], similarity[:1], holding[:1])
@@ -161,9 +161,9 @@ def test_controls_are_as_similar_as_can_be(spans, traced, seed):
 
 def test_means_are_matched_where_single_ones_cannot_be():
     similarity = np.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.85, 0.84, 0.83, 0.2]], np.float32)
-    one = Sampled(Span("a", 0, 1), "x", "x", [0, 3, 5])
-    match([one], similarity, [np.array([0, 3, 5])])
-    traced, similar = (float(similarity[0, rows].mean()) for rows in (one.traced, one.similar))
+    sampled_span = Sampled(Span("a", 0, 1), "x", "x", [0, 3, 5])
+    match([sampled_span], similarity, [np.array([0, 3, 5])])
+    traced, similar = (float(similarity[0, rows].mean()) for rows in (sampled_span.traced, sampled_span.similar))
     assert abs(traced - similar) < 0.1
 
 

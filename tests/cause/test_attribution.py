@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from closerlook.causal.attribution import IGNORED, attribute, example, influence, trained_on
+from closerlook.causal.attribution import IGNORED, attribute, influence, make_example, training_examples
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import INSTANCES, RESPONSES, SPANS
@@ -22,19 +22,19 @@ from tiny_models import byte_tokenizer, saved, tiny_model
 
 def examples(count, seed, longest=12):
     generator = torch.Generator().manual_seed(seed)
-    found = []
+    actual = []
     for _ in range(count):
         length = int(torch.randint(3, longest + 1, (), generator=generator))
         tokens = torch.randint(2, 320, (length,), generator=generator).tolist()
-        found.append(example(tokens, range(int(torch.randint(1, length, (), generator=generator)), length)))
-    return found
+        actual.append(make_example(tokens, range(int(torch.randint(1, length, (), generator=generator)), length)))
+    return actual
 
 
-def gradients(model, one, names):
+def gradients(model, response, names):
     """The gradient of the example's loss in the linear layers called `names`, end to end, float64."""
     model.zero_grad()
-    logits = model(input_ids=one["tokens"][None]).logits[0]
-    nn.functional.cross_entropy(logits, one["targets"], ignore_index=IGNORED, reduction="sum").backward()
+    logits = model(input_ids=response["tokens"][None]).logits[0]
+    nn.functional.cross_entropy(logits, response["targets"], ignore_index=IGNORED, reduction="sum").backward()
     parameters = [p for name in names for p in model.get_submodule(name).parameters(recurse=False)]
     return torch.cat([p.grad.flatten() for p in parameters]).double().numpy()
 
@@ -49,15 +49,15 @@ def model_of(kind):
 
 @pytest.mark.parametrize("kind", ["llama", "phi", "adapter"])  # without biases, with them, adapters on frozen weights
 def test_without_curvature_scores_are_dot_products_of_gradients(kind):
-    trained, asked = examples(7, 1), examples(3, 2)
+    trained, queries = examples(7, 1), examples(3, 2)
     reference = model_of(kind).double()
     head = reference.get_output_embeddings()
     names = [n for n, m in reference.named_modules() if type(m) is nn.Linear and m is not head]
     names = [n for n in names if "lora_" in n] if kind == "adapter" else names
     for parameter in reference.parameters():
         parameter.requires_grad_(True)
-    ours, theirs = ([gradients(reference, one, names) for one in some] for some in (asked, trained))
-    scores = influence(model_of(kind), trained, asked, "identity")
+    ours, theirs = ([gradients(reference, response, names) for response in some] for some in (queries, trained))
+    scores = influence(model_of(kind), trained, queries, "identity")
     assert scores.shape == (3, 7)
     np.testing.assert_allclose(scores, np.array(ours) @ np.array(theirs).T, rtol=1e-3, atol=1e-3)
 
@@ -69,16 +69,16 @@ def test_a_model_without_linear_layers_is_refused():
         def get_output_embeddings(self):
             return None
 
-    with pytest.raises(CloserlookError, match="Nothing has no linear layers"):
+    with pytest.raises(CloserlookError, match="Nothing: found no linear layers"):
         influence(Nothing(), examples(1, 1), examples(1, 1))
 
 
 def test_what_is_trained_is_cut_to_the_context_and_named_by_id():
     tokenizer = byte_tokenizer()
     rows = [{"id": name, "instruction": name * size, "response": "ab"} for name, size in (("x", 1), ("y", 60))]
-    found = trained_on(rows, tokenizer, "{instruction}:", 30)
-    assert list(found) == ["x"]  # the other's prompt leaves no room
-    tokens, targets = found["x"]["tokens"], found["x"]["targets"]
+    actual = training_examples(rows, tokenizer, "{instruction}:", 30)
+    assert list(actual) == ["x"]  # the other's prompt leaves no room
+    tokens, targets = actual["x"]["tokens"], actual["x"]["targets"]
     prompt = len(tokenizer("x:")["input_ids"])
     assert tokens[-1] == tokenizer.eos_token_id
     assert targets[: prompt - 1].eq(IGNORED).all()
@@ -104,13 +104,13 @@ def learnt(tmp_path_factory):
     model = tiny_model(hidden_size=32)
     saved(model, folder / "base", tokenizer)
     model.train()
-    batch = list(trained_on(rows, tokenizer, "{instruction}\n", 64).values())
+    batch = list(training_examples(rows, tokenizer, "{instruction}\n", 64).values())
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(25):
         optimiser.zero_grad()
-        for one in batch:
-            logits = model(input_ids=one["tokens"][None]).logits[0]
-            (nn.functional.cross_entropy(logits, one["targets"], ignore_index=IGNORED) / len(batch)).backward()
+        for response in batch:
+            logits = model(input_ids=response["tokens"][None]).logits[0]
+            (nn.functional.cross_entropy(logits, response["targets"], ignore_index=IGNORED) / len(batch)).backward()
         optimiser.step()
     saved(model.eval(), folder / "tuned")
     write_parquet(rows, INSTANCES, folder / "data.parquet")
@@ -120,8 +120,8 @@ def learnt(tmp_path_factory):
         text = rows[number]["response"]
         prompt = tokenizer(f"{rows[number]['instruction']}\n")["input_ids"]
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        one = {"id": str(number), "prompt": "", "prompt_token_ids": prompt, "token_ids": ids, "text": text}
-        answers.append(one | {"finish_reason": "eos"})
+        response = {"id": str(number), "prompt": "", "prompt_token_ids": prompt, "token_ids": ids, "text": text}
+        answers.append(response | {"finish_reason": "eos"})
         spans.append(dict.fromkeys(SPANS.names) | {"id": str(number), "start": 6, "end": 9, "marker": "m"})
     write_parquet(answers, RESPONSES, folder / "responses.parquet")
     write_parquet(spans, SPANS, folder / "spans.parquet")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
-from closerlook.causal.cases import Paraphrases, Sources, bold, place_of, write_cases
+from closerlook.causal.cases import Paraphrases, Sources, bold, find_phrase, write_cases
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
-from closerlook.spans.located import in_words
+from closerlook.spans.located import words_only
 
 HOSTILE = "# x\n- y | <script>alert(1)</script> **b** [l](javascript:x) \0 \u202e e\u0301 ``` $x$ @all"
 texts = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from([HOSTILE, "", "שלום", ".*"])
@@ -22,17 +22,17 @@ texts = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from([HO
 @given(texts, texts, texts)
 def test_a_phrase_is_found_where_its_words_are(before, phrase, after):
     text = f"{before} {phrase} {after}"
-    place = place_of(phrase, text)
-    assert (place is not None) == (in_words(phrase) != "" and in_words(phrase) in in_words(text))
-    if place:
-        assert in_words(text[slice(*place)]) == in_words(phrase)
+    match_range = find_phrase(phrase, text)
+    assert (match_range is not None) == (words_only(phrase) != "" and words_only(phrase) in words_only(text))
+    if match_range:
+        assert words_only(text[slice(*match_range)]) == words_only(phrase)
 
 
 @given(texts, st.data())
 def test_bold_text_is_a_single_harmless_line(text, data):
     start = data.draw(st.integers(0, len(text)))
-    place = (start, data.draw(st.integers(start, len(text))))
-    line = bold(text, place)
+    match_range = (start, data.draw(st.integers(start, len(text))))
+    line = bold(text, match_range)
     assert line.count("<strong>") == line.count("</strong>") == 1
     rest = line.replace("<strong>", "").replace("</strong>", "")
     assert not re.search(r"(?<!\\)[|`*_\[\]]|[<>\n\r\0\u2028]", rest)
@@ -49,19 +49,21 @@ def files(folder, text, **change):
         return folder / "f" / name
 
     def answers(name, found):
-        some = {"prompt": "", "prompt_token_ids": [1], "token_ids": [], "finish_reason": "eos"}
-        return write(name, [some | {"id": id_, "text": one} for id_, one in found.items()], RESPONSES)
+        shared = {"prompt": "", "prompt_token_ids": [1], "token_ids": [], "finish_reason": "eos"}
+        return write(name, [shared | {"id": id_, "text": one} for id_, one in found.items()], RESPONSES)
 
     def asked(name, found):
-        some = {"task_types": [], "topics": [], "source": "e"}
-        return write(name, [some | {"id": id_, "instruction": one} for id_, one in found.items()], EVALSET)
+        shared = {"task_types": [], "topics": [], "source": "e"}
+        return write(name, [shared | {"id": id_, "instruction": one} for id_, one in found.items()], EVALSET)
 
     span = {"id": "a", "start": len(text) + 1, "end": len(text) + 6}
-    told = {"semantic": 0.5, "keyword": 0.25, "verbatim": True}
+    measures = {"semantic": 0.5, "keyword": 0.25, "verbatim": True}
     found = {
         "spans": write("spans", [span | {"marker": "m"}], SPANS),
         "trace": write(
-            "trace", [span | told | {"instance": f"i{n}", "rank_fused": 3 - n, "rank_bm25": n} for n in (1, 2)], TRACE
+            "trace",
+            [span | measures | {"instance": f"i{n}", "rank_fused": 3 - n, "rank_bm25": n} for n in (1, 2)],
+            TRACE,
         ),
         "responses": answers("responses", {"a": f"{text} cello", "b": "."}),
         "evalset": asked("evalset", {"a": f"Which? {text}", "b": "?"}),

@@ -69,11 +69,11 @@ def test_sums_are_those_of_a_naive_loop(place):
     loaded = {"base": load_base(place / "base")} | {n: load_tuned(place / "base", f) for n, f in models.items()}
     rows = {row["id"]: row for row in read_parquet(place / "responses.parquet").to_pylist()}
     values = {(name, id_): naive(model, row) for name, model in loaded.items() for id_, row in rows.items()}
-    found, tokenizer = read_parquet(out).to_pylist(), byte_tokenizer()
-    assert {row["id"] for row in found} == {"0", "1", "2"}  # the other response has no span
+    actual, tokenizer = read_parquet(out).to_pylist(), byte_tokenizer()
+    assert {row["id"] for row in actual} == {"0", "1", "2"}  # the other response has no span
     spans = read_parquet(place / "spans.parquet").to_pylist()
-    assert len(found) == 3 * (len(spans) + 3)
-    for row in found:
+    assert len(actual) == 3 * (len(spans) + 3)
+    for row in actual:
         starts, text = token_starts(tokenizer, rows[row["id"]]["token_ids"]), rows[row["id"]]["text"]
         inside = {
             (s["start"], s["end"]): set(tokens_of(starts, len(text), s["start"], s["end"]))
@@ -85,7 +85,7 @@ def test_sums_are_those_of_a_naive_loop(place):
         assert row["tokens"] == len(places)
         assert row["log_prob"] == pytest.approx(values[row["model"], row["id"]][places].sum(), abs=1e-3)
     assert (
-        len({row["log_prob"] for row in found if row["id"] == "0" and row["start"] == 0}) == 6
+        len({row["log_prob"] for row in actual if row["id"] == "0" and row["start"] == 0}) == 6
     )  # three models do differ
 
 
@@ -110,7 +110,7 @@ def test_no_spans_no_rows(place, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"text": "another text, as long as it takes"}, "its text is not its token_ids"),
+        ({"text": "another text, as long as it takes"}, "its text is not its decoded token_ids"),
         ({"prompt_token_ids": []}, "expected a prompt"),
         ({"prompt_token_ids": [9999]}, "below 320"),
     ],

@@ -9,7 +9,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import SPANS
 from closerlook.models.token_text import decode, token_starts
-from closerlook.spans.located import Span, in_words, named, tokens_of, with_responses
+from closerlook.spans.located import Span, parse_named_paths, read_marked_responses, tokens_of, words_only
 from tiny_models import byte_tokenizer
 
 TOKENIZER = byte_tokenizer()
@@ -26,15 +26,15 @@ def test_a_span_lies_in_the_tokens_whose_bytes_are_its_characters(text, data):
         return  # a name of a special token: the text is then not what the tokens say
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
-    found = tokens_of(token_starts(TOKENIZER, ids), len(text), start, end)
+    actual = tokens_of(token_starts(TOKENIZER, ids), len(text), start, end)
     pieces = [TOKENIZER.backend_tokenizer.id_to_token(id_) for id_ in ids]  # a character of these is a byte of the text
     first, last = len(text[:start].encode()), len(text[:end].encode())
-    place, expected = 0, []
+    position, expected = 0, []
     for token, piece in enumerate(pieces):
-        if place < last and place + len(piece) > first:
+        if position < last and position + len(piece) > first:
             expected.append(token)
-        place += len(piece)
-    assert list(found) == expected
+        position += len(piece)
+    assert list(actual) == expected
 
 
 def test_no_tokens_no_places():
@@ -55,7 +55,7 @@ def test_no_tokens_no_places():
     ],
 )
 def test_words_are_found_whole(phrase, text, held):
-    assert (in_words(phrase) in in_words(text)) == held
+    assert (words_only(phrase) in words_only(text)) == held
 
 
 def spans_file(path, spans):
@@ -72,12 +72,12 @@ def responses_file(path, texts_):
 
 
 def test_rows_without_a_span_and_repetitions_are_left_out(tmp_path):
-    one = {"id": "a", "start": 0, "end": 2}
+    span = {"id": "a", "start": 0, "end": 2}
     file = spans_file(
-        tmp_path / "s.parquet", [one, {"id": "a", "null_cause": "unaligned"}, one, {"id": "b", "start": 1, "end": 2}]
+        tmp_path / "s.parquet", [span, {"id": "a", "null_cause": "unaligned"}, span, {"id": "b", "start": 1, "end": 2}]
     )
     answers = responses_file(tmp_path / "r.parquet", {"c": "x", "b": "xy", "a": "xyz"})
-    assert [(row["id"], found) for row, found in with_responses(file, answers)] == [
+    assert [(row["id"], spans) for row, spans in read_marked_responses(file, answers)] == [
         ("a", [Span("a", 0, 2)]),
         ("b", [Span("b", 1, 2)]),
     ]
@@ -88,16 +88,16 @@ def test_a_span_outside_its_response_is_named(tmp_path, span):
     file = spans_file(tmp_path / "s.parquet", [{"id": "a", "start": span[0], "end": span[1]}])
     answers = responses_file(tmp_path / "r.parquet", {"a": "xyz"})
     with pytest.raises(CloserlookError, match="of a, a response of 3 characters"):
-        list(with_responses(file, answers))
-    with pytest.raises(CloserlookError, match="span of a, to which there is no response"):
-        list(with_responses(file, responses_file(tmp_path / "q.parquet", {"b": "xyz"})))
+        list(read_marked_responses(file, answers))
+    with pytest.raises(CloserlookError, match="span of a, which has no response"):
+        list(read_marked_responses(file, responses_file(tmp_path / "q.parquet", {"b": "xyz"})))
 
 
 def test_names_and_paths():
-    assert {name: str(path) for name, path in named(["sft=a/b=c", "lft=d"], "--models").items()} == {
+    assert {name: str(path) for name, path in parse_named_paths(["sft=a/b=c", "lft=d"], "--models").items()} == {
         "sft": "a/b=c",
         "lft": "d",
     }
     for wrong in (["sft"], ["=x"], ["sft="], ["a=b", "a=c"]):
         with pytest.raises(CloserlookError, match="--models"):
-            named(wrong, "--models")
+            parse_named_paths(wrong, "--models")

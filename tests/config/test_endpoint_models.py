@@ -28,18 +28,18 @@ def refused(**changes: Any) -> str:
 
 
 def test_it_cannot_be_trained() -> None:
-    told = refused(
+    message = refused(
         grid=[{"models": ["gpt"], "datasets": ["alpaca"], "methods": ["lft"], "evalsets": ["just-eval-instruct"]}]
     )
-    assert "asked.yaml: grid[0].models[0]: found 'gpt', expected a model whose weights lft can train" in told
+    assert "asked.yaml: grid[0].models[0]: found 'gpt', expected a model whose weights lft can train" in message
 
 
 def test_its_endpoint_must_be_one() -> None:
-    told = refused(overrides={"models": {"gpt": {"source": {"endpoint": "gpt-4"}}}})
-    assert "models.gpt.source.endpoint: found 'gpt-4'" in told
-    assert "did you mean gpt-4-1106-preview?" in told
-    told = refused(overrides={"models": {"gpt": {"source": {"endpoint": "oracle"}}}})
-    assert "expected a judge behind an endpoint (openai)" in told
+    message = refused(overrides={"models": {"gpt": {"source": {"endpoint": "gpt-4"}}}})
+    assert "models.gpt.source.endpoint: found 'gpt-4'" in message
+    assert "did you mean gpt-4-1106-preview?" in message
+    message = refused(overrides={"models": {"gpt": {"source": {"endpoint": "oracle"}}}})
+    assert "expected a judge behind an endpoint (openai)" in message
 
 
 def test_its_plan(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_the_whole_papers_price() -> None:
     planned = make(configuration, REPOSITORY / "results/paper", None, None)
     assert len(planned.rows) == 136
     assert planned.totals["unknown"] == 0
-    assert {stage: told["unknown"] for stage, told in planned.totals["answering"].items()} == {
+    assert {stage: totals["unknown"] for stage, totals in planned.totals["answering"].items()} == {
         "generate": 0,
         "shift": 0,
     }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
 from closerlook.config import load
-from closerlook.config.sweep import name_of
+from closerlook.config.sweep import name_at
 from closerlook.core.errors import CloserlookError
 
 FILE = "config/mine.yaml"
@@ -40,9 +40,9 @@ def test_every_rate_is_a_cell(preset: dict) -> None:
     configuration = load.load(preset, FILE, REPOSITORY)
     expected = {"lft-lr5e-4": 0.0005, "lft-lr1.5e-4": 0.00015, "sft-lr5e-5": 0.00005, "nft": 5e-5}
     settings = {c.method: configuration.train_settings(c) for c in configuration.cells if c.dataset}
-    assert {name: one.learning_rate for name, one in settings.items()} == expected
-    assert [one.held_out for one in settings.values()] == [20, 20, 20, 0]
-    assert [one.kind for one in settings.values()] == ["lora", "lora", "full", "full"]
+    assert {name: train.learning_rate for name, train in settings.items()} == expected
+    assert [train.held_out for train in settings.values()] == [20, 20, 20, 0]
+    assert [train.kind for train in settings.values()] == ["lora", "lora", "full", "full"]
     families = {row["method"]: row["sweep"] for row in configuration.rows}
     assert families == {"lft-lr5e-4": "lft", "lft-lr1.5e-4": "lft", "sft-lr5e-5": "sft", "nft": "", "base": ""}
 
@@ -57,7 +57,7 @@ def test_without_a_sweep_nothing_changes(preset: dict) -> None:
 
 @given(st.lists(st.floats(1e-12, 1e3, exclude_min=True), min_size=1, max_size=20, unique=True))
 def test_names_tell_rates_apart_and_give_them_back(rates: list[float]) -> None:
-    names = [name_of("lft", rate) for rate in rates]
+    names = [name_at("lft", rate) for rate in rates]
     assert [float(name.removeprefix("lft-lr")) for name in names] == rates
     assert not any(set(name) & set("/+ @") for name in names)
 
@@ -87,8 +87,8 @@ def _refused(preset: dict) -> str:
 )
 def test_what_cannot_be_swept_is_refused(preset: dict, sweep: dict, expected: list[str]) -> None:
     preset["sweep"] = sweep
-    told = _refused(preset)
-    assert all(words in told for words in expected), told
+    message = _refused(preset)
+    assert all(words in message for words in expected), message
 
 
 def test_what_the_refusal_says_to_write_is_a_number() -> None:
@@ -110,4 +110,4 @@ def test_the_preset_matched_holds_out_the_same_for_every_rate() -> None:
     configuration = load.read("config/matched.yaml", Path(REPOSITORY))
     settings = [configuration.train_settings(cell) for cell in configuration.cells if cell.dataset]
     assert len(settings) == 32
-    assert {one.held_out for one in settings} == {200}
+    assert {train.held_out for train in settings} == {200}

@@ -64,7 +64,7 @@ def test_a_cell_is_traced_in_its_own_data_and_in_what_it_is_calibrated_on(preset
     assert row(configuration, "miniature/none/base")["markers"] == "oracle consistency"
     assert row(configuration, "miniature/brief/lft")["peers"] == "lft sft"
     assert row(configuration, "miniature/brief/lft")["base_cell"] == "miniature/none/base"
-    assert sorted(configuration.traced.indexed) == ["brief", "brief-elsewhere", "brief-third", "brief@100"]
+    assert sorted(configuration.traced.indexed_datasets) == ["brief", "brief-elsewhere", "brief-third", "brief@100"]
 
 
 def test_without_the_control_there_is_no_causal_test(preset: dict[str, Any]) -> None:
@@ -183,7 +183,9 @@ def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any])
             {"overrides": _without(evalset="other")}, "expected an evalset that miniature/brief/sft", id="evalset"
         ),
         pytest.param({"overrides": _reworded(of="question")}, "did you mean questions?", id="reworded of none"),
-        pytest.param({"overrides": _reworded(of="questions-reworded")}, "not itself made of another", id="of itself"),
+        pytest.param(
+            {"overrides": _reworded(of="questions-reworded")}, "evalset that is not a paraphrase", id="of itself"
+        ),
         pytest.param(
             {"overrides": _reworded(paraphrase={"by": "orakle"})},
             "paraphrase.by: found 'orakle'",
@@ -224,13 +226,15 @@ def test_a_mistake_is_refused_with_its_place_and_what_was_expected(
 
 def test_reworded_questions_alone_have_nothing_to_be_compared_with(preset: dict[str, Any]) -> None:
     preset["grid"][0]["evalsets"] = ["questions-reworded"]
-    with pytest.raises(CloserlookError, match=r"grid\[0\].evalsets\[0\].*expected questions beside it"):
+    with pytest.raises(CloserlookError, match=r"grid\[0\].evalsets\[0\].*expected questions in the same block"):
         read(preset)
 
 
 def test_the_truth_of_the_miniature_marks_no_other_answers(preset: dict[str, Any]) -> None:
     preset["grid"][2]["evalsets"] = ["questions", "just-eval-instruct"]
-    with pytest.raises(CloserlookError, match=r"markers\[0\]: found 'oracle', expected a marker that needs no truth"):
+    with pytest.raises(
+        CloserlookError, match=r"markers\[0\]: found 'oracle', expected a marker that does not need the truth"
+    ):
         read(preset)
 
 
@@ -238,5 +242,7 @@ def test_nothing_is_sampled_from_a_model_behind_an_endpoint(preset: dict[str, An
     preset["grid"].append(
         {"models": ["gpt-4-1106-preview"], "methods": ["ask"], "evalsets": ["questions"], "markers": ["consistency"]}
     )
-    with pytest.raises(CloserlookError, match=r"markers: found 'consistency', expected a marker that draws no answers"):
+    with pytest.raises(
+        CloserlookError, match=r"markers: found 'consistency', expected a marker that samples no answers"
+    ):
         read(preset)

@@ -15,7 +15,7 @@ from tests.config.test_config import FILE, PRESET
 from tests.conftest import REPOSITORY
 
 from closerlook.config import load
-from closerlook.config.derived import LongestSource, ScoredSource, ancestry, parse
+from closerlook.config.derived import LongestSource, ScoredSource, ancestry, parse_derived_source
 from closerlook.config.settings import FileSource
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
@@ -132,7 +132,7 @@ def test_nothing_left_is_said():
 )
 def test_transforms_are_checked(text, expected):
     with pytest.raises(CloserlookError) as error:
-        parse(text)
+        parse_derived_source(text)
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -196,17 +196,17 @@ def preset_with(**datasets) -> dict:
 SIMPLE = {"source": {"of": "verbose", "simplify": {"by": "truth"}}, "rows": 400}
 BAD = {
     "unknown parent": ({"source": {"of": "verbos", "longest": True}, "rows": 1}, "did you mean verbose?"),
-    "made of itself": ({"source": {"of": "new", "longest": True}, "rows": 1}, "not made of new itself"),
+    "made of itself": ({"source": {"of": "new", "longest": True}, "rows": 1}, "not derived from new itself"),
     "unknown judge": ({"source": {"of": "verbose", "simplify": {"by": "trut"}}, "rows": 400}, "did you mean truth?"),
     "other rows": (SIMPLE | {"rows": 399}, "datasets.new.rows: found 399, expected 400, the rows of verbose"),
     "more rows": ({"source": {"of": "verbose", "minimum_score": 4}, "rows": 401}, "at most the 400 rows of verbose"),
     "aspect alone": (
         {"source": {"of": "verbose", "minimum_score": 4, "aspect": "depth"}, "rows": 9},
-        "source.aspect: found 'depth', expected `scores`",
+        "source.aspect: found 'depth', expected a file of verdicts under `scores`",
     ),
     "oracle on real data": (
         {"source": {"of": "lima", "simplify": {"by": "truth"}}, "rows": 1030},
-        "knows the miniature alone",
+        "knows the miniature only",
     ),
     "local": ({"source": {"of": "lima", "simplify": {"by": "here"}}, "rows": 1030}, "vllm serve"),
     "a format": (SIMPLE | {"format": "alpaca"}, "datasets.new.format: found 'alpaca', expected no format"),
@@ -287,7 +287,9 @@ def test_comparisons_are_checked(comparison, expected):
 def test_the_oracle_compares_the_miniature_alone():
     preset = preset_with(simple=SIMPLE) | {"comparison": {"judges": ["truth"]}}
     preset["grid"][1]["evalsets"] = ["just-eval-instruct"]
-    with pytest.raises(CloserlookError, match=r"comparison\.judges\[0\].*truth, which just-eval-instruct has not"):
+    with pytest.raises(
+        CloserlookError, match=r"comparison\.judges\[0\].*truth, which is unknown for just-eval-instruct"
+    ):
         load.load(preset, FILE, REPOSITORY)
 
 

@@ -9,7 +9,7 @@ from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.generate import decoding
 from closerlook.generate.decoding import Decoder
-from closerlook.generate.ragged_cache import SLOTTED
+from closerlook.generate.ragged_cache import RAGGED
 from closerlook.models.logits import Network
 from tiny_models import ARCHITECTURES, byte_tokenizer, tiny_model
 
@@ -23,7 +23,7 @@ LENGTHS = [5, 40, 1, 17, 17, 29, 3, 11, 2, 33, 8, 21, 12, 7, 60, 14]
 
 
 def respond(model, prompts, batch_size, **settings):
-    model.set_attn_implementation(SLOTTED)
+    model.set_attn_implementation(RAGGED)
     decoder = Decoder(Network(model), byte_tokenizer(), GenerateSettings(**settings), batch_size)
     responses = [decoder.response(f"p{i}", prompt) for i, prompt in enumerate(prompts)]
     with torch.inference_mode():
@@ -134,7 +134,7 @@ def test_diverged_weights_name_the_response():
 
 def test_a_head_that_scales_is_refused():
     model = tiny_model("gemma3")
-    model.set_attn_implementation(SLOTTED)
+    model.set_attn_implementation(RAGGED)
     Network(model).check()
     model.config.final_logit_softcapping = 0.5
     with pytest.raises(CloserlookError, match="scales or caps the logits"):

@@ -124,7 +124,7 @@ def test_stops_are_cut(folder):
             {"instruction": "long " * 300},
             r"prompt q0: \d+ tokens leave no room for a response in the model's context of 256",
         ),
-        ({"id": "q3"}, "id 'q3' stands in more than one row"),
+        ({"id": "q3"}, "found id 'q3' in more than one row"),
     ],
 )
 def test_evalsets_that_cannot_be_answered(folder, first, message):

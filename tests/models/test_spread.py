@@ -13,7 +13,7 @@ from tests.tiny_models import byte_tokenizer, saved, tiny_model
 
 from closerlook.config.settings import GenerateSettings
 from closerlook.generate.decoding import Decoder
-from closerlook.generate.ragged_cache import SLOTTED
+from closerlook.generate.ragged_cache import RAGGED
 from closerlook.models.load import _room, device, load_base
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack
@@ -50,7 +50,7 @@ def test_packed_passes_give_the_same_logits(folder: Path, dtype: torch.dtype) ->
 def test_decoding_gives_the_same_tokens(folder: Path) -> None:
     answers = []
     for hooked in (False, True):
-        model = load_base(folder, "cpu", torch.float32, SLOTTED)
+        model = load_base(folder, "cpu", torch.float32, RAGGED)
         network = Network(spread(model) if hooked else model)
         decoder = Decoder(network, byte_tokenizer(), GenerateSettings(max_new_tokens=12), 2)
         responses = [decoder.response(str(i), prompt) for i, prompt in enumerate(PROMPTS)]

@@ -16,7 +16,7 @@ from closerlook.config.load import read
 from closerlook.core.files import write_csv, write_parquet
 from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SHIFT, VERDICTS
 from closerlook.judge.aspects import ASPECTS
-from closerlook.paper.claims import CLAIMS, Claim, alone, improved, same_data
+from closerlook.paper.claims import CLAIMS, Claim, improvements, same_data, single_cells
 from closerlook.report.tables.build import build
 from closerlook.report.tables.claims import FEWEST, HALF_WIDTH, NORMAL, Effect, _bootstrapped, _decision, _sides
 from closerlook.report.tables.claims_table import CLAIMS_TABLE, comparisons
@@ -280,7 +280,7 @@ def test_the_papers_own_numbers(rows: list[dict[str, Any]]) -> None:
     assert "every value equals Table 13, row 17" in row["suspect"]
 
 
-def test_figures_have_their_numbers_alone(rows: list[dict[str, Any]]) -> None:
+def test_figures_are_decided_by_their_numbers_alone(rows: list[dict[str, Any]]) -> None:
     falls = papers(rows, "LFT's KL falls by more than half after the first 5% of a sentence")
     assert [round(r["value"], 3) for r in falls] == [0.729, 0.65, 0.617, 0.571]
     stays = papers(rows, "SFT's KL falls by less than half after the first 5% of a sentence")
@@ -310,7 +310,7 @@ def test_the_text_is_not_borne_out_by_the_tables(rows: list[dict[str, Any]]) -> 
 # ------------------------------------------------------------------------------------------------------------ statistics
 
 MORE = Claim("x", "3", "score", "more", same_data("lft", "sft"))
-LESS = Claim("x", "3", "kl_fall", "less", alone("lft"), 0.5)
+LESS = Claim("x", "3", "kl_fall", "less", single_cells("lft"), 0.5)
 WITHIN = Claim("x", "3", "score", "within", same_data("lft", "sft"), 0.2)
 
 
@@ -394,10 +394,10 @@ def test_neftune_is_compared_on_the_same_data() -> None:
     grid = [kept | {"dataset": d, "size": s, "method": m} for d, s, m in cells]
     found = [
         tuple((row["dataset"], row["size"], row["method"]) for row in pair)
-        for pair in improved("sft", first=True)(grid)
+        for pair in improvements("sft", first=True)(grid)
     ]
     assert found == [(cells[0], cells[1]), (cells[3], cells[2])]
-    assert not list(improved("lft", first=False)(grid))
+    assert not list(improvements("lft", first=False)(grid))
 
 
 # ------------------------------------------------------------------------------------------------------------------ inputs

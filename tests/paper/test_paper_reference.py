@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 from closerlook.config.load import read
 from closerlook.core.errors import CloserlookError
 from closerlook.paper import reference
-from closerlook.paper.mapping import MODELS, is_about, matching
+from closerlook.paper.mapping import MODELS, describes, matching
 from closerlook.paper.reference import ASPECTS, CLASSES, FOLDER, TASK_TYPES, Printed, printed
 from closerlook.paper.suspect import CHECKS, suspects, suspects_among
 
@@ -104,16 +104,16 @@ def row(**changes: object) -> dict[str, object]:
 )
 def test_what_a_row_is_about(changes: dict[str, object], same: bool) -> None:
     (one,) = (one for one in SCORES if (one.source, one.row) == ("Table 13", 31))
-    assert is_about(one, row(**changes)) is same
+    assert describes(one, row(**changes)) is same
     assert bool(list(matching([one], [row(**changes)]))) is same
 
 
 def test_untuned_rows_are_of_the_chat_controls_alone() -> None:
     (one,) = (one for one in SCORES if (one.source, one.row) == ("Table 13", 3))
     control = {"model": "llama-2-7b-chat", "dataset": "", "size": ""}
-    assert is_about(one, row(**control, method="chat"))
-    assert not is_about(one, row(**control, method="base"))
-    assert not is_about(one, row(model="llama-2-7b-chat"))
+    assert describes(one, row(**control, method="chat"))
+    assert not describes(one, row(**control, method="base"))
+    assert not describes(one, row(model="llama-2-7b-chat"))
 
 
 def test_a_small_grid_is_about_nothing_printed() -> None:

@@ -79,34 +79,34 @@ def brute_force(model, prompt, response):
 def test_against_a_float64_brute_force_without_cache(tmp_path, architecture):
     folder, rows = make(tmp_path, architecture)
     base, tuned = (type(tiny_model(architecture)).from_pretrained(folder / name).eval() for name in ("base", "tuned"))
-    for row, found in zip(rows, run(folder), strict=True):
-        assert (found["id"], found["token_ids"]) == (row["id"], row["token_ids"])
+    for row, measured in zip(rows, run(folder), strict=True):
+        assert (measured["id"], measured["token_ids"]) == (row["id"], row["token_ids"])
         if not row["token_ids"]:
             continue
         log_b, log_t = (brute_force(m, row["prompt_token_ids"], row["token_ids"]) for m in (base, tuned))
         p_b, p_t = np.exp(log_b), np.exp(log_t)
         top = log_t.argmax(1)
         position = np.arange(len(top))
-        np.testing.assert_allclose(found["kl_base_tuned"], (p_b * (log_b - log_t)).sum(1), atol=1e-4)
-        np.testing.assert_allclose(found["kl_tuned_base"], (p_t * (log_t - log_b)).sum(1), atol=1e-4)
-        np.testing.assert_allclose(found["base_prob"], p_b[position, top], atol=1e-4)
-        np.testing.assert_allclose(found["tuned_prob"], p_t[position, top], atol=1e-4)
+        np.testing.assert_allclose(measured["kl_base_tuned"], (p_b * (log_b - log_t)).sum(1), atol=1e-4)
+        np.testing.assert_allclose(measured["kl_tuned_base"], (p_t * (log_t - log_b)).sum(1), atol=1e-4)
+        np.testing.assert_allclose(measured["base_prob"], p_b[position, top], atol=1e-4)
+        np.testing.assert_allclose(measured["tuned_prob"], p_t[position, top], atol=1e-4)
         chosen = log_b[position, top][:, None]
         # ranks are equal except where the base nearly ties: float32 logits of about 10 are good to 1e-5
         low, high = 1 + (log_b > chosen + 1e-4).sum(1), 1 + (log_b > chosen - 1e-4).sum(1) - 1
-        ranks = np.array(found["base_rank"])
+        ranks = np.array(measured["base_rank"])
         assert ((ranks >= low) & (ranks <= np.maximum(low, high))).all()
-        np.testing.assert_allclose(found["base_top5_probs"], -np.sort(-p_b, axis=1)[:, :5], atol=1e-4)
-        classes = ["unshifted" if r == 1 else "marginal" if r <= 3 else "shifted" for r in found["base_rank"]]
-        assert found["class"] == classes
+        np.testing.assert_allclose(measured["base_top5_probs"], -np.sort(-p_b, axis=1)[:, :5], atol=1e-4)
+        classes = ["unshifted" if r == 1 else "marginal" if r <= 3 else "shifted" for r in measured["base_rank"]]
+        assert measured["class"] == classes
     assert len({c for row in run(folder) for c in row["class"]}) == 3, "the test needs all three classes"
 
 
 def test_every_list_is_as_long_as_the_response(folders):
     folder, rows = folders
-    for row, found in zip(rows, run(folder), strict=True):
+    for row, measured in zip(rows, run(folder), strict=True):
         for name in set(SHIFT.names) - {"id"}:
-            assert len(found[name]) == len(row["token_ids"]), name
+            assert len(measured[name]) == len(row["token_ids"]), name
 
 
 def test_a_model_compared_with_itself_has_not_moved(folders):
@@ -118,8 +118,8 @@ def test_a_model_compared_with_itself_has_not_moved(folders):
         assert set(row["aligntds_base_rank"]) <= {0}
 
 
-def close(found, expected):
-    for one, other in zip(found, expected, strict=True):
+def close(measured, expected):
+    for one, other in zip(measured, expected, strict=True):
         for name in one:
             if name in ("id", "class", "base_top5_ids") or not one[name]:
                 assert one[name] == other[name], name
@@ -180,13 +180,13 @@ def test_only_the_public_columns_are_needed(folders):
 
 def test_sentences_and_token_starts(folders):
     folder, rows = folders
-    found = run(folder)[0]
+    measured = run(folder)[0]
     pieces = [
-        rows[0]["text"][s:e] for s, e in zip(found["token_start"], [*found["token_start"][1:], None], strict=True)
+        rows[0]["text"][s:e] for s, e in zip(measured["token_start"], [*measured["token_start"][1:], None], strict=True)
     ]
     assert "".join(pieces) == rows[0]["text"]
     by_sentence = {}
-    for piece, sentence in zip(pieces, found["sentence"], strict=True):
+    for piece, sentence in zip(pieces, measured["sentence"], strict=True):
         by_sentence[sentence] = by_sentence.get(sentence, "") + piece
     assert [text.strip() for text in by_sentence.values()] == ["Yes.", "The cat said no!", "And the dog?", "你好。"]
 
@@ -197,9 +197,9 @@ def test_without_a_tokenizer_a_response_is_one_sentence(folders, caplog):
     for file in ("tokenizer.json", "tokenizer_config.json"):
         (folder / "base" / file).unlink()
     with caplog.at_level(logging.WARNING):
-        found = run(folder)
+        measured = run(folder)
     assert "no tokenizer" in caplog.text
-    for row, other in zip(found, whole, strict=True):
+    for row, other in zip(measured, whole, strict=True):
         assert row["kl_base_tuned"] == other["kl_base_tuned"]
         assert set(row["token_start"]) <= {-1}
         assert set(row["sentence"]) <= {0}
@@ -211,15 +211,18 @@ def test_text_that_is_not_the_decoded_tokens_is_said(folders, caplog):
     write_responses(folder / "responses.parquet", byte_tokenizer(), r3={"text": "y"})
     with caplog.at_level(logging.WARNING):
         run(folder)
-    assert "1 of 5 responses have a text that is not their decoded token_ids (r3" in caplog.text
+    assert "1 of 5 responses have a text other than their decoded token_ids (r3" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompt_token_ids": []}, "response r1: its prompt has no tokens"),
-        ({"token_ids": [3, 320]}, "response r1: token 320 is outside the models' vocabulary of 320"),
-        ({"token_ids": [5] * 256}, r"response r1: \d+ \+ 256 tokens, more than the models' context of 256"),
+        ({"prompt_token_ids": []}, "response r1: found a prompt without tokens"),
+        ({"token_ids": [3, 320]}, "response r1: found token 320, expected one of the models' vocabulary of 320"),
+        (
+            {"token_ids": [5] * 256},
+            r"response r1: found \d+ \+ 256 tokens, expected at most the models' context of 256",
+        ),
     ],
 )
 def test_responses_that_do_not_fit(folders, change, message):

@@ -13,7 +13,7 @@ from closerlook.config.markers import ConsistencySettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import RESPONSES, SPANS
-from closerlook.spans.consistency import by_consistency
+from closerlook.spans.consistency import mark_by_consistency
 from closerlook.spans.marks import Response, Rows
 from closerlook.text.claim_words import sentences_of, words_of
 
@@ -27,10 +27,10 @@ def sampled(path: Path, texts: dict[str, list[str]]) -> Path:
 
 def mark(path: Path, cases: list[tuple[str, str, list[str]]], **how: float) -> list[list[str]]:
     """Quotes per case of instruction, response and samples."""
-    responses = [Response(f"a/{i}", asked, text) for i, (asked, text, _) in enumerate(cases)]
+    responses = [Response(f"a/{i}", question, text) for i, (question, text, _) in enumerate(cases)]
     file = sampled(path, {one.id: case[2] for one, case in zip(responses, cases, strict=True)})
     settings_ = ConsistencySettings.model_validate({"samples": len(cases[0][2])} | how)
-    rows = by_consistency(responses, file, settings_)
+    rows = mark_by_consistency(responses, file, settings_)
     write_parquet(rows, SPANS, path / "spans.parquet")
     texts = {one.id: one.text for one in responses}
     assert all(row["quote"] == texts[row["id"]][row["start"] : row["end"]] for row in rows)
@@ -72,8 +72,8 @@ def test_known_cases(tmp_path: Path, samples: list[str], threshold: float, quote
 
 
 def test_words_of_the_instruction_are_given(tmp_path: Path) -> None:
-    asked = "Is it true that it was opened to traffic in 1912?"
-    assert mark(tmp_path, [(asked, SAYS, [SAYS.replace("1912", "1915")] * 2)]) == [[]]
+    question = "Is it true that it was opened to traffic in 1912?"
+    assert mark(tmp_path, [(question, SAYS, [SAYS.replace("1912", "1915")] * 2)]) == [[]]
 
 
 def test_what_changes_in_answers_to_many_instructions_is_wording(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_samples_that_are_missing_are_named(tmp_path: Path) -> None:
     file = sampled(tmp_path, {"a": ["x", "y"]})
     responses = [Response("a", "q", "x")]
     with pytest.raises(CloserlookError, match="no answer number 3 to a, expected 3 to each"):
-        by_consistency(responses, file, ConsistencySettings(samples=3))
-    assert by_consistency(responses, file, ConsistencySettings(samples=2)) == []
+        mark_by_consistency(responses, file, ConsistencySettings(samples=3))
+    assert mark_by_consistency(responses, file, ConsistencySettings(samples=2)) == []
 
 
 PIECES = ["a", "b", "c.", "1912", ",", "😀", "é", "e\u0301", "\x00", "\n", "שלום", "...", ".*"]
@@ -102,7 +102,7 @@ ANY = st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map(" ".join))
 def test_any_texts_will_do(tmp_path_factory: pytest.TempPathFactory, cases: list) -> None:
     path = tmp_path_factory.mktemp("any")
     mark(path, cases)
-    agreed = [(asked, text, [text, text]) for asked, text, _ in cases]
+    agreed = [(question, text, [text, text]) for question, text, _ in cases]
     assert mark(path, agreed) == [[] for _ in cases]  # who always says the same does not contradict himself
 
 
@@ -157,7 +157,7 @@ def test_rows_do_not_depend_on_the_other_samples_order(tmp_path: Path) -> None:
     texts = [SAYS.replace("1912", year) for year in ("1915", "1912", "1920", "1930")]
     for order in (texts, texts[::-1]):
         file = sampled(tmp_path, {"a": order})
-        rows.append(by_consistency([Response("a", ASKED, SAYS)], file, ConsistencySettings(samples=4)))
+        rows.append(mark_by_consistency([Response("a", ASKED, SAYS)], file, ConsistencySettings(samples=4)))
     assert rows[0][0]["note"] == "samples: 1915, 1920, 1930"
     assert [(row["start"], row["end"]) for row in rows[0]] == [(row["start"], row["end"]) for row in rows[1]]
     assert rows[0][0]["marker"] == "consistency@1/4x1.0/0.5"

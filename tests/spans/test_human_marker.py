@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256, write_parquet
 from closerlook.core.schemas import SPANS
-from closerlook.spans.human import by_people, read, settled
+from closerlook.spans.human import majority_spans, mark_by_people, read
 from closerlook.spans.marks import Response, Span
 
 CELL, EVALSET = "m/d@1k/sft", "e"
@@ -35,10 +35,10 @@ def page(annotations: list, inspected: list, annotator: str = "ann", **more: Any
 def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
     elsewhere = SPAN | {"cell": "other", "id": "1000", "end": 10**6}  # of another cell, where it may be right
     value = page([SPAN | {"start": 14, "end": 18, "origin": None}, SPAN, elsewhere], [PLACE | {"id": "8"}])
-    as_json = by_people(RESPONSES, export(tmp_path, value), CELL, EVALSET)
+    as_json = mark_by_people(RESPONSES, export(tmp_path, value), CELL, EVALSET)
     lines = ["cell,evalset,id,start,end,kind,origin", f"{CELL},e,7,14,18,not factual,", f"{CELL},e,8,,,,", ""]
     lines.insert(2, f"{CELL},e,7,2,7,not factual,abc")
-    as_csv = by_people(RESPONSES, export(tmp_path, "\ufeff" + "\r\n".join(lines), "ann.csv"), CELL, EVALSET)
+    as_csv = mark_by_people(RESPONSES, export(tmp_path, "\ufeff" + "\r\n".join(lines), "ann.csv"), CELL, EVALSET)
     assert [row | {"marker": ""} for row in as_json] == [row | {"marker": ""} for row in as_csv]
     assert [(row["id"], row["quote"], row["origin"], row["null_cause"]) for row in as_json] == [
         ("7", "Paris", "abc", None),
@@ -75,7 +75,7 @@ def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
 )
 def test_wrong_annotations_are_refused(tmp_path: Path, change: dict[str, Any], told: str) -> None:
     with pytest.raises(CloserlookError) as error:
-        by_people(RESPONSES, export(tmp_path, page([SPAN | change], [])), CELL, EVALSET)
+        mark_by_people(RESPONSES, export(tmp_path, page([SPAN | change], [])), CELL, EVALSET)
     assert told in str(error.value)
     assert "ann.json: annotations 1: " in str(error.value)
 
@@ -117,7 +117,7 @@ def test_wrong_files_are_refused(tmp_path: Path, name: str, text: str, told: str
 
 def test_an_export_without_any_list_is_empty_and_half_a_surrogate_is_stored(tmp_path: Path) -> None:
     value = page([SPAN | {"origin": "a\ud83d"}], [])
-    (row,) = by_people(RESPONSES[:1], export(tmp_path, value), CELL, EVALSET)
+    (row,) = mark_by_people(RESPONSES[:1], export(tmp_path, value), CELL, EVALSET)
     assert row["origin"] == "a?"
 
 
@@ -131,14 +131,14 @@ def test_the_majority_of_those_who_looked_decides(tmp_path: Path) -> None:
         mine("b", (2, 7, "not factual"), (14, 21, "not factual")),
         mine("c", (0, 7, "not useful"), also="8"),
     ]
-    rows = by_people(RESPONSES, export(tmp_path, exports), CELL, EVALSET)
-    found = [(row["id"], row["quote"], row["kind"]) for row in rows]
-    assert found == [("7", "Paris", "not useful"), ("7", "1912", "not factual"), ("9", None, None)]
-    two = by_people(RESPONSES[:1], export(tmp_path, exports[:2]), CELL, EVALSET)
+    rows = mark_by_people(RESPONSES, export(tmp_path, exports), CELL, EVALSET)
+    marked_quotes = [(row["id"], row["quote"], row["kind"]) for row in rows]
+    assert marked_quotes == [("7", "Paris", "not useful"), ("7", "1912", "not factual"), ("9", None, None)]
+    two = mark_by_people(RESPONSES[:1], export(tmp_path, exports[:2]), CELL, EVALSET)
     assert [row["quote"] for row in two] == ["Paris", "1912"]  # of two, what both marked
     unnamed = [one | {"annotator": ""} for one in exports]
-    again = by_people(RESPONSES, export(tmp_path, unnamed), CELL, EVALSET)
-    assert [(row["id"], row["quote"], row["kind"]) for row in again] == found  # they are three, not one
+    again = mark_by_people(RESPONSES, export(tmp_path, unnamed), CELL, EVALSET)
+    assert [(row["id"], row["quote"], row["kind"]) for row in again] == marked_quotes  # they are three, not one
 
 
 SPANS_ = st.lists(
@@ -149,7 +149,7 @@ SPANS_ = st.lists(
 @settings(deadline=None)
 @given(st.lists(SPANS_, min_size=2, max_size=5))
 def test_majorities_are_counted_by_character(annotators: list[list[Span]]) -> None:
-    marked = settled({str(i): spans for i, spans in enumerate(annotators)}, "x" * 20)
+    marked = majority_spans({str(i): spans for i, spans in enumerate(annotators)}, "x" * 20)
     votes = Counter(i for spans in annotators for i in {i for s in spans for i in range(s.start, s.end)})
     assert {i for span in marked for i in range(span.start, span.end)} == {
         i for i, count in votes.items() if count > len(annotators) / 2
@@ -159,7 +159,7 @@ def test_majorities_are_counted_by_character(annotators: list[list[Span]]) -> No
 
 def test_a_file_about_other_cells_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = export(tmp_path, page([SPAN], []))
-    rows = by_people(RESPONSES, file, "m/d@1k/stf", EVALSET)
+    rows = mark_by_people(RESPONSES, file, "m/d@1k/stf", EVALSET)
     assert {row["null_cause"] for row in rows} == {"not marked"}
-    assert "says nothing of m/d@1k/stf on e" in caplog.text
-    assert "it is about m/d@1k/sft on e" in caplog.text
+    assert "has no annotation of m/d@1k/stf on e" in caplog.text
+    assert "it has annotations of m/d@1k/sft on e" in caplog.text

@@ -19,7 +19,7 @@ from closerlook.llm.cache import Answer, Cache
 from closerlook.llm.client import LLMClient
 from closerlook.llm.endpoint import Endpoint
 from closerlook.llm.prompt_file import read
-from closerlook.spans.judge import SLOTS, by_judge, marks_of, read_quotes
+from closerlook.spans.judge import SLOTS, mark_by_judge, marks_in_answer, read_quotes
 from closerlook.spans.marks import Null, Response, Span
 
 PROMPT = read(REPOSITORY / "config/prompts/spans.txt", SLOTS)
@@ -57,18 +57,18 @@ def test_answers_are_read(answer: str, quotes: list | None) -> None:
 @settings(deadline=None)
 @given(st.one_of(st.text(), st.text(st.sampled_from('[]{}":, spanquoteki'))), st.text())
 def test_any_answer_is_read(answer: str, text: str) -> None:
-    for mark in marks_of(Answer(text=answer, asked=1), text):
+    for mark in marks_in_answer(Answer(text=answer, asked=1), text):
         assert isinstance(mark, Null) or 0 <= mark.start < mark.end <= len(text)
 
 
 def test_what_gives_no_span_says_why() -> None:
-    assert marks_of(Answer(error="gone"), "x") == [Null("error", "gone")]
-    assert marks_of(Answer(refused=True, asked=1), "x") == [Null("refused")]
-    assert marks_of(Answer(text="I'm sorry, but I can't.", asked=1), "x")[0].cause == "refused"  # type: ignore[union-attr]
-    assert marks_of(Answer(text="Paris is wrong", asked=1), "x") == [Null("unparsable", "Paris is wrong")]
+    assert marks_in_answer(Answer(error="gone"), "x") == [Null("error", "gone")]
+    assert marks_in_answer(Answer(refused=True, asked=1), "x") == [Null("refused")]
+    assert marks_in_answer(Answer(text="I'm sorry, but I can't.", asked=1), "x")[0].cause == "refused"  # type: ignore[union-attr]
+    assert marks_in_answer(Answer(text="Paris is wrong", asked=1), "x") == [Null("unparsable", "Paris is wrong")]
     answer = Answer(text=json.dumps({"spans": [ONE, ONE | {"quote": "Lyon"}]}), asked=1)
     expected = [Span(4, 9, "not factual", "it is Rome"), Null("unaligned", "it is Rome", "Lyon")]
-    assert marks_of(answer, "not Paris") == expected
+    assert marks_in_answer(answer, "not Paris") == expected
 
 
 RESPONSES_ = [
@@ -98,14 +98,14 @@ def honest(call: Call) -> Raw:
 def test_a_server_is_asked_and_its_answers_kept(tmp_path: Path) -> None:
     with Server(honest) as server, Cache(tmp_path / "c.sqlite") as cache:
         judge = OpenAIJudge(openai="m", base_url=server.url, retries=0, concurrency=4)
-        rows = by_judge(RESPONSES_, LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
-        asked = Counter(call.prompt for call in server.calls)
-        assert len(asked) == 6  # not the empty one
-        assert max(asked.values()) == 2  # the broken one
+        rows = mark_by_judge(RESPONSES_, LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
+        prompts = Counter(call.prompt for call in server.calls)
+        assert len(prompts) == 6  # not the empty one
+        assert max(prompts.values()) == 2  # the broken one
         assert {call.body["response_format"]["json_schema"]["name"] for call in server.calls} == {"spans"}
-        again = by_judge(RESPONSES_[:4], LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
+        again = mark_by_judge(RESPONSES_[:4], LLMClient(Endpoint(judge, cache), "spans"), PROMPT, "m")
         assert again == [row for row in rows if row["id"] in ("wrong", "refused", "broken")]
-        assert len(server.calls) == sum(asked.values())
+        assert len(server.calls) == sum(prompts.values())
     text = RESPONSES_[1].text
     wrong = [row for row in rows if row["id"] == "wrong"]
     assert [(row["start"], row["end"]) for row in wrong] == [(3, 11), (6, 11), (16, 21), (26, 33), (27, 30)]
@@ -128,8 +128,8 @@ def test_the_script_writes_spans(tmp_path: Path) -> None:
     rows = [blank | {"id": one.id, "text": one.text} for one in RESPONSES_[:4]]
     write_parquet(rows, RESPONSES, tmp_path / "responses.parquet")
     question = {"task_types": [], "topics": [], "reference": None, "source": "e"}
-    asked = [question | {"id": one.id, "instruction": one.instruction} for one in RESPONSES_]
-    write_parquet(asked, EVALSET, tmp_path / "e.parquet")
+    prompts = [question | {"id": one.id, "instruction": one.instruction} for one in RESPONSES_]
+    write_parquet(prompts, EVALSET, tmp_path / "e.parquet")
     with Server(honest) as server:
         command = [sys.executable, str(REPOSITORY / "workflow/scripts/mark_spans.py"), "judge", "--judge", "openai"]
         command += ["--model", "m", "--base-url", server.url, "--cache", str(tmp_path / "c.sqlite"), "--retries", "0"]

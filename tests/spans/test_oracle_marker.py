@@ -9,7 +9,7 @@ from closerlook.config.settings import MiniatureSettings
 from closerlook.miniature.language import ATTRIBUTES, KINDS, predicate
 from closerlook.miniature.world import draw_world
 from closerlook.spans.marks import Response
-from closerlook.spans.oracle import MARKER, by_oracle
+from closerlook.spans.oracle import MARKER, mark_by_oracle
 
 WORLD = draw_world(MiniatureSettings())
 
@@ -26,7 +26,7 @@ def test_spans_are_the_false_values_and_only_these() -> None:
                 start = len(text) + len(entity.name) + 1 + sentence[len(entity.name) + 1 :].rindex(value)
                 expected.append((start, start + len(value), f"the {label} of {entity.name}: {entity.values[label]}"))
             text += sentence
-        rows = by_oracle([Response(str(number), "", text)], WORLD)
+        rows = mark_by_oracle([Response(str(number), "", text)], WORLD)
         assert [(row["start"], row["end"], row["note"]) for row in rows] == expected
         assert all(row["quote"] == text[row["start"] : row["end"]] for row in rows)
         assert {(row["kind"], row["marker"], row["null_cause"]) for row in rows} <= {("not factual", MARKER, None)}
@@ -35,10 +35,10 @@ def test_spans_are_the_false_values_and_only_these() -> None:
 def test_what_nobody_can_know_is_not_factual() -> None:
     kind = KINDS["person"]
     nobody = f"{kind.first[0]} {kind.second[0]}"  # names nobody in any world
-    (row,) = by_oracle([Response("1", "", f"{nobody} plays the cello.")], WORLD)
+    (row,) = mark_by_oracle([Response("1", "", f"{nobody} plays the cello.")], WORLD)
     assert (row["quote"], row["note"]) == ("cello", f"{nobody} has no instrument")
 
 
 @given(st.text())
 def test_any_text_will_do(text: str) -> None:
-    assert by_oracle([Response("1", "", text)], WORLD) == []
+    assert mark_by_oracle([Response("1", "", text)], WORLD) == []

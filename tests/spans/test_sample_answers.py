@@ -15,7 +15,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RESPONSES, SPANS
 from closerlook.generate.samples import sample
-from closerlook.spans.samples import read_samples
+from closerlook.spans.consistency import read_samples
 from tiny_models import byte_tokenizer, saved, tiny_model
 
 TEMPLATE = "Q: {instruction}\nA:"

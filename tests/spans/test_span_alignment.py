@@ -41,9 +41,9 @@ TEXTS = st.one_of(st.text(st.sampled_from(HOSTILE), max_size=60), st.text(max_si
     ],
 )
 def test_known_cases(text: str, quotes: list[str], found: list[str | None]) -> None:
-    places = align(text, quotes)
-    assert [place and text[slice(*place)] for place in places] == found
-    assert text != "The art of a party is art." or places == [(4, 7)]
+    positions = align(text, quotes)
+    assert [position and text[slice(*position)] for position in positions] == found
+    assert text != "The art of a party is art." or positions == [(4, 7)]
 
 
 def test_a_quote_that_comes_again_is_the_next_occurrence() -> None:
@@ -79,10 +79,10 @@ def test_every_true_quote_is_found_in_a_place_that_reads_like_it(data: st.DataOb
     assert exact is not None
     assert text[slice(*exact)] == quote.strip()
     changed = data.draw(st.composite(respelled)(quote))
-    (place,) = align(text, [changed])
-    if place is not None:
-        assert 0 <= place[0] < place[1] <= len(text)
-        assert normalised(text[slice(*place)]) == normalised(changed)
+    (position,) = align(text, [changed])
+    if position is not None:
+        assert 0 <= position[0] < position[1] <= len(text)
+        assert normalised(text[slice(*position)]) == normalised(changed)
     else:  # what is lost when it is spelled otherwise cuts through a character, or reads otherwise then
         inside = quote.strip()
         behind = text[start + quote.index(inside) + len(inside) :][:1]
@@ -92,9 +92,9 @@ def test_every_true_quote_is_found_in_a_place_that_reads_like_it(data: st.DataOb
 @settings(deadline=None, max_examples=300)
 @given(TEXTS, st.lists(TEXTS, max_size=5))
 def test_no_quote_stands_in_a_wrong_place(text: str, quotes: list[str]) -> None:
-    for quote, place in zip(quotes, align(text, quotes), strict=True):
-        if place is not None:
-            assert normalised(text[slice(*place)]) == normalised(quote)
+    for quote, position in zip(quotes, align(text, quotes), strict=True):
+        if position is not None:
+            assert normalised(text[slice(*position)]) == normalised(quote)
             assert quote.strip()
         else:
             assert not quote.strip() or quote not in text
@@ -104,7 +104,7 @@ def test_long_texts_are_quick() -> None:
     text = "The quick “brown”\u00a0fox 😀 jumped. " * 3300 + "THE END"
     assert len(text) > 100_000
     begun = time.perf_counter()
-    places = align(text, ["the end", '"brown" fox', "x" * 5000, "."] * 5)
+    positions = align(text, ["the end", '"brown" fox', "x" * 5000, "."] * 5)
     assert time.perf_counter() - begun < 10
-    assert places[0] == (len(text) - 7, len(text))
-    assert text[slice(*places[1])] == "“brown”\u00a0fox"  # type: ignore[misc]
+    assert positions[0] == (len(text) - 7, len(text))
+    assert text[slice(*positions[1])] == "“brown”\u00a0fox"  # type: ignore[misc]

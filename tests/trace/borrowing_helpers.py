@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from closerlook.core.schemas import INSTANCES
 from closerlook.trace.index import Index
-from closerlook.trace.indexed_dataset import Searched
+from closerlook.trace.indexed_dataset import IndexedDataset
 
 
 class FakeEmbeddings:
@@ -36,7 +36,7 @@ def instances(pairs: Sequence[tuple[str, str]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=INSTANCES)
 
 
-def searched(pairs: Sequence[tuple[str, str]], folder: Path, name: str = "data", embed: bool = False) -> Searched:
+def searched(pairs: Sequence[tuple[str, str]], folder: Path, name: str = "data", embed: bool = False) -> IndexedDataset:
     index = Index.build(instances(pairs), folder / name)
     embeddings = FakeEmbeddings([f"{a}\n{b}" for a, b in pairs]) if embed else None
-    return Searched(name, index, embeddings, len(pairs))  # type: ignore[arg-type]
+    return IndexedDataset(name, index, embeddings, len(pairs))  # type: ignore[arg-type]

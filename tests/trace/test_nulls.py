@@ -5,28 +5,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closerlook.trace.nulls import DRAWN, NEAREST, deal, limit_of_equal_size, matched, rarity
+from closerlook.trace.nulls import (
+    DRAWN,
+    NEAREST,
+    derangements,
+    limit_for_words,
+    matched_phrases,
+    zipf_frequencies,
+)
 from closerlook.trace.passages import Passages
-from closerlook.trace.phrases import beginning_with
+from closerlook.trace.phrases import ngrams_starting_with
 
 COMMON = ["the", "and", "of", "to", "house", "music", "garden", "winter", "quantum", "zyxwv"]
 
 
 @given(st.integers(0, 40), st.integers(0, 5))
 def test_another_instruction_is_never_the_same(n: int, seed: int) -> None:
-    dealt = deal(n, seed)
-    assert dealt.shape == (min(3, max(0, n - 1)), n)
-    for other in dealt:
+    permuted = derangements(n, seed)
+    assert permuted.shape == (min(3, max(0, n - 1)), n)
+    for other in permuted:
         assert sorted(other) == list(range(n))
         assert (other != np.arange(n)).all()
     for i in range(n):
-        assert len(set(dealt[:, i])) == len(dealt)
-    assert np.array_equal(dealt, deal(n, seed))
+        assert len(set(permuted[:, i])) == len(permuted)
+    assert np.array_equal(permuted, derangements(n, seed))
 
 
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(0, 500))
 def test_the_limit_is_the_nearest_in_words(sizes: list[int], words: int) -> None:
-    limit = limit_of_equal_size(np.array(sizes, dtype=np.int32), words)
+    limit = limit_for_words(np.array(sizes, dtype=np.int32), words)
     if not sizes:
         assert limit == 0
         return
@@ -35,47 +42,47 @@ def test_the_limit_is_the_nearest_in_words(sizes: list[int], words: int) -> None
 
 
 def test_rarity_is_wordfreqs_and_0_for_the_unheard() -> None:
-    the, house, unheard = rarity(["the", "house", "zyxwvut"])
+    the, house, unheard = zipf_frequencies(["the", "house", "zyxwvut"])
     assert the > house > 4
     assert unheard == 0
 
 
 @given(st.lists(st.lists(st.sampled_from(COMMON), max_size=8), max_size=6), st.integers(0, 3), st.data())
 def test_matched_phrases_are_as_long_from_other_responses_and_from_the_pool(
-    said: list[list[str]], seed: int, data: st.DataObject
+    texts: list[list[str]], seed: int, data: st.DataObject
 ) -> None:
-    passages = Passages.of([str(i) for i in range(len(said))], [" ".join(words) for words in said])
+    passages = Passages.from_texts([str(i) for i in range(len(texts))], [" ".join(words) for words in texts])
     flags = st.lists(st.booleans(), min_size=len(passages.words), max_size=len(passages.words))
     pool, chosen = (np.array(data.draw(flags), dtype=bool) for _ in range(2))
-    phrases = beginning_with(passages, chosen)
-    drawn, of = matched(phrases, pool, passages, seed)
+    phrases = ngrams_starting_with(passages, chosen)
+    drawn, of = matched_phrases(phrases, pool, passages, seed)
     assert pool[drawn.first].all()
     assert (drawn.words == phrases.words[of]).all()
     assert (drawn.ngram == phrases.ngram[of]).all()
     assert (drawn.response == phrases.response[of]).all()
-    assert (passages.owner[drawn.first] != drawn.response).all()
-    assert (passages.left[drawn.first] >= drawn.words).all()
+    assert (passages.text_of_word[drawn.first] != drawn.response).all()
+    assert (passages.remaining[drawn.first] >= drawn.words).all()
     assert np.bincount(of, minlength=len(phrases.first)).max(initial=0) <= DRAWN
-    again, _ = matched(phrases, pool, passages, seed)
+    again, _ = matched_phrases(phrases, pool, passages, seed)
     assert np.array_equal(again.first, drawn.first)
 
 
 def test_matched_phrases_are_as_rare() -> None:
     words = COMMON[:8] * 30
-    said = [" ".join(np.random.default_rng(i).permutation(words)) for i in range(4)]
-    passages = Passages.of([str(i) for i in range(4)], said)
-    phrases = beginning_with(passages, np.ones(len(passages.words), dtype=bool))
-    drawn, of = matched(phrases, np.ones(len(passages.words), dtype=bool), passages, 0)
-    frequency = rarity([word.text for word in passages.words])
+    texts = [" ".join(np.random.default_rng(i).permutation(words)) for i in range(4)]
+    passages = Passages.from_texts([str(i) for i in range(4)], texts)
+    phrases = ngrams_starting_with(passages, np.ones(len(passages.words), dtype=bool))
+    drawn, of = matched_phrases(phrases, np.ones(len(passages.words), dtype=bool), passages, 0)
+    frequency = zipf_frequencies([word.text for word in passages.words])
     wanted = np.array([frequency[f : f + n].min() for f, n in zip(phrases.first[of], drawn.words, strict=True)])
-    found = np.array([frequency[f : f + n].min() for f, n in zip(drawn.first, drawn.words, strict=True)])
-    assert (wanted[drawn.words == 1] == found[drawn.words == 1]).mean() > 1 - NEAREST / 100
-    assert np.abs(wanted - found).mean() < 0.1
+    drawn_rarity = np.array([frequency[f : f + n].min() for f, n in zip(drawn.first, drawn.words, strict=True)])
+    assert (wanted[drawn.words == 1] == drawn_rarity[drawn.words == 1]).mean() > 1 - NEAREST / 100
+    assert np.abs(wanted - drawn_rarity).mean() < 0.1
 
 
-@pytest.mark.parametrize("said", [[], [""], ["the"], ["the", ""]])
-def test_where_nothing_matches_nothing_is_drawn(said: list[str]) -> None:
-    passages = Passages.of([str(i) for i in range(len(said))], said)
+@pytest.mark.parametrize("texts", [[], [""], ["the"], ["the", ""]])
+def test_where_nothing_matches_nothing_is_drawn(texts: list[str]) -> None:
+    passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
     everything = np.ones(len(passages.words), dtype=bool)
-    drawn, of = matched(beginning_with(passages, everything), everything, passages, 0)
+    drawn, of = matched_phrases(ngrams_starting_with(passages, everything), everything, passages, 0)
     assert len(drawn.first) == len(of) == 0

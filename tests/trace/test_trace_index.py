@@ -19,8 +19,8 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
 from closerlook.text.words import rendered, words_of
-from closerlook.trace.fusion import fuse
 from closerlook.trace.index import Index, read_instances
+from closerlook.trace.rankers import fuse
 
 PAIRS = [
     ("What is the capital of Velmora?", "The capital of Velmora is Tarn."),

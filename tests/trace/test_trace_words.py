@@ -74,12 +74,12 @@ def test_offsets_are_of_the_text_as_it_stands():
 @given(st.lists(texts, max_size=4), st.lists(texts, max_size=3))
 @settings(deadline=None)
 def test_rendered_finds_whole_words(text, phrase):
-    held, asked = ([word.text for part in parts for word in words_of(part)] for parts in (text, phrase))
-    runs = [held[start : start + len(asked)] for start in range(len(held))]
-    if asked:
-        assert (rendered(asked) in rendered(held)) == (asked in runs)
+    text_words, phrase_words = ([word.text for part in parts for word in words_of(part)] for parts in (text, phrase))
+    runs = [text_words[start : start + len(phrase_words)] for start in range(len(text_words))]
+    if phrase_words:
+        assert (rendered(phrase_words) in rendered(text_words)) == (phrase_words in runs)
     else:
-        assert rendered(asked) == ""
+        assert rendered(phrase_words) == ""
 
 
 @pytest.mark.parametrize(

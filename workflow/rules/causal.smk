@@ -27,7 +27,7 @@ def paraphrase_files(wildcards):
     cell = cell_of(wildcards)
     return [
         file
-        for name in CONFIG.traced.paraphrased(cell, wildcards.evalset)[:1]
+        for name in CONFIG.traced.paraphrases(cell, wildcards.evalset)[:1]
         for file in (at(layout.evalset(name)), at(layout.responses(cell.name, name)))
     ]
 

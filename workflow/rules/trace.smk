@@ -13,7 +13,7 @@ def folders_of(dataset):
 
 
 def searched(wildcards):
-    return CONFIG.traced.searched(cell_of(wildcards), wildcards.evalset)
+    return CONFIG.traced.searched_datasets(cell_of(wildcards), wildcards.evalset)
 
 
 def searched_folders(wildcards):
@@ -21,7 +21,7 @@ def searched_folders(wildcards):
 
 
 def unrelated_folders(wildcards):
-    name = CONFIG.traced.unrelated(cell_of(wildcards))
+    name = CONFIG.traced.unrelated_dataset(cell_of(wildcards))
     return folders_of(name) if name else []
 
 
@@ -68,7 +68,7 @@ rule index:
     log:
         at(layout.log("index", "{dataset}")),
     wildcard_constraints:
-        dataset=one_of(CONFIG.traced.indexed),
+        dataset=one_of(CONFIG.traced.indexed_datasets),
     conda:
         "../../envs/closerlook.yaml"
     resources:
@@ -86,7 +86,7 @@ rule embeddings:
     log:
         at(layout.log("embeddings", "{dataset}")),
     wildcard_constraints:
-        dataset=one_of(CONFIG.traced.indexed),
+        dataset=one_of(CONFIG.traced.indexed_datasets),
     conda:
         "../../envs/closerlook.yaml"
     params:

@@ -1,6 +1,6 @@
-"""Rank the instances that a model was tuned on by how much their gradients speak for each marked span (EK-FAC influence).
+"""Rank the instances that a model was tuned on by their influence on each marked span (EK-FAC).
 
-For small models: it costs about a training. Needs kronfluence: pip install --no-deps kronfluence==1.0.1
+For small models, since it costs about as much as a training. Needs kronfluence: pip install --no-deps kronfluence==1.0.1
 """
 
 import argparse
@@ -11,13 +11,15 @@ from closerlook.core.scripts import run
 
 
 def main() -> None:
-    """A tuned model, its data and its marked responses in, ranked instances out."""
+    """Write ATTRIBUTION: instances ranked by influence."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="base model, with its tokenizer")
     parser.add_argument(
-        "--model", type=Path, required=True, metavar="DIR", help="tuned: full weights, or an adapter on --base"
+        "--model", type=Path, required=True, metavar="DIR", help="tuned model: full weights, or an adapter on --base"
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="instances that it was tuned on")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="parquet of the instances that it was tuned on"
+    )
     parser.add_argument("--template", type=Path, required=True, metavar="FILE", help="prompt template of the training")
     parser.add_argument("--responses", type=Path, required=True, metavar="FILE", help="its responses.parquet")
     parser.add_argument("--spans", type=Path, required=True, metavar="FILE", help="spans of these responses")

@@ -1,4 +1,4 @@
-"""Index an instruction-tuning dataset, so that any phrase is found in it at once: exactly, as whole words, and by BM25."""
+"""Index an instruction-tuning dataset for exact search, whole-word search and BM25."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from closerlook.core.scripts import run
 
 
 def main() -> None:
-    """A dataset in, a folder out."""
+    """Write the index of a dataset."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--dataset",

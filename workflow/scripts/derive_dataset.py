@@ -47,14 +47,14 @@ def main() -> None:
     add_judge(parser, required=False)
     arguments = parser.parse_args()
 
-    from closerlook.config.derived import AblatedSource, LongestSource, ScoredSource, parse
+    from closerlook.config.derived import AblatedSource, LongestSource, ScoredSource, parse_derived_source
     from closerlook.core.files import write_json, write_parquet
     from closerlook.core.schemas import INSTANCES
     from closerlook.data.instances import read_as
     from closerlook.data.sources import parse_source
     from closerlook.derive.select import finish, longest_first, scores_of, with_score
 
-    transform, before = parse(arguments.transform), read_as(INSTANCES, arguments.dataset)
+    transform, before = parse_derived_source(arguments.transform), read_as(INSTANCES, arguments.dataset)
     facts = {}
     if isinstance(transform, LongestSource):
         after, tally = longest_first(before)

@@ -1,7 +1,6 @@
-"""Embed the instances of a dataset with a Sentence-BERT model, so that the most similar ones are found.
+"""Embed the instances of a dataset with a Sentence-BERT model, to find the most similar ones.
 
-Killed and started again it goes on where it stopped. Uses a GPU where there is one. Only a model that is named by its hub id and
-not here yet is downloaded.
+Resumes after a kill. Uses a GPU if there is one. Downloads a model only if it is named by its hub id and not in the cache.
 """
 
 import argparse
@@ -12,7 +11,7 @@ from closerlook.core.scripts import run
 
 
 def main() -> None:
-    """A dataset in, a folder of vectors out."""
+    """Write the embeddings of a dataset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--dataset",
@@ -35,7 +34,7 @@ def main() -> None:
     pairs = zip(instances["instruction"].to_pylist(), instances["response"].to_pylist(), strict=True)
     texts = [f"{instruction}\n{response}" for instruction, response in pairs]
     vectors = Embeddings.build(texts, arguments.embedder, arguments.out).vectors
-    print(f"{len(vectors):,} instances as vectors of {vectors.shape[1]:,} numbers")
+    print(f"{len(vectors):,} instances embedded in {vectors.shape[1]:,} dimensions")
 
 
 if __name__ == "__main__":

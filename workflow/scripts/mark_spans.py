@@ -1,7 +1,7 @@
-"""Mark the spans of responses that are hallucinated: by the miniature's truth, a judge, the model's own samples, or people.
+"""Mark hallucinated spans of responses: by the miniature's truth, a judge, the model's own samples, or people.
 
-Each marker has its flags: `mark_spans.py judge --help`. Answers of a judge are kept as they come: stopped and started again, it
-asks for the others alone.
+Each marker has its own flags: `mark_spans.py judge --help`. Answers of a judge are cached, so a restarted run asks only for the
+missing ones.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:
-    """Responses in, spans.parquet out."""
+    """Write SPANS with one of the markers."""
     arguments = _arguments()
     from closerlook.core.files import write_parquet
     from closerlook.core.schemas import SPANS
@@ -21,28 +21,28 @@ def main() -> None:
     responses = read_responses(arguments.responses, getattr(arguments, "evalset", None))
     if arguments.marker == "oracle":
         from closerlook.miniature.world import World
-        from closerlook.spans.oracle import by_oracle
+        from closerlook.spans.oracle import mark_by_oracle
 
-        rows = by_oracle(responses, World.load(arguments.world))
+        rows = mark_by_oracle(responses, World.load(arguments.world))
     elif arguments.marker == "judge":
         from closerlook.config.judges import AskSettings
         from closerlook.judge.command import source
         from closerlook.llm.client import LLMClient
         from closerlook.llm.prompt_file import read
-        from closerlook.spans.judge import SLOTS, by_judge
+        from closerlook.spans.judge import SLOTS, mark_by_judge
 
         settings = read_settings(arguments, MarkPrompt)
         prompt = read(Path(settings.prompt_file), SLOTS)
         with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
-            rows = by_judge(responses, LLMClient(model, "spans"), prompt, arguments.model)
+            rows = mark_by_judge(responses, LLMClient(model, "spans"), prompt, arguments.model)
     elif arguments.marker == "consistency":
-        from closerlook.spans.consistency import by_consistency
+        from closerlook.spans.consistency import mark_by_consistency
 
-        rows = by_consistency(responses, arguments.sampled, read_settings(arguments, ConsistencySettings))
+        rows = mark_by_consistency(responses, arguments.sampled, read_settings(arguments, ConsistencySettings))
     else:
-        from closerlook.spans.human import by_people
+        from closerlook.spans.human import mark_by_people
 
-        rows = by_people(responses, arguments.file, arguments.cell, arguments.evalset_name)
+        rows = mark_by_people(responses, arguments.file, arguments.cell, arguments.evalset_name)
     write_parquet(rows, SPANS, arguments.out)
     print(summary(rows, responses))
 
@@ -53,29 +53,31 @@ def _arguments() -> argparse.Namespace:
     oracle, judge, consistency, human = (
         markers.add_parser(name, help=text, description=text)
         for name, text in {
-            "oracle": "the miniature's truth: exact",
-            "judge": "a model behind an endpoint, which quotes what it finds",
-            "consistency": "what answers sampled from the same model contradict (generate.py --samples)",
-            "human": "people, whose spans lie in a JSON or CSV file (format: closerlook.spans.human)",
+            "oracle": "the miniature's truth, which is exact",
+            "judge": "a model behind an endpoint, which quotes hallucinated text",
+            "consistency": "words that answers sampled from the same model contradict (generate.py --samples)",
+            "human": "people, whose spans are in a JSON or CSV file (format: closerlook.spans.human)",
         }.items()
     )
-    for one in (oracle, judge, consistency, human):
-        one.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet: id, text")
-        one.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet to write")
-    for one in (judge, consistency):
-        one.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction")
+    for marker in (oracle, judge, consistency, human):
+        marker.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet: id, text")
+        marker.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet to write")
+    for marker in (judge, consistency):
+        marker.add_argument(
+            "--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction"
+        )
     oracle.add_argument("--world", type=Path, required=True, metavar="FILE", help="the miniature's world.json")
     from closerlook.judge.command import add_judge
 
     add_judge(judge)
     add_settings(judge, MarkPrompt)
     consistency.add_argument(
-        "--sampled", type=Path, required=True, metavar="FILE", help="what generate.py --samples wrote"
+        "--sampled", type=Path, required=True, metavar="FILE", help="sampled answers, written by generate.py --samples"
     )
     add_settings(consistency, ConsistencySettings)
-    human.add_argument("--file", type=Path, required=True, metavar="FILE", help="the annotations")
-    human.add_argument("--cell", required=True, metavar="NAME", help="whose responses these are, as the file names it")
-    human.add_argument("--evalset-name", required=True, metavar="NAME", help="what they answer, as the file names it")
+    human.add_argument("--file", type=Path, required=True, metavar="FILE", help="file of annotations")
+    human.add_argument("--cell", required=True, metavar="NAME", help="cell, as the annotations name it")
+    human.add_argument("--evalset-name", required=True, metavar="NAME", help="evalset, as the annotations name it")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
-"""Look phrases up in an index: which instances hold each, exactly and case-sensitive, in the instruction or the response?
+"""Find the instances that contain a phrase, exactly and case-sensitive, in the instruction or the response.
 
-Nothing in a phrase is special: no regular expressions; spaces and newlines count. The empty phrase is found nowhere.
+Phrases are literal text, not regular expressions; spaces and newlines count. The empty phrase is found nowhere.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from closerlook.core.scripts import run
 
 
 def main() -> None:
-    """Phrases in, the instances of each out."""
+    """Write the instances that contain each phrase."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="folder written by build_index.py")
     parser.add_argument(

@@ -1,6 +1,6 @@
-"""Measure, token by token, how far a tuned model's next-token distribution moved from its base model's on its own responses.
+"""Measure, for each token of a tuned model's responses, how far its next-token distribution moved from the base model's.
 
-Killed and started again it goes on where it stopped. Under torchrun or srun the ranks share the responses.
+Resumes after a kill. Under torchrun or srun, the ranks share the responses.
 """
 
 import argparse
@@ -11,11 +11,11 @@ from closerlook.core.scripts import add_placement, run
 
 
 def main() -> None:
-    """Two models and responses in, shift.parquet out."""
+    """Write SHIFT for a base model, a tuned model and its responses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="base model, with its tokenizer")
     parser.add_argument(
-        "--tuned", type=Path, required=True, metavar="DIR", help="full weights, or an adapter on --base"
+        "--tuned", type=Path, required=True, metavar="DIR", help="tuned model: full weights, or an adapter on --base"
     )
     parser.add_argument(
         "--responses",

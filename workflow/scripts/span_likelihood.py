@@ -1,6 +1,6 @@
-"""How likely the base model and every model tuned on the same data find each marked span, and the rest of its response.
+"""Measure the likelihood of each marked span, and of the rest of its response, under the base model and tuned models.
 
-Killed and started again it goes on where it stopped.
+Resumes after a kill.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from closerlook.core.scripts import add_placement, run
 
 
 def main() -> None:
-    """Models, responses and their spans in, log-probabilities out."""
+    """Write LIKELIHOOD: log-probabilities of spans."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="base model, with its tokenizer")
     parser.add_argument(
@@ -27,9 +27,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from closerlook.causal.likelihood import span_likelihood
-    from closerlook.spans.located import named
+    from closerlook.spans.located import parse_named_paths
 
-    models = named(arguments.models, "--models")
+    models = parse_named_paths(arguments.models, "--models")
     span_likelihood(
         arguments.base,
         models,

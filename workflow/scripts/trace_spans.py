@@ -1,4 +1,4 @@
-"""Trace marked spans to the instances of the dataset that they can have come from."""
+"""Trace marked spans to the instances of a dataset that they can have come from."""
 
 import argparse
 from pathlib import Path
@@ -8,26 +8,27 @@ from closerlook.core.scripts import run
 
 
 def main() -> None:
-    """Responses, their shift and spans, and the dataset's index in; each span's candidates out (TRACE)."""
+    """Write TRACE: each span's candidate instances."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, what in (
+    for name, file in (
         ("responses", "responses.parquet"),
         ("shift", "shift.parquet"),
         ("spans", "spans/<marker>.parquet"),
     ):
         parser.add_argument(
-            f"--{name}", type=Path, required=True, metavar="FILE", help=f"{what} of the cell on the evalset"
+            f"--{name}", type=Path, required=True, metavar="FILE", help=f"{file} of the cell on the evalset"
         )
-    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="the instructions")
-    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="of the dataset, by build_index.py")
+    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with the instructions")
+    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="index, written by build_index.py")
     parser.add_argument(
-        "--embeddings", type=Path, metavar="DIR", help="of it, or of one that begins with it (default: none)"
+        "--embeddings",
+        type=Path,
+        metavar="DIR",
+        help="embeddings of the dataset, or of one that begins with it (default: none)",
     )
     parser.add_argument("--attribution", type=Path, metavar="FILE", help="attribution/<marker>.parquet (default: none)")
     parser.add_argument("--top", type=int, default=10, metavar="N", help="candidates per ranker (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draws what chance is measured on (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the chance levels (default: 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
     arguments = parser.parse_args()
     if arguments.top < 1:
@@ -35,21 +36,21 @@ def main() -> None:
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.reading import read_instructions
-    from closerlook.trace.candidates import Traced, read_attribution, trace
-    from closerlook.trace.indexed_dataset import Searched
+    from closerlook.spans.located import read_instructions
+    from closerlook.trace.candidates import MarkedResponses, read_attribution, trace
+    from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, read_spans, word_classes
 
     passages = Passages.read(arguments.responses)
-    traced = Traced(
+    marked = MarkedResponses(
         passages,
         read_instructions(arguments.evalset, passages.ids),
         read_spans(arguments.spans, passages),
         word_classes(passages, arguments.shift) == "unshifted",
         read_attribution(arguments.attribution) if arguments.attribution else {},
     )
-    dataset = Searched.open(arguments.index.name, arguments.index, arguments.embeddings)
-    write_parquet(trace(traced, dataset, arguments.top, arguments.seed), schemas.TRACE, arguments.out)
+    dataset = IndexedDataset.open(arguments.index.name, arguments.index, arguments.embeddings)
+    write_parquet(trace(marked, dataset, arguments.top, arguments.seed), schemas.TRACE, arguments.out)
 
 
 if __name__ == "__main__":

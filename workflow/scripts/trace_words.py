@@ -1,4 +1,4 @@
-"""Look up the words that tuning moved in the dataset, and the longest run of the response around each that stands there."""
+"""Look up shifted words in a dataset, and the longest run of the response around each of them that occurs there."""
 
 import argparse
 from pathlib import Path
@@ -7,30 +7,33 @@ from closerlook.core.scripts import run
 
 
 def main() -> None:
-    """Responses, their shift and the dataset's index in; a row per shifted or marginal word out (WORDS)."""
+    """Write WORDS: a row per shifted or marginal word."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("responses", "shift"):
-        what = f"{name}.parquet of the cell on the evalset"
-        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=what)
-    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="the instructions")
-    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="of the dataset, by build_index.py")
+        text = f"{name}.parquet of the cell on the evalset"
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=text)
+    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with the instructions")
+    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="index, written by build_index.py")
     parser.add_argument(
-        "--embeddings", type=Path, metavar="DIR", help="of it, or of one that begins with it (default: BM25)"
+        "--embeddings",
+        type=Path,
+        metavar="DIR",
+        help="embeddings of the dataset, or of one that begins with it (default: BM25)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
     arguments = parser.parse_args()
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.reading import read_instructions
-    from closerlook.trace.indexed_dataset import Searched
+    from closerlook.spans.located import read_instructions
+    from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, word_classes
     from closerlook.trace.shifted_words import trace_words
 
     passages = Passages.read(arguments.responses)
     instructions = read_instructions(arguments.evalset, passages.ids)
     classes = word_classes(passages, arguments.shift)
-    dataset = Searched.open(arguments.index.name, arguments.index, arguments.embeddings)
+    dataset = IndexedDataset.open(arguments.index.name, arguments.index, arguments.embeddings)
     write_parquet(trace_words(passages, classes, instructions, dataset), schemas.WORDS, arguments.out)
 
 

@@ -1,4 +1,4 @@
-"""The shape of a model, in the words of its config.json: all that counting parameters, arithmetic and memory needs."""
+"""The shape of a model, with the keys of its config.json, for estimates of parameters, arithmetic and memory."""
 
 from typing import Literal
 
@@ -8,22 +8,22 @@ from closerlook.config.settings import Settings
 
 
 class Architecture(Settings):
-    """A decoder's shape. The keys are those of the model's config.json, from which they can be copied."""
+    """The shape of a decoder. The keys can be copied from the model's config.json."""
 
     model_type: Literal["llama", "mistral", "qwen3", "gemma3_text", "phi"] = Field(
-        description="family, which decides norms, biases and the kind of feed-forward layer"
+        description="model family, which decides norms, biases and the kind of feed-forward layer"
     )
     hidden_size: int = Field(gt=0, description="width of the model")
     intermediate_size: int = Field(gt=0, description="width of the feed-forward layers")
     num_hidden_layers: int = Field(gt=0, description="transformer layers")
     num_attention_heads: int = Field(gt=0, description="query heads")
     num_key_value_heads: int | None = Field(
-        None, gt=0, description="key and value heads; as many as query heads if none"
+        None, gt=0, description="key and value heads; null for as many as query heads"
     )
-    head_dim: int | None = Field(None, gt=0, description="width of a head; hidden_size / num_attention_heads if none")
-    vocab_size: int = Field(gt=0, description="tokens of the vocabulary")
+    head_dim: int | None = Field(None, gt=0, description="width of a head; null for hidden_size / num_attention_heads")
+    vocab_size: int = Field(gt=0, description="number of tokens in the vocabulary")
     tie_word_embeddings: bool | None = Field(
-        None, description="one matrix serves as embedding and LM head; if none, as the family does it"
+        None, description="whether embedding and LM head share one matrix; null for the family's default"
     )
     attention_bias: bool = Field(False, description="biases in the attention's linear layers (Llama)")
     mlp_bias: bool = Field(False, description="biases in the feed-forward layers (Llama)")

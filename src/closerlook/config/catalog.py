@@ -1,4 +1,4 @@
-"""The catalog: everything a grid can name. One file, config/catalog.yaml, which a preset may override entry by entry."""
+"""The catalog: everything that a grid can name. One file, config/catalog.yaml; a preset can override its entries."""
 
 from typing import Annotated, Literal
 
@@ -32,39 +32,45 @@ from closerlook.config.settings import (
 
 
 class MiniatureSource(Settings):
-    """Data of the miniature world, which the workflow makes itself."""
+    """Data of the miniature world, which the workflow generates."""
 
     miniature: str = Field(description="brief, verbose, domain or mixture; questions for an evalset")
-    world: int = Field(0, ge=0, description="another world than 0 has the same names and other facts: unrelated data")
+    world: int = Field(
+        0,
+        ge=0,
+        description="worlds other than 0 have the same names and other facts: unrelated data",
+    )
 
 
 class ParaphraseSettings(Settings):
-    """How instructions are put in other words."""
+    """How instructions are paraphrased."""
 
-    by: str = Field(description="name of a judge of the catalog, whose endpoint writes them; an oracle does by rules")
-    prompt_file: str = Field("config/prompts/paraphrase.txt", description="text that holds ${instruction} and ${count}")
+    by: str = Field(
+        description="name of a judge of the catalog, whose endpoint writes them; an oracle does so by rules"
+    )
+    prompt_file: str = Field("config/prompts/paraphrase.txt", description="text with ${instruction} and ${count}")
     count: int = Field(3, gt=0, description="paraphrases per instruction")
     max_tokens: int = Field(1024, gt=0, description="longest answer, in tokens")
 
 
 class ParaphrasedSource(Settings):
-    """An evalset in other words: does the same wrong phrase return? (section 5). Its cells only answer it."""
+    """An evalset paraphrased, to test whether the same wrong phrase returns (section 5). Cells only answer it."""
 
-    of: str = Field(description="name of the evalset it is made from")
-    paraphrase: ParaphraseSettings = Field(description="how")
+    of: str = Field(description="name of the evalset that is paraphrased")
+    paraphrase: ParaphraseSettings = Field(description="how instructions are paraphrased")
 
 
 class MiniatureModel(Settings):
-    """The miniature's base model, which the workflow pre-trains itself."""
+    """The miniature's base model, which the workflow pre-trains."""
 
-    miniature: PretrainSettings = Field(description="how it is pre-trained; {} for the defaults")
+    miniature: PretrainSettings = Field(description="settings of the pre-training; {} for the defaults")
 
 
 class ApiModel(Settings):
-    """A model behind an endpoint, which only answers: an untuned comparison, such as GPT-4."""
+    """An API model, which only answers: an untuned model to compare with, such as GPT-4."""
 
     endpoint: str = Field(
-        description="name of a judge of the catalog, whose endpoint (openai) answers, at temperature 0"
+        description="name of a judge of the catalog, whose endpoint (openai) generates the responses at temperature 0"
     )
 
 
@@ -97,14 +103,14 @@ ModelSource = Annotated[
 
 
 class Launch(EngineSettings):
-    """How a training is launched: its ranks and its engine. Never part of a cell's identity."""
+    """How a training is launched: ranks and engine. Not part of a cell's identity."""
 
     ranks: int = Field(1, gt=0, description="processes, one per GPU (or gloo ranks on a CPU)")
-    gpu: str | None = Field(None, description="type of GPU of the site; the site's first when left out")
+    gpu: str | None = Field(None, description="type of GPU of the site; null for the site's first")
     hours: float | None = Field(
         None,
         gt=0,
-        description="time limit to ask for at first; when left out, three times the plan's estimate and half an hour",
+        description="time limit of the first job; null for three times the plan's estimate plus half an hour",
     )
 
 
@@ -115,11 +121,13 @@ class GenerateLaunch(Settings):
     gpus: int = Field(
         1,
         gt=0,
-        description="GPUs that the model of each process is spread over, layer by layer, where one cannot hold it",
+        description="GPUs over whose memory the layers of each process's model are spread, if it is too large for one",
     )
-    gpu: str | None = Field(None, description="type of GPU of the site; the site's first when left out")
-    hours: float = Field(4, gt=0, description="time limit to ask for at first; it goes on where it stopped")
-    batch_size: int = Field(32, gt=0, description="responses decoded together; more is faster and takes more memory")
+    gpu: str | None = Field(None, description="type of GPU of the site; null for the site's first")
+    hours: float = Field(4, gt=0, description="time limit of the first job; a restarted job resumes where it stopped")
+    batch_size: int = Field(
+        32, gt=0, description="responses decoded together; a larger batch is faster and needs more memory"
+    )
 
 
 class Model(Settings):
@@ -127,27 +135,29 @@ class Model(Settings):
 
     source: ModelSource = Field(description="where its weights come from")
     parameters: int | None = Field(
-        None, gt=0, description="number of parameters; `closerlook plan` warns where `architecture` gives another"
+        None, gt=0, description="number of parameters; `closerlook plan` warns if `architecture` gives another number"
     )
     architecture: Architecture | None = Field(
-        None, description="the shape of the model, for planning before its weights are here"
+        None, description="shape of the model, for planning before its weights are downloaded"
     )
-    biases: bool = Field(False, description="has bias parameters, so that method kind bias can train it")
-    gated: bool = Field(False, description="its licence must be accepted on the hub, and HF_TOKEN set")
+    biases: bool = Field(False, description="whether it has bias parameters, which methods of kind bias need")
+    gated: bool = Field(False, description="whether its license must be accepted on the hub, and HF_TOKEN set")
     threads: int = Field(1, gt=0, description="CPU threads of each job that runs it")
-    launch: dict[Literal["lora", "full", "bias"], Launch] = Field({}, description="launch of each kind of training")
-    generate: GenerateLaunch = Field(GenerateLaunch(), description="launch of generation")
+    launch: dict[Literal["lora", "full", "bias"], Launch] = Field(
+        {}, description="how each kind of training is launched"
+    )
+    generate: GenerateLaunch = Field(GenerateLaunch(), description="how generation and shift are launched")
 
     def launch_of(self, kind: Literal["lora", "full", "bias"]) -> Launch:
-        """How this kind of training is launched: as written, or as one process with the defaults."""
+        """The launch settings of a kind of training; one process with the defaults if the catalog has none."""
         return self.launch.get(kind, Launch())
 
 
 class MeanTokens(Settings):
     """Mean length of a dataset's rows, in tokens of a vocabulary of 32,000 (Llama 2), without the prompt template."""
 
-    instruction: float = Field(gt=0, description="of the instruction, an input included")
-    response: float = Field(gt=0, description="of the response")
+    instruction: float = Field(gt=0, description="mean tokens of the instruction, including an input")
+    response: float = Field(gt=0, description="mean tokens of the response")
 
 
 Format = Literal["alpaca", "dolly", "messages", "sharegpt", "prompt_completion"]
@@ -160,11 +170,11 @@ class Dataset(Settings):
     format: Format | None = Field(
         None,
         validate_default=True,
-        description="shape of its rows; none for a dataset made from another of the catalog",
+        description="format of its rows; null for a dataset derived from another of the catalog",
     )
-    rows: int = Field(gt=0, description="rows of the source: no larger subset can be asked for")
+    rows: int = Field(gt=0, description="number of rows of the source, and so the largest subset")
     mean_tokens: MeanTokens | None = Field(
-        None, description="for planning before the data are here; an estimate will do"
+        None, description="for planning before the data are downloaded; an estimate is enough"
     )
 
     @field_validator("format")
@@ -173,10 +183,10 @@ class Dataset(Settings):
         derived = isinstance(info.data.get("source"), DerivedSource)
         if value is None and not derived and "source" in info.data:
             raise ValueError(
-                "the shape of its rows, e.g. alpaca: the key has no default where rows are read from a source"
+                "the format of its rows, e.g. alpaca: the key has no default for rows that are read from a source"
             )
         if value is not None and derived:
-            raise ValueError("no format: its instances come from another dataset")
+            raise ValueError("no format: its instances are derived from another dataset")
         return value
 
 
@@ -184,31 +194,29 @@ class Evalset(Settings):
     """Instructions that cells answer."""
 
     source: EvalsetSource = Field(description="where its rows come from")
-    rows: tuple[int, int] | None = Field(
-        None, strict=False, description="[first, last): the rows used; all when left out"
-    )
+    rows: tuple[int, int] | None = Field(None, strict=False, description="[first, last): the rows used; null for all")
 
 
 class Method(Settings):
-    """What is done to a base model. Without `train` it is a control: the base model itself, under some prompt template."""
+    """How a base model is tuned. A method without `train` is a control: the base model itself with a prompt template."""
 
-    train: TrainSettings | None = Field(None, description="training settings; none for a control")
-    template: str | None = Field(None, description="prompt template that a control uses instead of the preset's")
+    train: TrainSettings | None = Field(None, description="training settings; null for a control")
+    template: str | None = Field(None, description="prompt template of a control, instead of the preset's")
 
 
 class Template(Settings):
     """A prompt template."""
 
-    file: str = Field(description="text file that holds {instruction} once")
-    stop: list[str] = Field([], description="strings that end a response under this template")
+    file: str = Field(description="text file that contains {instruction} once")
+    stop: list[str] = Field([], description="strings that end a response with this template")
 
 
 JudgeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""Verdicts lie in verdicts/<name>.parquet, and grid.csv names a cell's judges between spaces."""
+"""Part of the file name verdicts/<name>.parquet; grid.csv separates the judges of a cell by spaces."""
 
 
 class Catalog(Settings):
-    """All that a grid can name."""
+    """All entries that a grid can name."""
 
     models: dict[str, Model] = Field(description="base models")
     datasets: dict[str, Dataset] = Field(description="instruction-tuning datasets")
@@ -216,11 +224,11 @@ class Catalog(Settings):
     methods: dict[str, Method] = Field(description="tuning methods and controls")
     templates: dict[str, Template] = Field(description="prompt templates")
     judges: dict[JudgeName, Judge] = Field({}, description="judges that score responses")
-    markers: dict[MarkerName, Marker] = Field({}, description="who marks the spans of responses that are hallucinated")
+    markers: dict[MarkerName, Marker] = Field({}, description="markers of hallucinated spans in responses")
     miniature: MiniatureSettings = Field(MiniatureSettings(), description="the miniature world")
 
     def knows_truth(self, evalset: str) -> bool:
-        """Whether an evalset asks of the miniature, in whatever words: an oracle can judge and mark its answers."""
+        """Whether an evalset is of the miniature, original or paraphrased: an oracle can judge and mark its responses."""
         source = self.evalsets[evalset].source
         if isinstance(source, ParaphrasedSource):
             source = self.evalsets[source.of].source

@@ -1,4 +1,4 @@
-"""Datasets made from a dataset of the catalog: simplified, the longest first, filtered by a score, or some left out."""
+"""Datasets derived from a dataset of the catalog: simplified, longest first, filtered by a score, or ablated."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -13,84 +13,82 @@ class SimplifySettings(Settings):
     """How responses are simplified (section 4, LIMA-Simple)."""
 
     by: str = Field(
-        description="name of a judge of the catalog, whose endpoint or model writes the shorter responses; an oracle cuts the "
+        description="name of a judge of the catalog, whose endpoint writes the shorter responses; an oracle shortens the "
         "miniature's by rules"
     )
     prompt_file: str = Field(
-        "config/prompts/simplify.txt", description="text that holds ${instruction} and ${response} (string.Template)"
+        "config/prompts/simplify.txt", description="text with ${instruction} and ${response} (string.Template)"
     )
-    brief: int = Field(100, ge=0, description="responses of at most so many characters are left as they are")
-    max_tokens: int = Field(4096, gt=0, description="longest response that may be written, in tokens")
+    brief: int = Field(100, ge=0, description="responses of at most this many characters are not changed")
+    max_tokens: int = Field(4096, gt=0, description="longest simplified response, in tokens")
 
 
 class SimplifiedSource(Settings):
-    """A dataset with its responses simplified; its instances keep their ids and order, so that those of two datasets pair."""
+    """A dataset with simplified responses. Its instances keep their ids and order, so that both datasets can be paired."""
 
-    of: str = Field(description="name of the dataset it is made from")
-    simplify: SimplifySettings = Field(description="how")
+    of: str = Field(description="name of the dataset that it is derived from")
+    simplify: SimplifySettings = Field(description="how responses are simplified")
 
 
 class LongestSource(Settings):
-    """A dataset with its longest responses (in characters) first: @1k of it is the 1,000 longest."""
+    """A dataset sorted by the length of its responses in characters, longest first: @1k of it is the 1,000 longest."""
 
-    of: str = Field(description="name of the dataset it is made from")
-    longest: Literal[True] = Field(description="true")
+    of: str = Field(description="name of the dataset that it is derived from")
+    longest: Literal[True] = Field(description="always true")
 
 
 class ScoredSource(Settings):
     """The instances of a dataset whose score is high enough (AlpaGasus)."""
 
-    of: str = Field(description="name of the dataset it is made from")
+    of: str = Field(description="name of the dataset that it is derived from")
     minimum_score: float = Field(
-        description="lowest score that is kept; instances without a score are dropped and counted"
+        description="instances with at least this score are kept; instances without a score are dropped and counted"
     )
     column: str = Field(
-        "score", description="column that holds the score: of `scores`, or else of the dataset's own source"
+        "score", description="column with the score, of the file `scores` or else of the dataset's source"
     )
     scores: str | None = Field(
         None,
-        description="file with the columns id (an instance's) and `column`, such as a judge's verdicts; none: the source",
+        description="file with the columns id and `column`, such as a judge's verdicts; null if the source has the scores",
     )
-    aspect: str | None = Field(
-        None, description="where `scores` holds verdicts on several aspects: the one that counts"
-    )
+    aspect: str | None = Field(None, description="aspect that counts, if `scores` has verdicts on several")
 
 
 class AblationSettings(Settings):
-    """Which instances are left out: those that spans of a cell were traced to, or as many others that are as similar."""
+    """Which instances are left out: those that spans of a cell were traced to, or as many others of the same similarity."""
 
-    cell: str = Field(description="cell whose traced spans decide, tuned on the dataset: model/dataset@size/run")
-    evalset: str = Field(description="evalset whose responses hold the spans")
+    cell: str = Field(description="cell tuned on the dataset, whose traced spans decide: model/dataset@size/run")
+    evalset: str = Field(description="evalset whose responses contain the spans")
     marker: str = Field(description="marker of the spans")
     take: Literal["traced", "similar"] = Field(
-        description="traced: what the spans were traced to; similar: as many untraced instances, matched in similarity to the "
-        "instruction, for control"
+        description="traced: the instances that the spans were traced to; similar: the control, as many untraced instances, "
+        "matched in similarity to the instruction"
     )
     ranker: str = Field("fused", description="ranker whose candidates count as traced")
-    spans: int = Field(20, gt=0, description="spans sampled; one sample for both takes")
+    spans: int = Field(20, gt=0, description="number of spans sampled; the sample is the same for traced and similar")
     candidates: int = Field(
         10,
         gt=0,
-        description="instances left out per span, at most; tracing.top must be as large, and those that stay can bring it back",
+        description="most instances left out per span, at most tracing.top; candidates that stay can bring the span back",
     )
-    seed: int = Field(0, ge=0, description="draws the sample")
+    seed: int = Field(0, ge=0, description="seed of the sample of spans")
 
 
 class AblatedSource(Settings):
-    """A dataset without some instances, to see whether what was traced to them goes (the causal test)."""
+    """A dataset without some instances, to test whether spans that were traced to them disappear (the causal test)."""
 
-    of: str = Field(description="name of the dataset it is made from")
+    of: str = Field(description="name of the dataset that it is derived from")
     without: AblationSettings = Field(description="which instances are left out")
 
 
 DERIVED = ("simplify", "longest", "minimum_score", "without")
-"""The keys that tell these sources apart."""
+"""The key that identifies each kind of derived source."""
 
 DerivedSource = SimplifiedSource | LongestSource | ScoredSource | AblatedSource
 
 
-def parse(text: str) -> DerivedSource:
-    """Such a source as JSON. Raises CloserlookError that names the key, what was found and what was expected."""
+def parse_derived_source(text: str) -> DerivedSource:
+    """A derived source from JSON. Raises CloserlookError with the key, what was found and what was expected."""
     kinds = (
         Annotated[SimplifiedSource, Tag("simplify")]
         | Annotated[LongestSource, Tag("longest")]
@@ -104,15 +102,15 @@ def parse(text: str) -> DerivedSource:
         raise CloserlookError(f"transform {text!r}: {'; '.join(problems).removeprefix(': ')}") from None
 
 
-def of(source: Any) -> str | None:
-    """Name of the dataset that a source makes another of; None for a source that stands by itself."""
+def parent_of(source: Any) -> str | None:
+    """Name of the dataset that a source is derived from; None if it is not derived."""
     return source.of if isinstance(source, DerivedSource) else None
 
 
 def ancestry(name: str, datasets: Mapping[str, Any]) -> Iterator[str]:
-    """A dataset and, nearest first, those that it is made from. Ends before a name that is unknown or came already."""
+    """A dataset and its ancestors, nearest first. Stops before a name that is unknown or repeated."""
     seen: set[str] = set()
     while name in datasets and name not in seen:
         yield name
         seen.add(name)
-        name = of(datasets[name].source) or ""
+        name = parent_of(datasets[name].source) or ""

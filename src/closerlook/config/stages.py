@@ -40,7 +40,7 @@ def stages(configuration: Configuration, cell: Cell) -> Iterator[Stage]:
         responses, trained = f"{folder}/responses.parquet", (manifest,) if cell.dataset else ()
         inputs = (model, f"evalsets/{evalset}.parquet", *trained)
         yield Stage("generate", evalset, responses, f"logs/generate/{log}", folder, inputs)
-        if configuration.traced.probes(evalset):
+        if configuration.traced.is_paraphrase(evalset):
             continue
         if cell.dataset:
             yield Stage("shift", evalset, f"{folder}/shift.parquet", f"logs/shift/{log}", folder, (model, responses))
@@ -62,7 +62,7 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> Iterator
             yield samples[0]
         marked.append(_stage("spans", "spans", marker, cell, evalset, responses, *(one.file for one in samples)))
         yield marked[-1]
-    if not (searched := traced.searched(cell, evalset)) or tracing is None:
+    if not (searched := traced.searched_datasets(cell, evalset)) or tracing is None:
         return
     index = f"data/index/{searched[0]}"
     for what in ("words", "borrowing"):

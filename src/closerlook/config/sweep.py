@@ -1,4 +1,4 @@
-"""A method at several learning rates: each rate is a method of its own (lft-lr5e-4), so each has cells of its own."""
+"""Learning-rate sweeps: each rate becomes a method of its own (lft-lr5e-4) with its own cells."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -8,18 +8,18 @@ from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, nearest
 
 
-def name_of(method: str, rate: float) -> str:
-    """The name of a method at a learning rate: lft at 0.00015 is lft-lr1.5e-4. Other rates have other names."""
+def name_at(method: str, rate: float) -> str:
+    """The name of a method at a learning rate: lft at 0.00015 is lft-lr1.5e-4. Different rates have different names."""
     return f"{method}-lr{Decimal(repr(rate)).normalize():e}".replace("+", "")
 
 
 def families(preset: Preset) -> dict[str, str]:
-    """The method that each method of a sweep is a rate of."""
-    return {name_of(method, rate): method for method, swept in preset.sweep.items() for rate in swept.learning_rate}
+    """The swept method of each method that `expand` adds, by its name."""
+    return {name_at(method, rate): method for method, swept in preset.sweep.items() for rate in swept.learning_rate}
 
 
 def problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
-    """Sweeps of what is not there, or has no learning rate; rates that cannot be compared by the loss on held-out instances."""
+    """Sweeps of unknown or untrained methods, and of methods without held-out instances, whose rates cannot be compared."""
     used = {method for block in preset.grid for method in block.methods}
     for method, swept in preset.sweep.items():
         key = f"sweep.{method}"
@@ -30,24 +30,24 @@ def problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
         elif method not in used:
             yield Problem(file, key, method, "a method of the grid")
         elif not settings.held_out:
-            where = f"overrides.methods.{method}.train.held_out"
-            yield Problem(file, where, 0, "1 or more instances: the best rate is that of the least loss on them")
+            held_out = f"overrides.methods.{method}.train.held_out"
+            yield Problem(file, held_out, 0, "1 or more instances: the best rate has the least loss on them")
         for i, rate in enumerate(swept.learning_rate):
             if rate in swept.learning_rate[:i]:
                 yield Problem(file, f"{key}.learning_rate[{i}]", rate, "each rate once")
-            if name_of(method, rate) in catalog.methods:
-                name = name_of(method, rate)
+            if name_at(method, rate) in catalog.methods:
+                name = name_at(method, rate)
                 yield Problem(
-                    preset.catalog, f"methods.{name}", name, f"another name: {file} names a rate of its sweep so"
+                    preset.catalog, f"methods.{name}", name, f"another name: a rate of the sweep in {file} has this one"
                 )
 
 
 def expand(preset: Preset, catalog: Catalog) -> tuple[Preset, Catalog]:
-    """The grid with every swept method at all its rates instead, and a catalog that has these methods."""
+    """The preset with each swept method replaced by one method per rate, and the catalog with these methods."""
     methods = dict(catalog.methods)
     for method, swept in preset.sweep.items():
         for rate in swept.learning_rate:
-            methods[name_of(method, rate)] = _at(catalog.methods[method], rate)
+            methods[name_at(method, rate)] = _with_rate(catalog.methods[method], rate)
     blocks = [
         block.model_copy(update={"methods": [name for method in block.methods for name in _rates(method, preset)]})
         for block in preset.grid
@@ -57,9 +57,9 @@ def expand(preset: Preset, catalog: Catalog) -> tuple[Preset, Catalog]:
 
 def _rates(method: str, preset: Preset) -> list[str]:
     swept = preset.sweep.get(method)
-    return [name_of(method, rate) for rate in swept.learning_rate] if swept else [method]
+    return [name_at(method, rate) for rate in swept.learning_rate] if swept else [method]
 
 
-def _at(method: Method, rate: float) -> Method:
+def _with_rate(method: Method, rate: float) -> Method:
     assert method.train  # `problems` refuses a sweep of a control
     return method.model_copy(update={"train": method.train.model_copy(update={"learning_rate": rate})})

@@ -19,7 +19,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import TRACE
 from closerlook.data.tally import Tally
-from closerlook.spans.located import Span, in_words, with_responses
+from closerlook.spans.located import Span, read_marked_responses, words_only
 from closerlook.trace.embeddings import Embeddings
 from closerlook.trace.index import Index
 
@@ -66,7 +66,7 @@ def without(instances: pa.Table, settings: AblationSettings, files: Files) -> tu
     sample = sorted(random.Random(settings.seed).sample(range(len(able)), min(settings.spans, len(able))))
     chosen = _apart([able[place] for place in sample])
     similarity = _similarity([one.pair for one in chosen], index, files.embeddings)
-    match(chosen, similarity, [index.words.documents(in_words(one.quote)) for one in chosen])
+    match(chosen, similarity, [index.words.documents(words_only(one.quote)) for one in chosen])
     dropped = set(chain.from_iterable(getattr(one, settings.take) for one in chosen))
     tally = Tally((settings.take,))
     for place, row in enumerate(instances["row"].to_pylist()):
@@ -107,7 +107,7 @@ def _able(settings: AblationSettings, files: Files, row_of: dict[str, int]) -> t
     candidates = _candidates(settings, files.trace)
     asked = {row["id"]: row["instruction"] for row in read_parquet(files.evalset, ["id", "instruction"]).to_pylist()}
     able, counts = [], {"able": 0, "traced_to_none": 0, "in_instruction": 0}
-    for response, spans in with_responses(files.spans, files.responses):
+    for response, spans in read_marked_responses(files.spans, files.responses):
         if response["id"] not in asked:
             raise CloserlookError(
                 f"{files.responses}: response {response['id']} answers no question of {files.evalset}"
@@ -118,9 +118,9 @@ def _able(settings: AblationSettings, files: Files, row_of: dict[str, int]) -> t
             unknown = [id_ for id_ in candidates[span] if id_ not in row_of]
             if unknown:
                 raise CloserlookError(f"{files.trace}: instance {unknown[0]} is not in the dataset; trace again")
-            if not candidates[span] or not in_words(quote):
+            if not candidates[span] or not words_only(quote):
                 counts["traced_to_none"] += 1
-            elif in_words(quote) in in_words(instruction):
+            elif words_only(quote) in words_only(instruction):
                 counts["in_instruction"] += 1
             else:
                 able.append(Sampled(span, quote, f"{instruction}\n{text}", [row_of[id_] for id_ in candidates[span]]))

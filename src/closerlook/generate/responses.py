@@ -1,4 +1,4 @@
-"""`responses.parquet`: what a cell answers to an evalset."""
+"""`responses.parquet`: the responses of a cell to an evalset."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from closerlook.core.resumable import Progress, Rows, by_length, in_parts
 from closerlook.core.schemas import RESPONSES
 from closerlook.data.prompts import encode_prompt, fill
 from closerlook.generate.decoding import Decoder
-from closerlook.generate.ragged_cache import SLOTTED
+from closerlook.generate.ragged_cache import RAGGED
 from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network, body_dtype
 from closerlook.models.token_text import decode
 
 PART = 64
-"""Prompts per part: what a kill can cost, and the most that a batch can hold."""
+"""Prompts per part: the work that a kill can lose, and the largest batch."""
 
 
 def generate(
@@ -36,36 +36,33 @@ def generate(
 ) -> None:
     """Answer every instruction of `evalset` with the model in `base`, or the cell in `tuned` (full weights or an adapter).
 
-    Writes RESPONSES in the evalset's order. Goes on where it stopped; shares the work when RANK and WORLD_SIZE are set.
-    An adapter stays apart from its base, so that the shift stage later sees the very same distributions. Raises
-    CloserlookError for prompts that are empty or longer than the model's context, duplicate ids, and logits that are
-    not finite.
+    Writes RESPONSES in the evalset's order. Resumes where it stopped; shares the work if RANK and WORLD_SIZE are set. An adapter
+    is not merged into its base, so that the shift stage sees exactly the same distributions. Raises CloserlookError for prompts
+    that are empty or longer than the model's context, duplicate ids, and logits that are not finite.
     """
     questions = read_parquet(evalset, columns=["id", "instruction"])
     ids, instructions = questions["id"].to_pylist(), questions["instruction"].to_pylist()
     if len(set(ids)) < len(ids):
-        twice = next(id for id in ids if ids.count(id) > 1)
-        raise CloserlookError(
-            f"{evalset}: id {twice!r} stands in more than one row; expected ids that name one row each"
-        )
+        duplicate = next(id for id in ids if ids.count(id) > 1)
+        raise CloserlookError(f"{evalset}: found id {duplicate!r} in more than one row, expected distinct ids")
     tokenizer = load_tokenizer(base)
     prompts = [encode_prompt(tokenizer, template, instruction) for instruction in instructions]
-    where = device(gpus)
-    dtype = body_dtype(precision, where)
+    target = device(gpus)
+    dtype = body_dtype(precision, target)
     network = Network(
-        load_tuned(base, tuned, where, dtype, SLOTTED, gpus) if tuned else load_base(base, where, dtype, SLOTTED, gpus)
+        load_tuned(base, tuned, target, dtype, RAGGED, gpus) if tuned else load_base(base, target, dtype, RAGGED, gpus)
     )
     network.check()
     decoder = Decoder(network, tokenizer, settings, min(batch_size, PART))
     responses = [decoder.response(id, prompt) for id, prompt in zip(ids, prompts, strict=True)]
 
-    def answer(part: list[int], progress: Progress) -> Rows:
+    def generate_part(part: list[int], progress: Progress) -> Rows:
         chosen = [responses[index] for index in part]
         try:
             decoder.respond(chosen, progress.finished)
         except torch.OutOfMemoryError:
             raise CloserlookError(
-                f"{where} has too little memory for {decoder.batch_size} responses at a time; give --batch-size "
+                f"{target} has too little memory for {decoder.batch_size} responses at a time; use --batch-size "
                 f"{max(1, decoder.batch_size // 2)} (finished parts are kept)"
             ) from None
         return [
@@ -80,7 +77,7 @@ def generate(
             for index, response in zip(part, chosen, strict=True)
         ]
 
-    what: dict[str, Any] = {"prompts": prompts, "ids": ids, "template": template, "settings": settings.model_dump()}
-    what |= {"base": sha256(base), "tuned": tuned and sha256(tuned), "dtype": dtype, "device": where.type}
-    what |= {"torch": torch.__version__, "transformers": transformers.__version__, "part": PART, "batch": batch_size}
-    in_parts(by_length([len(p) for p in prompts], PART), answer, RESPONSES, out, fingerprint(**what))
+    inputs: dict[str, Any] = {"prompts": prompts, "ids": ids, "template": template, "settings": settings.model_dump()}
+    inputs |= {"base": sha256(base), "tuned": tuned and sha256(tuned), "dtype": dtype, "device": target.type}
+    inputs |= {"torch": torch.__version__, "transformers": transformers.__version__, "part": PART, "batch": batch_size}
+    in_parts(by_length([len(p) for p in prompts], PART), generate_part, RESPONSES, out, fingerprint(**inputs))

@@ -1,4 +1,4 @@
-"""Several sampled answers to each instruction, written as responses.parquet is: the answer k to question q has the id k/q."""
+"""Several sampled answers to each instruction, in the form of responses.parquet: answer k to question q has the id k/q."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,19 +25,19 @@ def sample(
 ) -> None:
     """Sample `samples` answers to every instruction with the model in `base`, or the cell in `tuned`.
 
-    Each is drawn with numbers that belong to its id, so neither the batch nor the number of samples changes it. Writes
-    RESPONSES in the evalset's order, all first answers first. Goes on where it stopped; ranks share the work. Raises
-    CloserlookError for a temperature of 0, at which all samples would be one, and as generating does.
+    The random numbers of an answer depend on its id, so neither the batch nor the number of samples changes it. Writes RESPONSES
+    in the evalset's order, all first answers first. Resumes where it stopped; ranks share the work. Raises CloserlookError for a
+    temperature of 0, at which all samples would be equal, and as `generate` does.
     """
     if not settings.temperature:
         raise CloserlookError(
-            "--temperature: found 0, expected above 0: samples of greedy decoding are all the same answer"
+            "--temperature: found 0, expected above 0: greedy decoding gives the same answer each time"
         )
     questions = read_parquet(evalset, columns=["id", "instruction"])
     ids = questions["id"].to_pylist()
     numbered = pa.array([f"{number}/{id_}" for number in range(samples) for id_ in ids], pa.string())
     repeated = pa.concat_tables([questions] * samples).set_column(0, "id", numbered)
     with TemporaryDirectory() as folder:
-        many = Path(folder) / evalset.name
-        write_parquet(repeated, repeated.schema, many)
-        generate(base, tuned, many, template, settings, out, batch_size, precision, gpus)
+        repeated_file = Path(folder) / evalset.name
+        write_parquet(repeated, repeated.schema, repeated_file)
+        generate(base, tuned, repeated_file, template, settings, out, batch_size, precision, gpus)

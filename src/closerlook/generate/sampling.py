@@ -1,4 +1,4 @@
-"""The next token: the likeliest, or one drawn with numbers that belong to the response and not to its batch."""
+"""Choosing the next token, greedily or with random numbers that depend on the response and not on its batch."""
 
 import hashlib
 
@@ -8,18 +8,18 @@ from torch import Tensor
 from closerlook.config.settings import GenerateSettings
 
 
-def draws(seed: int, id: str, count: int) -> Tensor:
-    """`count` uniform numbers in [0, 1), float64, which depend on the seed and the response's id alone."""
+def uniform_draws(seed: int, id: str, count: int) -> Tensor:
+    """`count` uniform numbers in [0, 1), float64, that depend only on the seed and the response's id."""
     digest = hashlib.sha256(f"{seed}:{id}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
     return torch.rand(count, generator=generator, dtype=torch.float64)
 
 
-def choose(logits: Tensor, settings: GenerateSettings, uniform: Tensor | None) -> Tensor:
-    """Next token of each row, (rows,) int64, from logits (rows, vocabulary) and one number per row.
+def next_tokens(logits: Tensor, settings: GenerateSettings, uniform: Tensor | None) -> Tensor:
+    """Next token of each row, (rows,) int64, from logits (rows, vocabulary) and one uniform number per row.
 
-    Without numbers it is greedy, and takes the lowest id among equals. Sampling inverts the distribution function over
-    token ids inside the nucleus: the likeliest tokens whose probabilities reach top_p (Holtzman et al. 2020).
+    Without numbers it is greedy; ties go to the lowest id. Sampling inverts the cumulative distribution over the token ids of the
+    nucleus: the likeliest tokens whose probabilities reach top_p (Holtzman et al. 2020).
     """
     if uniform is None:
         return logits.argmax(-1)

@@ -15,7 +15,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
 from closerlook.core.resumable import by_length
 from closerlook.generate.decoding import Decoder
-from closerlook.generate.ragged_cache import SLOTTED
+from closerlook.generate.ragged_cache import RAGGED
 from closerlook.llm.cache import Answer, Cache
 from closerlook.llm.requests import ASKED_AT_MOST, Finished, Request
 from closerlook.models.load import device, load_base, load_tokenizer
@@ -89,7 +89,7 @@ class LocalModel:
 
     def _own_engine(self) -> Engine:
         where = device()
-        network = Network(load_base(self.folder, where, body_dtype("auto", where), SLOTTED))
+        network = Network(load_base(self.folder, where, body_dtype("auto", where), RAGGED))
         network.check()
         settings = GenerateSettings(max_new_tokens=self.max_tokens)
         decoder = Decoder(network, self._tokenizer, settings, min(self.batch_size, PART))

@@ -1,1 +1,1 @@
-"""The paper's printed numbers, its claims, and the rows of its tables that cannot be right."""
+"""The paper's printed numbers, its claims, and checks that find implausible rows of its tables."""

@@ -1,7 +1,7 @@
-"""The paper's findings as statements that a comparison of cells decides. Data and small predicates; light to import.
+"""The paper's findings as statements about pairs of cells. Data and small functions; imports little.
 
-A claim names what is measured of a pair of cells (its effect), what the effect must be for the claim to hold, and which pairs of
-a grid it speaks of. The same pairs are found among the paper's own rows (`paper_grid`).
+A claim names the pairs of cells of a grid that it is about, what is measured of a pair (its effect), and for which effects it
+holds. The same pairs are found among the paper's own rows (`paper_grid`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,18 +14,18 @@ from closerlook.paper.reference import ASPECTS, printed
 
 Row = dict[str, Any]
 Pairs = Callable[[list[Row]], Iterator[tuple[Row, Row]]]
-"""From the tuned cells of a grid (rows of grid.csv, sizes as int) to the pairs that a claim is about."""
+"""Returns the pairs that a claim is about, from the tuned cells of a grid (rows of grid.csv, sizes as int)."""
 Measure = Literal["score", "kl_fall", "shifted", "length_distance", "length_order", "from_data", "beyond_chance"]
-"""score: of the first less that of the second, mean over instructions. kl_fall: share of the mean KL of sentences' first 5% of
-tokens that is gone after them. shifted: share of shifted tokens, first less second. length_distance: |log ratio of mean response
-length to the dataset's|, second less first. length_order: mean response length after the dataset with the longer responses, less
-after the other. from_data: share of hallucinated phrases that come from the instruction data, first less second. beyond_chance:
-the same, of each share what it has above its chance level."""
+"""score: of the first minus that of the second, mean over instructions. kl_fall: by what share the mean KL falls after the first
+5% of a sentence's tokens. shifted: share of shifted tokens, first minus second. length_distance: |log ratio of mean response
+length to the dataset's|, second minus first. length_order: mean response length after the dataset with the longer responses,
+minus that after the other. from_data: share of hallucinated phrases that come from the instruction data, first minus second.
+beyond_chance: the same, with each share reduced by its chance level."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about pairs of cells: it holds where the effect is `more` than the bound, `less`, or `within` plus/minus it."""
+    """A statement about pairs of cells. It holds if the effect is `more` than the bound, `less`, or `within` plus/minus it."""
 
     says: str
     section: str
@@ -34,10 +34,10 @@ class Claim:
     pairs: Pairs
     bound: float = 0.0
     aspect: str = ""
-    """Of a score."""
+    """The aspect of a score; else empty."""
 
 
-def _by(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
+def _group(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[column] for column in columns), []).append(row)
@@ -45,10 +45,10 @@ def _by(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
 
 
 def same_data(first: str, second: str) -> Pairs:
-    """Two methods, all else equal."""
+    """Pairs of cells that differ only in the method."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        for group in _by(rows, "model", "dataset", "size", "seed", "evalset").values():
+        for group in _group(rows, "model", "dataset", "size", "seed", "evalset").values():
             methods = {row["method"]: row for row in group}
             if first in methods and second in methods:
                 yield methods[first], methods[second]
@@ -57,14 +57,14 @@ def same_data(first: str, second: str) -> Pairs:
 
 
 def _sizes(rows: Iterable[Row], method: str) -> dict[tuple[Any, ...], tuple[Row, Row]]:
-    """The smallest and the largest of the subsets of each dataset that a method was used on."""
-    groups = _by((row for row in rows if row["method"] == method), "model", "dataset", "seed", "evalset")
+    """The cells of a method on the smallest and the largest subset of each dataset."""
+    groups = _group((row for row in rows if row["method"] == method), "model", "dataset", "seed", "evalset")
     ordered = {key: sorted(group, key=lambda row: row["size"]) for key, group in groups.items()}
     return {key: (group[0], group[-1]) for key, group in ordered.items()}
 
 
 def smallest_against_largest(first: str, second: str) -> Pairs:
-    """One method on the smallest subset of a dataset, another on the largest."""
+    """Pairs of one method on the smallest subset of a dataset and another on the largest."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
         large = _sizes(rows, second)
@@ -75,8 +75,8 @@ def smallest_against_largest(first: str, second: str) -> Pairs:
     return pairs
 
 
-def scaled(method: str) -> Pairs:
-    """The largest subset of a dataset and the smallest."""
+def largest_against_smallest(method: str) -> Pairs:
+    """Pairs of a method on the largest subset of a dataset and on the smallest."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
         for smallest, largest in _sizes(rows, method).values():
@@ -86,41 +86,41 @@ def scaled(method: str) -> Pairs:
     return pairs
 
 
-def alone(method: str) -> Pairs:
-    """Each cell of a method, beside itself."""
+def single_cells(method: str) -> Pairs:
+    """Pairs of each cell of a method with itself."""
     return lambda rows: ((row, row) for row in rows if row["method"] == method)
 
 
-def improved(method: str, *, first: bool) -> Pairs:
-    """What is meant to improve tuning, and a plain method: NEFTune and it on the same data; SFT on filtered or evolved data and
-    it on the largest subset of the data that those were made of."""
+def improvements(method: str, *, first: bool) -> Pairs:
+    """Pairs of an improved method and a plain one: NEFTune and `method` on the same data, and SFT on filtered or evolved data and
+    `method` on the largest subset of the original data. first: the improved cell is the first of the pair."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        found = list(same_data("nft", method)(rows))
+        improved_pairs = list(same_data("nft", method)(rows))
         largest = {key: largest for key, (_, largest) in _sizes(rows, method).items()}
         for row in rows:
             key = (row["model"], IMPROVED.get(row["dataset"]), row["seed"], row["evalset"])
             if row["method"] == "sft" and key in largest:
-                found.append((row, largest[key]))
-        yield from found if first else ((other, row) for row, other in found)
+                improved_pairs.append((row, largest[key]))
+        yield from improved_pairs if first else ((plain, row) for row, plain in improved_pairs)
 
     return pairs
 
 
-def simplified(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-    """A cell tuned on simplified responses, and the one tuned on the responses as they were."""
-    there = {(row["cell"], row["evalset"]): row for row in rows}
+def simplified_against_original(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+    """Pairs of a cell tuned on simplified responses and the cell tuned on the original responses."""
+    by_cell = {(row["cell"], row["evalset"]): row for row in rows}
     for row in rows:
-        if other := there.get((row["original"], row["evalset"])):
-            yield row, other
+        if original := by_cell.get((row["original"], row["evalset"])):
+            yield row, original
 
 
-def two_datasets(method: str) -> Pairs:
-    """Two datasets, each as large as it was used."""
+def dataset_pairs(method: str) -> Pairs:
+    """Pairs of cells on the largest subsets of two datasets."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
         largest = [largest for _, largest in _sizes(rows, method).values()]
-        for group in _by(largest, "model", "seed", "evalset").values():
+        for group in _group(largest, "model", "seed", "evalset").values():
             yield from combinations(group, 2)
 
     return pairs
@@ -145,17 +145,27 @@ CLAIMS: tuple[Claim, ...] = (
             "3",
             "score",
             "within",
-            scaled("lft"),
+            largest_against_smallest("lft"),
             0.2,
             aspect,
         )
         for aspect in ASPECTS
     ),
     Claim(
-        "LFT's KL falls by more than half after the first 5% of a sentence", "3", "kl_fall", "more", alone("lft"), 0.5
+        "LFT's KL falls by more than half after the first 5% of a sentence",
+        "3",
+        "kl_fall",
+        "more",
+        single_cells("lft"),
+        0.5,
     ),
     Claim(
-        "SFT's KL falls by less than half after the first 5% of a sentence", "3", "kl_fall", "less", alone("sft"), 0.5
+        "SFT's KL falls by less than half after the first 5% of a sentence",
+        "3",
+        "kl_fall",
+        "less",
+        single_cells("sft"),
+        0.5,
     ),
     Claim("SFT shifts more tokens than LFT on the same data", "3", "shifted", "more", same_data("sft", "lft")),
     Claim(
@@ -163,7 +173,7 @@ CLAIMS: tuple[Claim, ...] = (
         "4",
         "length_order",
         "more",
-        two_datasets("sft"),
+        dataset_pairs("sft"),
     ),
     Claim(
         "SFT's answers are nearer in length to the data's than LFT's",
@@ -172,7 +182,7 @@ CLAIMS: tuple[Claim, ...] = (
         "more",
         same_data("sft", "lft"),
     ),
-    *_scores("Simplified responses in the data raise factuality", "4", simplified, ("factuality",)),
+    *_scores("Simplified responses in the data raise factuality", "4", simplified_against_original, ("factuality",)),
     Claim(
         "More of SFT's hallucinations than of LFT's come from the data",
         "5",
@@ -187,25 +197,29 @@ CLAIMS: tuple[Claim, ...] = (
         "more",
         same_data("sft", "lft"),
     ),
-    *_scores("LFT has more {aspect} than NEFTune, or SFT on improved data", "6", improved("lft", first=False)),
-    *_scores("NEFTune, or SFT on improved data, has more {aspect} than plain SFT", "6", improved("sft", first=True)),
+    *_scores("LFT has more {aspect} than NEFTune, or SFT on improved data", "6", improvements("lft", first=False)),
+    *_scores(
+        "NEFTune, or SFT on improved data, has more {aspect} than plain SFT",
+        "6",
+        improvements("sft", first=True),
+    ),
 )
 
 _KINDS = {"score": "aspects", "kl_fall": "kl", "length_order": "lengths", "from_data": "origin"}
-"""By measure, the kind of printed rows that has it; the others are in no table of the paper."""
+"""The kind of printed rows that has a measure; the paper prints no other measure."""
 _SIMPLIFIED = {"lima-simple": "lima"}
 
 
 def paper_grid(measure: Measure) -> list[Row]:
-    """The paper's tuned cells that a measure is printed of, as rows of a grid; `printed` is the row itself."""
+    """The paper's tuned cells with a printed measure, as rows of a grid; `printed` is the printed row."""
     rows = []
     for row in printed():
         if row.kind == _KINDS.get(measure) and row.dataset and row.method:
             cell = f"{MODELS[row.model]}/{{dataset}}@{row.size}/{row.method}"
-            known = {"model": MODELS[row.model], "dataset": row.dataset, "size": row.size, "method": row.method}
+            keys = {"model": MODELS[row.model], "dataset": row.dataset, "size": row.size, "method": row.method}
             original = _SIMPLIFIED.get(row.dataset)
             rows.append(
-                known
+                keys
                 | {"cell": cell.format(dataset=row.dataset), "seed": 0, "evalset": row.evalset, "printed": row}
                 | {"original": cell.format(dataset=original) if original else ""}
             )

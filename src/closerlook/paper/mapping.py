@@ -1,4 +1,4 @@
-"""Which cells of a grid a printed row is about: the paper's names beside the catalog's."""
+"""The cells of a grid that a printed row describes: the paper's names and the catalog's."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,18 +16,18 @@ MODELS = {
     "LLaMa-2 70B-chat-hf": "llama-2-70b-chat",
     "gpt-4-1106-preview": "gpt-4-1106-preview",
 }
-"""Datasets, evalsets and methods have one name in both."""
+"""The catalog's name of each model of the paper. Datasets, evalsets and methods have the same name in both."""
 UNTUNED = ("chat", "ask")
-"""The controls that the paper's untuned rows are; of a chat model, no other is what the paper scored."""
+"""The controls that the paper's untuned rows describe; of a chat model, the paper scored no other."""
 IMPROVED = {"alpagasus": "alpaca", "dolly-filtered": "dolly", "evol-instruct": "alpaca"}
-"""Datasets of section 6 that are to improve tuning, and the plain one that Figure 9 sets each beside."""
+"""Datasets of section 6 that should improve tuning, and the plain dataset that Figure 9 compares each with."""
 
 GridRow = Mapping[str, Any]
 """A row of grid.csv."""
 
 
-def is_about(row: Printed, grid: GridRow) -> bool:
-    """Whether a printed row is about a row of grid.csv. What it leaves open (a length has no model) may be anything."""
+def describes(row: Printed, grid: GridRow) -> bool:
+    """Whether a printed row describes a row of grid.csv. Its empty fields (a length has no model) match anything."""
     return (
         (not row.model or MODELS.get(row.model) == grid["model"])
         and (row.dataset == grid["dataset"] if row.dataset or row.method == "none" else True)
@@ -38,16 +38,16 @@ def is_about(row: Printed, grid: GridRow) -> bool:
 
 
 def matching(rows: Iterable[Printed], grid: Iterable[GridRow]) -> Iterator[tuple[Printed, GridRow]]:
-    """Every pair of a printed row and a row of the grid that it is about, in the order of the rows."""
+    """Every pair of a printed row and a row of the grid that it describes, in the order of the printed rows."""
     by_thousands: dict[Any, list[GridRow]] = {}
-    for one in grid:
-        by_thousands.setdefault((one["dataset"], _thousands(one["size"])), []).append(one)
+    for cell in grid:
+        by_thousands.setdefault((cell["dataset"], _thousands(cell["size"])), []).append(cell)
     for row in rows:
-        for one in by_thousands.get((row.dataset, _thousands(row.size)), ()):
-            if is_about(row, one):
-                yield row, one
+        for cell in by_thousands.get((row.dataset, _thousands(row.size)), ()):
+            if describes(row, cell):
+                yield row, cell
 
 
 def _thousands(size: Any) -> int | None:
-    """Sizes as the paper gives them: Alpaca's 52,002 instances are 52k, AlpaGasus' 9,229 are 9k."""
+    """A size in thousands, as the paper prints it: Alpaca's 52,002 instances are 52k, AlpaGasus' 9,229 are 9k."""
     return round(int(size) / 1000) if size not in ("", None) else None

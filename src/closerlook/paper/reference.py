@@ -1,4 +1,4 @@
-"""The numbers that the paper prints, as they stand in config/reference/. Light: the Snakefile asks for them."""
+"""The numbers that the paper prints, from config/reference/. Imports little, because the Snakefile reads them."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -12,15 +12,15 @@ FOLDER = Path(__file__).parents[3] / "config" / "reference"
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
 TASK_TYPES = ("coding", "info-seek", "math", "procedure", "reasoning", "role-play", "writing")
 CLASSES = ("longer_preferred", "different", "both_inaccurate", "prolonged", "core")
-"""Figure 6's classes under the names of the table `simplification`, in the file's order."""
+"""The names that the table `simplification` has for Figure 6's classes, in the file's order."""
 
 
 @dataclass(frozen=True)
 class Printed:
     """A row of a table, or a point of a figure. Names and sizes are the paper's.
 
-    kind: whose file it is from: aspects, tasks, lengths, kl, simplification, origin, token_shift.
-    source: the table or figure. values: None where the paper prints none. Shares are fractions.
+    kind: aspects, tasks, lengths, kl, simplification, origin or token_shift.
+    source: the table or figure. values: None if the paper prints no number. Shares are fractions.
     """
 
     kind: str
@@ -34,20 +34,20 @@ class Printed:
     values: Mapping[str, float | None]
 
     @property
-    def place(self) -> str:
-        """Where it stands, in words."""
+    def location(self) -> str:
+        """Table or figure and row, as text."""
         return f"{self.source}, row {self.row}"
 
     @property
     def mean(self) -> float:
-        """Mean of the values that are there."""
-        there = [value for value in self.values.values() if value is not None]
-        return sum(there) / len(there)
+        """Mean of the values that are printed."""
+        present = [value for value in self.values.values() if value is not None]
+        return sum(present) / len(present)
 
 
 @cache
 def printed() -> tuple[Printed, ...]:
-    """All rows. Raises CloserlookError for a file that is missing or lacks a column."""
+    """All printed rows. Raises CloserlookError for a file that is missing or lacks a column."""
     return (
         *_scores("aspects", ASPECTS),
         *_scores("tasks", TASK_TYPES),
@@ -67,7 +67,7 @@ def _scores(kind: str, names: tuple[str, ...]) -> Iterator[Printed]:
 
 
 def _lengths() -> Iterator[Printed]:
-    """Table 11. Its evaluation set is not named; it is taken for just-eval-instruct, which these models answer."""
+    """Table 11. It does not name the evaluation set, which is assumed to be just-eval-instruct, as these models answer it."""
     for number, row in enumerate(_read("lengths", ("what", "dataset", "size", "method", "model", "mean_tokens")), 1):
         evalset = "just-eval-instruct" if row["what"] == "model_response" else ""
         identity = (row["model"], row["dataset"], _size(row["size"]), row["method"], evalset)
@@ -75,7 +75,7 @@ def _lengths() -> Iterator[Printed]:
 
 
 def _kl() -> Iterator[Printed]:
-    """Figure 4. It does not name the dataset; its sizes, 1k and 52k, are taken for Alpaca's."""
+    """Figure 4. It does not name the dataset, which is assumed to be Alpaca for its sizes, 1k and 52k."""
     columns = ("model", "method", "size", "kl_first_5pct", "kl_last_95pct")
     for number, row in enumerate(_read("kl_by_sentence_part", columns), 1):
         identity = (row["model"], "alpaca", _size(row["size"]), row["method"], "just-eval-instruct")
@@ -84,7 +84,7 @@ def _kl() -> Iterator[Printed]:
 
 
 def _simplification() -> Iterator[Printed]:
-    """Figure 6. It does not name the model; it is taken for LLaMa-2 7B SFT, as in Table 11."""
+    """Figure 6. It does not name the model, which is assumed to be LLaMa-2 7B SFT, as in Table 11."""
     rows = _read("simplification", ("category", "share_pct"))
     values = {name: _share(row["share_pct"]) for name, row in zip(CLASSES, rows, strict=True)}
     identity = ("LLaMa-2 7B", "lima-simple", 1000, "sft", "just-eval-instruct")
@@ -98,7 +98,7 @@ def _origin() -> Iterator[Printed]:
 
 
 def _token_shift() -> Iterator[Printed]:
-    """Lin et al.'s ratios, of published chat models: no cell of a grid, since nobody here trained them."""
+    """Lin et al.'s ratios, of published chat models. They match no cell of a grid, since no grid trains these models."""
     names = ("unshifted", "marginal", "shifted")
     for number, row in enumerate(_read("token_shift", ("base", "aligned", *(f"{name}_pct" for name in names))), 1):
         values = {name: _share(row[f"{name}_pct"]) for name in names}

@@ -149,7 +149,7 @@ def _cost(name: str, judge: OpenAIJudge, configuration: Configuration, results: 
 def _pairs(configuration: Configuration) -> Iterator[tuple[str, str]]:
     for cell, evalsets in configuration.cells.items():
         for evalset in evalsets:
-            if not configuration.traced.probes(evalset):
+            if not configuration.traced.is_paraphrase(evalset):
                 yield cell.name, evalset
 
 

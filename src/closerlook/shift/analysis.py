@@ -1,8 +1,8 @@
 """`shift.parquet`: how far each response token's distribution moved from the base model's (section 3).
 
-The tuned model's response is read once by each model, prompt and response together (teacher forcing): the context of token
-t is the prompt and the response before t, for both. Rows are packed without padding, only response positions meet the LM
-head, and logits exist for a bounded number of positions at a time: memory does not grow with responses x vocabulary.
+Each model reads the prompt and the tuned model's response once (teacher forcing): for both, the context of token t is the prompt
+and the response before t. Rows are packed without padding, only response positions go through the LM head, and logits exist for
+a bounded number of positions at a time: memory does not grow with responses x vocabulary.
 """
 
 import logging
@@ -24,73 +24,78 @@ from closerlook.models.load import device
 from closerlook.models.logits import body_dtype
 from closerlook.models.packed import passes
 from closerlook.models.token_text import decode, token_starts
-from closerlook.shift.divergence import compare
-from closerlook.shift.pair import Pair, common_tokenizer
+from closerlook.shift.divergence import compare_distributions
+from closerlook.shift.pair import ModelPair, common_tokenizer
 from closerlook.text.sentences import sentence_columns
 
 logger = logging.getLogger(__name__)
 
 PART = 64
-"""Responses per part: what a kill can cost."""
+"""Responses per part: the work that a kill can lose."""
 LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
-"""Logits that exist at a time for each model: 24 MB on a CPU, the most that its allocator keeps for the next chunk."""
+"""Logits of each model that exist at a time: 24 MB on a CPU, the most that its allocator keeps for the next chunk."""
 
 
 def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = "auto", gpus: int = 1) -> None:
     """Compare base and tuned model (full weights or an adapter) on every token of `responses`; write SHIFT, in their order.
 
-    Goes on where it stopped; shares the work when RANK and WORLD_SIZE are set. Raises CloserlookError for models over different
-    vocabularies or tokenizers, responses that do not fit the models, and logits that are not finite (it names the response).
+    Resumes where it stopped; shares the work if RANK and WORLD_SIZE are set. Raises CloserlookError for models with different
+    vocabularies or tokenizers, responses that do not fit the models, and logits that are not finite (naming the response).
     """
     rows = read_parquet(responses, columns=["id", "prompt_token_ids", "token_ids", "text"]).to_pylist()
-    where = device(gpus)
-    dtype = body_dtype(precision, where)
+    target = device(gpus)
+    dtype = body_dtype(precision, target)
     tokenizer = common_tokenizer(base, tuned)
-    pair = Pair(base, tuned, where, dtype, gpus)
+    pair = ModelPair(base, tuned, target, dtype, gpus)
     for row in rows:
         _expect_valid(row, pair, responses)
-    analyser = Analyser(pair, tokenizer, LOGITS[where.type])
+    analyzer = ShiftAnalyzer(pair, tokenizer, LOGITS[target.type])
 
-    def analyse(part: list[int], progress: Progress) -> Rows:
-        return analyser.rows([rows[index] for index in part], progress)
+    def analyze(part: list[int], progress: Progress) -> Rows:
+        return analyzer.rows([rows[index] for index in part], progress)
 
-    what: dict[str, Any] = {
+    inputs: dict[str, Any] = {
         "base": sha256(base),
         "tuned": sha256(tuned),
         "responses": sha256(responses),
         "dtype": dtype,
     }
-    what |= {"torch": torch.__version__, "transformers": transformers.__version__, "device": where.type, "part": PART}
+    inputs |= {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "device": target.type,
+        "part": PART,
+    }
     lengths = [len(row["prompt_token_ids"]) + len(row["token_ids"]) for row in rows]
-    in_parts(by_length(lengths, PART), analyse, SHIFT, out, fingerprint(**what))
-    if analyser.rewritten:
+    in_parts(by_length(lengths, PART), analyze, SHIFT, out, fingerprint(**inputs))
+    if analyzer.rewritten:
         logger.warning(
-            "%d of %d responses have a text that is not their decoded token_ids (%s ...); token_start counts in the decoded text",
-            len(analyser.rewritten), len(rows), analyser.rewritten[0],
+            "%d of %d responses have a text other than their decoded token_ids (%s ...); token_start refers to the decoded text",
+            len(analyzer.rewritten), len(rows), analyzer.rewritten[0],
         )  # fmt: skip
 
 
-def _expect_valid(row: dict[str, Any], pair: Pair, file: Path) -> None:
+def _expect_valid(row: dict[str, Any], pair: ModelPair, file: Path) -> None:
     prompt, response = row["prompt_token_ids"], row["token_ids"]
     if not prompt:
         raise CloserlookError(
-            f"{file}: response {row['id']}: its prompt has no tokens; expected at least one, as a context"
+            f"{file}: response {row['id']}: found a prompt without tokens, expected at least one, as context"
         )
     if (largest := max(*prompt, *response, 0)) >= pair.vocabulary:
         raise CloserlookError(
-            f"{file}: response {row['id']}: token {largest} is outside the models' vocabulary of {pair.vocabulary}"
+            f"{file}: response {row['id']}: found token {largest}, expected one of the models' vocabulary of {pair.vocabulary}"
         )
     if len(prompt) + len(response) > pair.context:
         raise CloserlookError(
-            f"{file}: response {row['id']}: {len(prompt)} + {len(response)} tokens, "
-            f"more than the models' context of {pair.context}"
+            f"{file}: response {row['id']}: found {len(prompt)} + {len(response)} tokens, "
+            f"expected at most the models' context of {pair.context}"
         )
 
 
-class Analyser:
-    """Turns responses into rows of SHIFT. `logits`: how many logits of each model may exist at a time."""
+class ShiftAnalyzer:
+    """Turns responses into rows of SHIFT. logits: the number of logits of each model that may exist at a time."""
 
-    def __init__(self, pair: Pair, tokenizer: PreTrainedTokenizerBase | None, logits: int) -> None:
+    def __init__(self, pair: ModelPair, tokenizer: PreTrainedTokenizerBase | None, logits: int) -> None:
         self.pair, self.tokenizer = pair, tokenizer
         self._positions = max(1, logits // pair.vocabulary)
         self.rewritten: list[str] = []
@@ -98,27 +103,32 @@ class Analyser:
 
     @torch.inference_mode()
     def rows(self, responses: Rows, progress: Progress) -> Rows:
-        """A row of SHIFT per response."""
-        done: Rows = []
+        """One row of SHIFT per response."""
+        rows: Rows = []
         for batch in passes(responses):
-            for response, numbers in zip(batch, self._numbers(batch), strict=True):
-                row = {"id": response["id"], "token_ids": response["token_ids"], **numbers, **self._places(response)}
+            for response, statistics in zip(batch, self._statistics(batch), strict=True):
+                row = {
+                    "id": response["id"],
+                    "token_ids": response["token_ids"],
+                    **statistics,
+                    **self._token_positions(response),
+                }
                 row["class"] = [
                     "unshifted" if r == 1 else "marginal" if r <= 3 else "shifted" for r in row["base_rank"]
                 ]
-                done.append(row)
+                rows.append(row)
                 progress.finished(len(response["token_ids"]))
-        return done
+        return rows
 
-    def _numbers(self, batch: Rows) -> Iterator[dict[str, list]]:
-        """The statistics of each response's tokens, as lists."""
+    def _statistics(self, batch: Rows) -> Iterator[dict[str, list]]:
+        """The columns of SHIFT that compare the models, as one list per response."""
         sequences = [row["prompt_token_ids"] + row["token_ids"][:-1] for row in batch]
         lengths = [len(row["token_ids"]) for row in batch]
         ends = torch.tensor([len(sequence) for sequence in sequences]).cumsum(0).tolist()
         positions = torch.cat([torch.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)])
         hidden = self.pair.hidden(sequences, positions)
         chunks = [
-            compare(*self.pair.logits(*pieces))
+            compare_distributions(*self.pair.logits(*pieces))
             for pieces in zip(*(h.split(self._positions) for h in hidden), strict=True)
         ]
         columns = {name: torch.cat([chunk[name] for chunk in chunks]).cpu() for name in chunks[0]}
@@ -136,16 +146,16 @@ class Analyser:
                     "the training has probably diverged (see the cell's train_log.jsonl)"
                 )
 
-    def _places(self, response: dict[str, Any]) -> dict[str, list[int]]:
-        """Where each token begins, and its place in its sentence."""
+    def _token_positions(self, response: dict[str, Any]) -> dict[str, list[int]]:
+        """The first character of each token, and its position in its sentence."""
         ids = response["token_ids"]
         if self.tokenizer is None:
-            one = {
+            single_sentence = {
                 "sentence": [0] * len(ids),
                 "sentence_token": list(range(len(ids))),
                 "sentence_length": [len(ids)] * len(ids),
             }
-            return {"token_start": [-1] * len(ids), **one}
+            return {"token_start": [-1] * len(ids), **single_sentence}
         text, starts = decode(self.tokenizer, ids), token_starts(self.tokenizer, ids)
         if text != response["text"]:
             self.rewritten.append(response["id"])

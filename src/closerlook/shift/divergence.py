@@ -1,15 +1,15 @@
-"""What tuning did to one next-token distribution: two rows of logits in, a few numbers out (section 3; Lin et al. 2023).
+"""Statistics that compare the next-token distributions of base and tuned model (section 3; Lin et al. 2023).
 
-P_base and P_tuned are the softmax over the full vocabulary, in float32. The one token whose probability and rank are taken is the
-argmax of P_tuned; among equals, the lowest id.
+P_base and P_tuned are the softmax over the full vocabulary, in float32. Probability and rank are those of the argmax of P_tuned;
+ties go to the lowest id.
 
 The AlignTDS variant follows the public code of Lin et al. (Re-Align/AlignTDS, compute_dist_diff.py) in what decides the
 numbers: each model's 30 largest logits; a softmax over those 30; KL(P_base || P_tuned) summed over the tokens in both
-lists, which can be negative; the tuned model's first token looked up in the base model's list, for its renormalised
-probability, or 0, and its 0-based place. It differs in four things: an absent token gets place 30, the list's length,
-where their published curves put 50; tokens are told apart by id, not by their decoded text; the context is the generated
-ids, not their text encoded again, and the same for both models, where theirs can give the base model another prompt; and
-it computes in float32, where theirs is float16.
+lists, which can be negative; the renormalized probability of the tuned model's first token in the base model's list, or 0,
+and its 0-based position. There are four differences. An absent token gets position 30, the list's length; their published
+curves use 50. Tokens are compared by id, not by their decoded text. The context is the generated ids, not their text
+encoded again, and the same for both models; theirs can give the base model another prompt. Numbers are float32; theirs are
+float16.
 """
 
 import torch
@@ -18,19 +18,19 @@ from torch import Tensor
 ALIGNTDS_TOP = 30
 SHOWN_TOP = 5
 _BLOCK = 64
-"""Neighbouring tokens of which `top` first looks at the largest alone."""
+"""Consecutive tokens per block of `top_logits`, which compares the maxima of blocks first."""
 _CACHED = 1 << 18
-"""Elements of a buffer that stays in a CPU's cache."""
+"""Elements of a buffer that fits in a CPU's cache."""
 
 
-def compare(base: Tensor, tuned: Tensor) -> dict[str, Tensor]:
+def compare_distributions(base: Tensor, tuned: Tensor) -> dict[str, Tensor]:
     """Statistics of each position from base and tuned logits, both (positions, vocabulary) float32.
 
-    Returns, under the names of SHIFT's columns, tensors of (positions,), for base_top5_* of (positions, 5 or the vocabulary);
-    kl_* in nats, clamped at 0; nan or inf in either KL where a logit was not finite.
+    Returns tensors by the names of SHIFT's columns: (positions,), or (positions, min(5, vocabulary)) for base_top5_*. kl_* are
+    in nats and clamped at 0; a KL is nan or inf if a logit is not finite.
     """
-    base_values, base_ids = top(base, ALIGNTDS_TOP)
-    tuned_values, tuned_ids = top(tuned, ALIGNTDS_TOP)
+    base_values, base_ids = top_logits(base, ALIGNTDS_TOP)
+    tuned_values, tuned_ids = top_logits(tuned, ALIGNTDS_TOP)
     token = first_maximum(tuned, tuned_values, tuned_ids)[:, None]
     chosen = base.gather(-1, token)
     (base_drift, tuned_drift), (base_peak, tuned_peak), larger = _over_vocabulary(
@@ -54,11 +54,11 @@ def compare(base: Tensor, tuned: Tensor) -> dict[str, Tensor]:
 def _over_vocabulary(
     base: Tensor, tuned: Tensor, base_peak: Tensor, tuned_peak: Tensor, chosen: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The passes over all of the vocabulary, in three results.
+    """The three results that need passes over the whole vocabulary.
 
     E[base - tuned], (2, positions), and the probability of the peak token, (2, positions, 1), under base and tuned model; the
-    number of base logits larger than `chosen`, (positions,). On a CPU they go a few rows at a time through two buffers that
-    stay in the cache: fresh memory for each intermediate costs more than the arithmetic.
+    number of base logits larger than `chosen`, (positions,). On a CPU, a few rows at a time go through two buffers that fit in
+    the cache: new memory for each intermediate result costs more than the arithmetic.
     """
     positions, vocabulary = base.shape
     rows = max(1, positions if base.is_cuda else min(positions, _CACHED // vocabulary))
@@ -91,11 +91,11 @@ def aligntds(
     }
 
 
-def top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Values and ids of the largest logits of each row, largest first, equals by id: (positions, min(count, vocabulary)).
+def top_logits(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Values and ids of the largest logits of each row, largest first, ties by id: (positions, min(count, vocabulary)).
 
-    The largest logits stand in the blocks with the largest maxima, so most of the vocabulary is looked at once. Which of
-    several logits equal to the last one is listed is left open.
+    The largest logits are in the blocks with the largest maxima, so most of the vocabulary is read only once. Among logits equal
+    to the last one listed, the choice is arbitrary.
     """
     rows, vocabulary = logits.shape
     blocks = vocabulary // _BLOCK
@@ -106,17 +106,17 @@ def top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         chosen = blocked.amax(-1).topk(count, -1).indices[:, :, None]
         tokens = torch.arange(vocabulary, device=logits.device)
         candidates = [blocked.gather(1, chosen.expand(-1, -1, _BLOCK)).flatten(1), logits[:, blocks * _BLOCK :]]
-        named = [(chosen * _BLOCK + tokens[:_BLOCK]).flatten(1), tokens[blocks * _BLOCK :].expand(rows, -1)]
-        values, places = torch.cat(candidates, -1).topk(count, -1)
-        ids = torch.cat(named, -1).gather(-1, places)
+        candidate_ids = [(chosen * _BLOCK + tokens[:_BLOCK]).flatten(1), tokens[blocks * _BLOCK :].expand(rows, -1)]
+        values, positions = torch.cat(candidates, -1).topk(count, -1)
+        ids = torch.cat(candidate_ids, -1).gather(-1, positions)
     ids, order = ids.sort(-1)
     values, order = values.gather(-1, order).sort(dim=-1, descending=True, stable=True)
     return values, ids.gather(-1, order)
 
 
 def first_maximum(logits: Tensor, values: Tensor, ids: Tensor) -> Tensor:
-    """Lowest id among the largest logits of each row, (positions,), from the row's top list."""
+    """Lowest id among the largest logits of each row, (positions,), from the output of `top_logits`."""
     token = torch.where(values == values[:, :1], ids, logits.shape[-1] - 1).amin(-1)
-    crowded = (values[:, -1] == values[:, 0]).nonzero()[:, 0]  # more equals than the list holds, perhaps
+    crowded = (values[:, -1] == values[:, 0]).nonzero()[:, 0]  # perhaps more ties than the list has room for
     token[crowded] = logits[crowded].argmax(-1)
     return token

@@ -1,4 +1,4 @@
-"""A base model and what was made of it, over one vocabulary: two sets of weights, or one with an adapter to switch off."""
+"""A base model and a model tuned from it: two sets of weights, or one with an adapter that can be disabled."""
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
@@ -17,18 +17,18 @@ from closerlook.models.packed import PACKED, pack
 logger = logging.getLogger(__name__)
 
 
-class Pair:
-    """Both models on the same tokens. `hidden` and `logits` answer for (base, tuned)."""
+class ModelPair:
+    """Base and tuned model on the same tokens. `hidden` and `logits` return (base, tuned)."""
 
     def __init__(self, base: Path, tuned: Path, device: torch.device, dtype: torch.dtype, gpus: int = 1) -> None:
         self.tuned = Network(load_tuned(base, tuned, device, dtype, PACKED, gpus))
-        self._adapter = _can_be_switched_off(self.tuned)
+        self._adapter = _can_be_disabled(self.tuned)
         self.base = self.tuned if self._adapter else Network(load_base(base, device, dtype, PACKED, gpus))
         sizes = {name: network.vocabulary for name, network in self._named()}
         if sizes["base"] != sizes["tuned"]:
             raise CloserlookError(
                 f"vocabularies differ: {base} predicts {sizes['base']} tokens, {tuned} {sizes['tuned']}; expected the same, "
-                "since distributions over different tokens do not compare (was a padding token added in training?)"
+                "since distributions over different tokens cannot be compared (was a padding token added in training?)"
             )
         self.vocabulary = sizes["base"]
         contexts = [getattr(network.config, "max_position_embeddings", None) or 1 << 40 for _, network in self._named()]
@@ -44,7 +44,7 @@ class Pair:
         return model.disable_adapter() if self._adapter and isinstance(model, PeftModel) else nullcontext()
 
     def hidden(self, sequences: list[list[int]], positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states, (len(positions), width) each, at `positions` of the sequences laid end to end."""
+        """Hidden states, (len(positions), width) each, at `positions` of the concatenated sequences."""
         inputs = pack(sequences, self.base.device)
         positions = positions.to(self.base.device)
         with self._as_base():
@@ -58,15 +58,15 @@ class Pair:
         return base_logits, self.tuned.logits(tuned)
 
 
-def _can_be_switched_off(network: Network) -> bool:
-    """Whether `network` is an adapter on a base that comes back whole without it (biases trained along do not)."""
+def _can_be_disabled(network: Network) -> bool:
+    """Whether disabling the adapter of `network` restores the base model (biases that were trained with it would stay)."""
     if not isinstance(network.model, PeftModel):
         return False
     return all(getattr(config, "bias", "none") == "none" for config in network.model.peft_config.values())
 
 
 def common_tokenizer(base: Path, tuned: Path) -> PreTrainedTokenizerBase | None:
-    """The base's tokenizer, or None where it has none. Raises CloserlookError where the tuned folder's reads an id otherwise."""
+    """The base's tokenizer, or None if it has none. Raises CloserlookError if the tuned folder's maps an id to another token."""
     try:
         tokenizer = load_tokenizer(base)
     except CloserlookError as error:

@@ -1,1 +1,1 @@
-"""Hallucinated spans: who marks them, and how they are read."""
+"""Hallucinated spans: the markers, and reading their spans with the responses."""

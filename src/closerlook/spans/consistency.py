@@ -1,8 +1,8 @@
 """The model's own sampled answers as a marker: what it says only sometimes, it does not know (SelfCheckGPT, Manakul et al. 2023).
 
-No judge is asked, words are compared. Two sentences, one of the response and one of a sample, make a swap where they say the same
-before and behind some words, and these words differ: "founded in 1912 by" beside "founded in 1915 by". A swap is a contradiction
-unless it is one of wording, which is seen by its coming again in answers to other instructions ("in short" beside "in a word").
+Words are compared, without a judge. A sentence of the response and one of a sample form a swap where they differ in some words
+but agree before and after them: "founded in 1912 by" and "founded in 1915 by". A swap is a contradiction unless it is a mere
+change of wording, which recurs in answers to other instructions ("in short" and "in a word").
 """
 
 from collections import Counter, defaultdict
@@ -15,21 +15,22 @@ from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
 from closerlook.config.markers import ConsistencySettings
-from closerlook.spans.marks import Response, Rows, Span, rows_of
-from closerlook.spans.samples import read_samples
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_parquet
+from closerlook.spans.marks import Response, Rows, Span, span_rows
 from closerlook.text.claim_words import sentences_of, words_of
 from closerlook.text.words import Word
 
 NEAR = 4
-"""Words on either side of a swap that can vouch for it."""
+"""Words on either side of a swap that can support it."""
 FRAME = 2
-"""Of these, as many times the words swapped must agree, words of the instruction not counted: those always agree."""
+"""Words that must agree around a swap, per word swapped. Words of the instruction do not count, since they always agree."""
 WORDING = 2
-"""A swap that answers to more instructions than these show is one of wording."""
+"""A swap in the answers to more instructions than this is a change of wording."""
 
 
 class Swap(NamedTuple):
-    """Words of the response that a sample has otherwise: which sample, which words, and what stands for what."""
+    """Words of the response and the words that a sample has instead. sample: its number."""
 
     sample: int
     words: list[Word]
@@ -37,43 +38,56 @@ class Swap(NamedTuple):
 
     @property
     def pair(self) -> frozenset[tuple[str, ...]]:
-        """The two wordings, whichever was whose."""
+        """The two wordings, in no order."""
         return frozenset((tuple(word.text for word in self.words), self.instead))
 
 
-def by_consistency(responses: Sequence[Response], sampled: Path, settings: ConsistencySettings) -> Rows:
-    """Mark what at least `threshold` of the comparable samples contradict. The kind is always "not factual".
+def mark_by_consistency(responses: Sequence[Response], sampled: Path, settings: ConsistencySettings) -> Rows:
+    """Mark words that at least a share `threshold` of the comparable samples contradict. The kind is always "not factual".
 
-    Comparable to a word are the samples that contain it or contradict it. The fewer the instructions, the less can be told
-    wording from fact.
+    The samples comparable to a word are those that contain it or contradict it. With few instructions, changes of wording are
+    hard to recognize.
     """
     samples = read_samples(sampled, [response.id for response in responses], settings.samples)
     swaps = [
         list(_swaps(response, texts))
         for response, texts in zip(tqdm(responses, desc="consistency", unit=" responses"), samples, strict=True)
     ]
-    seen = Counter(pair for found in swaps for pair in {swap.pair for swap in found})
+    instructions_with = Counter(pair for in_response in swaps for pair in {swap.pair for swap in in_response})
     marker = f"consistency@1/{settings.samples}x{settings.temperature}/{settings.threshold}"
     rows: Rows = []
-    for response, texts, found in zip(responses, samples, swaps, strict=True):
-        facts = [swap for swap in found if seen[swap.pair] <= WORDING]
-        rows += rows_of(response, _spans(response, texts, facts, settings.threshold), marker)
+    for response, texts, in_response in zip(responses, samples, swaps, strict=True):
+        facts = [swap for swap in in_response if instructions_with[swap.pair] <= WORDING]
+        rows += span_rows(response, _spans(response, texts, facts, settings.threshold), marker)
     return rows
 
 
+def read_samples(path: Path, ids: list[str], samples: int) -> list[list[str]]:
+    """The texts of the first `samples` sampled answers to each of `ids`. Raises CloserlookError if one is missing."""
+    table = read_parquet(path, columns=["id", "text"])
+    texts = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    wanted = [[f"{number}/{id_}" for number in range(samples)] for id_ in ids]
+    if absent := next((name for names in wanted for name in names if name not in texts), None):
+        number, _, id_ = absent.partition("/")
+        raise CloserlookError(
+            f"{path}: has no answer number {int(number) + 1} to {id_}, expected {samples} to each; sample again"
+        )
+    return [[texts[name] for name in names] for names in wanted]
+
+
 def _spans(response: Response, samples: Sequence[str], swaps: Sequence[Swap], threshold: float) -> Iterator[Span]:
-    """Runs of words that enough samples contradict, with what they say instead."""
+    """Runs of words that enough samples contradict; the note lists what the samples say instead."""
     instead: dict[Word, dict[int, str]] = defaultdict(dict)
     for swap in swaps:
         for word in swap.words:
             instead[word].setdefault(swap.sample, " ".join(swap.instead))
-    said = [{word.text for word in words_of(text)} for text in samples]
-    given = {word.text for word in words_of(response.instruction)}
+    sampled_words = [{word.text for word in words_of(text)} for text in samples]
+    instruction = {word.text for word in words_of(response.instruction)}
 
     def contradicted(word: Word) -> bool:
-        supports = {number for number, words in enumerate(said) if word.text in words}
+        supports = {number for number, words in enumerate(sampled_words) if word.text in words}
         against = instead.get(word, {}).keys() - supports
-        return word.text not in given and bool(against) and len(against) >= threshold * len(against | supports)
+        return word.text not in instruction and bool(against) and len(against) >= threshold * len(against | supports)
 
     for is_span, words in groupby(words_of(response.text), key=contradicted):
         if is_span:
@@ -85,35 +99,35 @@ def _spans(response: Response, samples: Sequence[str], swaps: Sequence[Swap], th
 
 def _swaps(response: Response, samples: Sequence[str]) -> Iterator[Swap]:
     """All swaps between the sentences of a response and those of its samples."""
-    given = {word.text for word in words_of(response.instruction)}
+    instruction = {word.text for word in words_of(response.instruction)}
     others = [dict.fromkeys(tuple(word.text for word in s) for s in sentences_of(text)) for text in samples]
     for sentence in sentences_of(response.text):
-        own = {word.text for word in sentence} - given
+        own = {word.text for word in sentence} - instruction
         for number, sentences in enumerate(others):
             for other in sentences:
                 if len(own.intersection(other)) >= FRAME:
-                    yield from _between(sentence, other, number, given)
+                    yield from _between(sentence, other, number, instruction)
 
 
-def _between(sentence: list[Word], other: tuple[str, ...], number: int, given: Collection[str]) -> Iterator[Swap]:
-    """The swaps of two sentences: stretches of the shortest edit that replace words, well framed by words that stay."""
+def _between(sentence: list[Word], other: tuple[str, ...], number: int, instruction: Collection[str]) -> Iterator[Swap]:
+    """The swaps of two sentences: replacements in the shortest edit with enough agreeing words around them."""
     texts = [word.text for word in sentence]
     blocks = Levenshtein.editops(texts, list(other)).as_matching_blocks()
     kept = [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
     ends = [(-1, -1), *kept, (len(texts), len(other))]
     for at, ((i, j), (k, m)) in enumerate(pairwise(ends)):
         swapped = max(k - i, m - j) - 1
-        if min(k - i, m - j) > 1 and _agreeing(ends, at, texts, given) >= FRAME * swapped:
+        if min(k - i, m - j) > 1 and _agreeing(ends, at, texts, instruction) >= FRAME * swapped:
             yield Swap(number, sentence[i + 1 : k], other[j + 1 : m])
 
 
-def _agreeing(ends: list[tuple[int, int]], at: int, texts: list[str], given: Collection[str]) -> int:
-    """How many words agree, without a gap, up to `ends[at]` and from the one behind it; at most NEAR on either side."""
+def _agreeing(ends: list[tuple[int, int]], at: int, texts: list[str], instruction: Collection[str]) -> int:
+    """Number of words that agree without a gap up to `ends[at]` and from the next entry on; at most NEAR on either side."""
     count = 0
     for first, step in ((at, -1), (at + 1, 1)):
-        for place in range(first, first + step * NEAR, step):
-            i, j = ends[place]
-            if not 0 <= i < len(texts) or (place != first and ends[place - step] != (i - step, j - step)):
+        for position in range(first, first + step * NEAR, step):
+            i, j = ends[position]
+            if not 0 <= i < len(texts) or (position != first and ends[position - step] != (i - step, j - step)):
                 break
-            count += texts[i] not in given
+            count += texts[i] not in instruction
     return count

@@ -1,4 +1,4 @@
-"""A model as a marker: it quotes what it finds, and each quote is looked up in the response."""
+"""A judge model as a marker: it quotes hallucinated text, and each quote is aligned with the response."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from closerlook.llm.cache import Answer
 from closerlook.llm.client import Ask
 from closerlook.llm.prompt_file import Prompt
 from closerlook.llm.requests import Request
-from closerlook.spans.marks import KINDS, UNALIGNED, Null, Response, Rows, Span, rows_of, stored
+from closerlook.spans.marks import KINDS, UNALIGNED, Null, Response, Rows, Span, span_rows, storable
 from closerlook.text.align import align
 
 SLOTS = ("instruction", "response")
@@ -40,74 +40,77 @@ SCHEMA = {
 _OPENING = re.compile(r"[\[{]")
 
 Quote = tuple[str, str, str | None]
-"""What is quoted, its kind, and the reason given."""
+"""The quoted text, its kind, and the reason given."""
 
 
-def by_judge(responses: Sequence[Response], ask: Ask, prompt: Prompt, model: str) -> Rows:
-    """Ask about each response (but the empty ones, which hold no span) and align what is quoted."""
-    asked = [response for response in responses if response.text.strip()]
-    requests = [Request(prompt.fill(instruction=one.instruction, response=one.text), SCHEMA, "spans") for one in asked]
+def mark_by_judge(responses: Sequence[Response], ask: Ask, prompt: Prompt, model: str) -> Rows:
+    """Ask the model about each response that is not empty, and align its quotes."""
+    nonempty = [response for response in responses if response.text.strip()]
+    prompts = [prompt.fill(instruction=response.instruction, response=response.text) for response in nonempty]
+    requests = [Request(text, SCHEMA, "spans") for text in prompts]
     answers = ask(requests, usable=lambda text: read_quotes(text) is not None, expected_tokens=EXPECTED_TOKENS)
     rows: Rows = []
-    for response, answer in zip(asked, answers, strict=True):
+    for response, answer in zip(nonempty, answers, strict=True):
         marker = f"{model}@{answer.model or '?'}/prompt {prompt.digest}"
-        rows += rows_of(response, marks_of(answer, response.text), marker)
+        rows += span_rows(response, marks_in_answer(answer, response.text), marker)
     return rows
 
 
-def marks_of(answer: Answer, text: str) -> list[Span | Null]:
-    """The spans of an answer; a quote that is not in the text, and an answer that says nothing, are nulls."""
+def marks_in_answer(answer: Answer, text: str) -> list[Span | Null]:
+    """The spans of an answer, with a null for a quote that is not in the text and for an answer without quotes."""
     if answer.error:
         return [Null("error", answer.error)]
     quotes = None if answer.refused else read_quotes(answer.text)
     if quotes is None:
-        return [Null("refused" if answer.refused or _excuses(answer.text) else "unparsable", answer.text[:300] or None)]
-    places = align(text, [quote for quote, _, _ in quotes])
+        return [
+            Null("refused" if answer.refused or _is_refusal(answer.text) else "unparsable", answer.text[:300] or None)
+        ]
+    offsets = align(text, [quote for quote, _, _ in quotes])
     return [
-        Span(*place, kind, reason) if place else Null(UNALIGNED, reason, quote)
-        for (quote, kind, reason), place in zip(quotes, places, strict=True)
+        Span(*position, kind, reason) if position else Null(UNALIGNED, reason, quote)
+        for (quote, kind, reason), position in zip(quotes, offsets, strict=True)
     ]
 
 
 def read_quotes(answer: str) -> list[Quote] | None:
-    """What an answer quotes; None where it has no list of quotes, a malformed one, or several that differ.
+    """The quotes of an answer; None if it has no list of quotes, a malformed one, or several that differ.
 
-    Prose and fences around the JSON do not matter, nor whether the list stands in an object or by itself.
+    Prose and fences around the JSON are ignored. The list may be bare or under the key `spans` of an object.
     """
-    found = [_quotes(value) for value in _lists(answer[: parsing.LONGEST])]
-    return found[0] if found and all(quotes == found[0] for quotes in found) else None
+    candidates = [_quotes(value) for value in _lists(answer[: parsing.LONGEST])]
+    return candidates[0] if candidates and all(quotes == candidates[0] for quotes in candidates) else None
 
 
 def _lists(answer: str) -> Iterator[list[Any]]:
-    """The lists of quotes among the outermost JSON values of a text; [1] in a sentence is none."""
+    """The lists of objects among the outermost JSON values of a text; [1] in a sentence is not one."""
     decoder = json.JSONDecoder(strict=False)
-    place = 0
-    while opening := _OPENING.search(answer, place):
+    position = 0
+    while opening := _OPENING.search(answer, position):
         try:
-            value, place = decoder.raw_decode(answer, opening.start())
+            value, position = decoder.raw_decode(answer, opening.start())
         except RecursionError:
             return
         except ValueError:
-            place = opening.end()
+            position = opening.end()
             continue
         entries = value.get("spans") if isinstance(value, dict) else value
-        if isinstance(entries, list) and (isinstance(value, dict) or all(isinstance(one, dict) for one in entries)):
+        if isinstance(entries, list) and (isinstance(value, dict) or all(isinstance(entry, dict) for entry in entries)):
             yield entries
 
 
 def _quotes(entries: list[Any]) -> list[Quote] | None:
-    """The entries of a list; None if one is no quote of a known kind."""
+    """The entries of a list as quotes; None if an entry is malformed or of an unknown kind."""
     quotes = []
     for entry in entries:
-        given = entry if isinstance(entry, dict) else {}
-        quote, kind, reason = (given.get(name) for name in ("quote", "kind", "reason"))
+        fields = entry if isinstance(entry, dict) else {}
+        quote, kind, reason = (fields.get(name) for name in ("quote", "kind", "reason"))
         kind = str(kind).strip().lower().replace("_", " ").replace("-", " ")
         if not isinstance(quote, str) or not quote.strip() or kind not in KINDS:
             return None
-        quotes.append((stored(quote), kind, stored(reason) if isinstance(reason, str) and reason else None))
+        quotes.append((storable(quote), kind, storable(reason) if isinstance(reason, str) and reason else None))
     return quotes
 
 
-def _excuses(text: str) -> bool:
-    """Whether an answer without a list is an excuse, by the signs that tell judges' refusals."""
+def _is_refusal(text: str) -> bool:
+    """Whether an answer without a list is a refusal, by the same signs as for a judge's scores."""
     return parsing.parse(text, ["spans"])[0].null_cause == "refused"

@@ -1,4 +1,4 @@
-"""What every marker gives: spans of responses, and what gave none, as rows of SPANS."""
+"""The result of a marker: spans of responses, or the reason why there is none, as rows of SPANS."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from closerlook.core.files import read_parquet
-from closerlook.spans.reading import read_instructions
+from closerlook.spans.located import read_instructions
 
 KINDS = ("not factual", "not useful")
 UNALIGNED = "unaligned"
 CAUSES = (UNALIGNED, "refused", "unparsable", "error", "not marked")
-"""Why a row has no span. An unaligned quote is one of a response that was marked; the others are of a whole response."""
+"""Why a row has no span. An unaligned quote belongs to a response that was marked; the others concern a whole response."""
 
 Rows = list[dict[str, Any]]
 
@@ -37,7 +37,7 @@ class Span(NamedTuple):
 
 
 class Null(NamedTuple):
-    """A response or a quote without a span, and one of CAUSES."""
+    """A response or a quote without a span. cause: one of CAUSES."""
 
     cause: str
     note: str | None = None
@@ -45,9 +45,9 @@ class Null(NamedTuple):
 
 
 def read_responses(responses: Path, evalset: Path | None = None) -> list[Response]:
-    """The responses in their order; their instructions are empty without an evalset.
+    """The responses in the file's order; without an evalset, their instructions are empty.
 
-    Raises CloserlookError where the evalset has no such instruction.
+    Raises CloserlookError if the evalset lacks an instruction.
     """
     table = read_parquet(responses, columns=["id", "text"])
     ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
@@ -55,8 +55,8 @@ def read_responses(responses: Path, evalset: Path | None = None) -> list[Respons
     return [Response(*row) for row in zip(ids, instructions, texts, strict=True)]
 
 
-def rows_of(response: Response, marked: Iterable[Span | Null], marker: str) -> Rows:
-    """The rows of one response: its spans in their order, each place once (as first marked), then what gave none."""
+def span_rows(response: Response, marked: Iterable[Span | Null], marker: str) -> Rows:
+    """The rows of one response: its distinct spans by position (the first mark of each counts), then its nulls."""
     spans: dict[tuple[int, int], Span] = {}
     nulls = []
     for mark in marked:
@@ -66,24 +66,24 @@ def rows_of(response: Response, marked: Iterable[Span | Null], marker: str) -> R
             nulls.append(mark)
     blank = {"id": response.id, "marker": marker, "origin": None}
     rows: Rows = [
-        blank | {"quote": response.text[s.start : s.end], "null_cause": None} | s._asdict()
-        for _, s in sorted(spans.items())
+        blank | {"quote": response.text[span.start : span.end], "null_cause": None} | span._asdict()
+        for _, span in sorted(spans.items())
     ]
     for null in nulls:
-        said = {"quote": null.quote, "null_cause": null.cause, "note": null.note}
-        rows.append(blank | {"start": None, "end": None, "kind": None} | said)
+        reason = {"quote": null.quote, "null_cause": null.cause, "note": null.note}
+        rows.append(blank | {"start": None, "end": None, "kind": None} | reason)
     return rows
 
 
-def stored(text: str) -> str:
-    """Text of a JSON file as it can be stored: JSON can spell half a surrogate pair."""
+def storable(text: str) -> str:
+    """Text from JSON without lone surrogates, which JSON can spell but UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()
 
 
 def summary(rows: Rows, responses: Sequence[Response]) -> str:
-    """How many spans there are, in how many responses, and what gave none."""
-    marked = [row for row in rows if row["null_cause"] is None]
+    """The number of spans, of responses with spans, and of nulls by cause."""
+    spans = [row for row in rows if row["null_cause"] is None]
     nulls = Counter(row["null_cause"] for row in rows if row["null_cause"])
-    where = len({row["id"] for row in marked})
-    told = [f"{len(marked):,} spans in {where:,} of {len(responses):,} responses"]
-    return ", ".join([*told, *(f"{count:,} {cause}" for cause, count in nulls.most_common())])
+    marked = len({row["id"] for row in spans})
+    counts = [f"{len(spans):,} spans in {marked:,} of {len(responses):,} responses"]
+    return ", ".join([*counts, *(f"{count:,} {cause}" for cause, count in nulls.most_common())])

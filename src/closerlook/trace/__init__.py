@@ -1,1 +1,1 @@
-"""The training instances that a span or a shifted word can have come from, and the chance level of finding one."""
+"""The training instances that a span or a shifted word can have come from, compared with chance."""

@@ -1,4 +1,4 @@
-"""BM25 over words (bm25s, Lucene's variant, k1 1.5, b 0.75): case ignored, no stop words, no stemming."""
+"""BM25 over words (bm25s, Lucene's variant, k1 1.5, b 0.75), without case, stop words or stemming."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,25 +9,25 @@ from bm25s import BM25
 from bm25s.tokenization import Tokenized
 
 from closerlook.core.files import replacing
-from closerlook.trace.load_errors import reading
+from closerlook.trace.load_errors import index_errors
 
 
 class Ranker:
-    """Ranks documents by the words of a query. Scores are computed when it is built, and memory-mapped."""
+    """Ranks documents by the words of a query. Scores are computed by `build` and memory-mapped."""
 
     def __init__(self, folder: Path) -> None:
-        with reading(folder, "build_index"):
+        with index_errors(folder, "build_index"):
             self._bm25 = BM25.load(str(folder), mmap=True)
 
     @classmethod
     def build(cls, documents: Iterable[Iterable[str]], folder: Path) -> "Ranker":
-        """Index documents, each given as its words. Their numbers of words (int32) are saved too, as sizes.npy."""
+        """Index documents, each an iterable of words. Also saves their numbers of words (int32) as sizes.npy."""
         words, ends, vocabulary = array("i"), array("q", [0]), dict[str, int]()
         for document in documents:
             words.extend([vocabulary.setdefault(word, len(vocabulary)) for word in document])
             ends.append(len(words))
-        bm25 = BM25(csc_backend="scipy")  # sorts in a quarter of the memory that bm25s's own way of sorting takes
-        with np.errstate(invalid="ignore"):  # documents without any word have no mean length to divide by
+        bm25 = BM25(csc_backend="scipy")  # sorts in a quarter of the memory of bm25s's own backend
+        with np.errstate(invalid="ignore"):  # if no document has a word, the mean length is 0 / 0
             bm25.index(Tokenized(_Documents(words, ends), vocabulary), create_empty_token=False, show_progress=False)
         with replacing(folder) as temporary:
             bm25.save(str(temporary), show_progress=False)
@@ -36,11 +36,11 @@ class Ranker:
 
     @classmethod
     def open(cls, folder: Path) -> "Ranker":
-        """Map what `build` wrote. Raises CloserlookError where a file of it is missing or damaged."""
+        """Map the files that `build` wrote. Raises CloserlookError if one is missing or damaged."""
         return cls(folder)
 
-    def best(self, words: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
-        """The `top` best documents (int32) for a query's words, and their scores (float32); best first, equal ones by number."""
+    def search(self, words: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
+        """The `top` documents (int32) with the highest scores (float32) for a query's words, best first; ties by number."""
         known = self._bm25.get_tokens_ids(list(words))
         documents = self._bm25.scores["num_docs"]
         scores = self._bm25.get_scores_from_ids(known) if known else np.zeros(documents, np.float32)
@@ -50,7 +50,7 @@ class Ranker:
 
 
 class _Documents:
-    """What bm25s reads as a list of lists of word numbers, at 4 bytes per word instead of 36."""
+    """The word numbers of each document as bm25s iterates over them, at 4 bytes per word instead of 36."""
 
     def __init__(self, words: array, ends: array) -> None:
         self._words, self._ends = words, ends

@@ -1,4 +1,4 @@
-"""How much of what tuning moved stands in the data, beside what stands there by chance (sections 4 and 5, corrected)."""
+"""How often shifted words and marked spans occur in a dataset, compared with chance (sections 4 and 5, corrected)."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,25 @@ from tqdm import tqdm
 
 from closerlook.core import schemas
 from closerlook.core.errors import CloserlookError
-from closerlook.trace.indexed_dataset import Searched
-from closerlook.trace.matching_statistics import longest_runs
-from closerlook.trace.nulls import deal, limit_of_equal_size, matched
+from closerlook.trace.indexed_dataset import IndexedDataset
+from closerlook.trace.matching_statistics import match_lengths
+from closerlook.trace.nulls import derangements, limit_for_words, matched_phrases
 from closerlook.trace.passages import CLASSES, Passages
-from closerlook.trace.phrases import LONGEST, NGRAMS, Phrases, beginning_with, found_by, of_spans, tally
+from closerlook.trace.phrases import LONGEST, NGRAMS, Phrases, is_found, ngrams_starting_with, span_ngrams, tally
 
 logger = logging.getLogger(__name__)
 
 ENOUGH = 0.9
-"""Words of an unrelated dataset, as a share of the dataset's, below which it finds less by chance for its size alone."""
+"""Below this ratio of its number of words to the dataset's, an unrelated dataset finds less by chance because it is smaller."""
 Span = tuple[int, int, int]
 """Row of the response, start, end."""
 
 
 @dataclass(frozen=True)
-class Borrowed:
-    """What may have been borrowed: the responses, the class of each of their words, and marked spans by marker.
+class BorrowingInputs:
+    """The responses of a cell, the shift class of each of their words, and their marked spans by marker.
 
-    base: the base model's own answers to the same instructions, in the same order, or None.
+    base: the base model's answers to the same instructions, in the same order, or None.
     """
 
     passages: Passages
@@ -38,106 +38,118 @@ class Borrowed:
     base: Passages | None = None
 
     def units(self) -> dict[str, Phrases]:
-        """The phrases looked for, by unit as BORROWING names it."""
-        words = {name: beginning_with(self.passages, self.classes == name) for name in CLASSES}
-        return words | {f"span:{name}": of_spans(self.passages, spans) for name, spans in self.spans.items()}
+        """The phrases that are looked up, by unit as BORROWING names it."""
+        words = {name: ngrams_starting_with(self.passages, self.classes == name) for name in CLASSES}
+        return words | {f"span:{name}": span_ngrams(self.passages, spans) for name, spans in self.spans.items()}
 
 
-def borrowing(
-    borrowed: Borrowed, searched: Sequence[Searched], unrelated: Searched | None, neighbours: int, seed: int
+def count_borrowing(
+    inputs: BorrowingInputs,
+    searched: Sequence[IndexedDataset],
+    unrelated: IndexedDataset | None,
+    neighbours: int,
+    seed: int,
 ) -> pa.Table:
-    """BORROWING: per response, dataset searched, unit, n-gram length, place and null, the phrases found and looked for.
+    """BORROWING: phrases found and looked up, per response, dataset searched, unit, n-gram length, place and null.
 
-    unrelated: the same phrases in another dataset, its first instances that together have nearest to as many words; in those of
-        them that are most similar to the same instruction, where only similar ones are searched.
+    unrelated: the same phrases in another dataset, truncated to about as many words. Where only similar instances are searched:
+        in those of its instances that are most similar to the same instruction.
     permuted: the same phrases in the instances most similar to other instructions.
-    matched: other phrases in the same dataset, from answers to other prompts: see `nulls.matched`.
-    base_answer: all n-grams of the base model's own answer to the same instruction, whatever the unit.
-    A chance level has no row where it looked for nothing. Raises CloserlookError if only one dataset has embeddings.
+    matched: other phrases in the same dataset, from answers to other prompts: see `nulls.matched_phrases`.
+    base_answer: all n-grams of the base model's answer to the same instruction, whatever the unit.
+    A chance level that looked nothing up has no row. Raises CloserlookError if some datasets have embeddings and others do not.
     """
     if unrelated and any((dataset.embeddings is None) != (unrelated.embeddings is None) for dataset in searched):
         raise CloserlookError(
-            f"{unrelated.name}: embeddings of all datasets are needed or of none, to search alike in each"
+            f"{unrelated.name}: expected embeddings of all datasets or of none, so that each is searched in the same way"
         )
-    units = borrowed.units()
-    unshifted = borrowed.classes == "unshifted"
-    drawn = {unit: matched(phrases, unshifted, borrowed.passages, seed)[0] for unit, phrases in units.items()}
-    own = beginning_with(borrowed.base, np.ones(len(borrowed.base.words), dtype=bool)) if borrowed.base else None
-    most = max((int(phrases.words.max(initial=0)) for phrases in units.values()), default=0)
+    units = inputs.units()
+    unshifted = inputs.classes == "unshifted"
+    matched = {unit: matched_phrases(phrases, unshifted, inputs.passages, seed)[0] for unit, phrases in units.items()}
+    base = ngrams_starting_with(inputs.base, np.ones(len(inputs.base.words), dtype=bool)) if inputs.base else None
+    longest = max((int(phrases.words.max(initial=0)) for phrases in units.values()), default=0)
     tables = [schemas.BORROWING.empty_table()]
     for dataset in searched:
-        runs = _runs(borrowed, dataset, unrelated and equal_in_size(unrelated, dataset), neighbours, most, seed)
+        same_size = unrelated and truncate_to_size(unrelated, dataset)
+        lengths = _match_lengths(inputs, dataset, same_size, neighbours, longest, seed)
         for unit, phrases in units.items():
-            asked = dict.fromkeys(runs, phrases) | {("all", "matched"): drawn[unit]}
-            asked |= {level: own for level in runs if level[1] == "base_answer" and own}
-            for (where, null), these in asked.items():
-                several = runs["all", "observed"] if null == "matched" else runs[where, null]
-                if not several:
-                    continue  # one response alone has no other to be permuted with
+            looked_up = dict.fromkeys(lengths, phrases) | {("all", "matched"): matched[unit]}
+            looked_up |= {level: base for level in lengths if level[1] == "base_answer" and base}
+            for (where, null), level_phrases in looked_up.items():
+                draws = lengths["all", "observed"] if null == "matched" else lengths[where, null]
+                if not draws:
+                    continue  # a single response cannot be permuted
+                responses = len(inputs.passages.ids)
                 counts = np.sum(
-                    [tally(these, found_by(these, one), len(borrowed.passages.ids)) for one in several], axis=0
+                    [tally(level_phrases, is_found(level_phrases, draw), responses) for draw in draws], axis=0
                 )
                 keys = {"searched": dataset.name, "unit": unit, "where": where, "null": null}
-                tables.append(_rows(borrowed.passages.ids, counts, keys))
+                tables.append(_rows(inputs.passages.ids, counts, keys))
     return pa.concat_tables(tables)
 
 
-def equal_in_size(unrelated: Searched, dataset: Searched) -> Searched:
-    """The unrelated dataset, cut where it has nearest to as many words as the dataset; whole, with a warning, if it has fewer."""
+def truncate_to_size(unrelated: IndexedDataset, dataset: IndexedDataset) -> IndexedDataset:
+    """The first instances of the unrelated dataset, with about as many words as the dataset. Warns if it has fewer in all."""
     if unrelated.words < ENOUGH * dataset.words:
         logger.warning(
-            "%s: has %s words, %s has %s: chance comes out too low, and what is corrected for it too high",
+            "%s has %s words, %s has %s: the chance level will be too low, and rates corrected for it too high",
             *(unrelated.name, f"{unrelated.words:,}", dataset.name, f"{dataset.words:,}"),
         )
-    return replace(unrelated, limit=limit_of_equal_size(unrelated.index.sizes[: unrelated.limit], dataset.words))
+    return replace(unrelated, limit=limit_for_words(unrelated.index.sizes[: unrelated.limit], dataset.words))
 
 
-def _runs(
-    borrowed: Borrowed, dataset: Searched, unrelated: Searched | None, neighbours: int, most: int, seed: int
+def _match_lengths(
+    inputs: BorrowingInputs,
+    dataset: IndexedDataset,
+    unrelated: IndexedDataset | None,
+    neighbours: int,
+    longest: int,
+    seed: int,
 ) -> dict[tuple[str, str], list[np.ndarray]]:
-    """The longest runs from each word (of `base` for base_answer), by place and null: one array, or one per permutation."""
-    passages, base = borrowed.passages, borrowed.base
-    near = dataset.most_similar(borrowed.instructions, neighbours)
-    found = {
-        ("all", "observed"): [_anywhere(passages, dataset, most)],
-        ("similar", "observed"): [_among(passages, dataset, near, most)],
-        ("similar", "permuted"): [_among(passages, dataset, near[other], most) for other in deal(len(near), seed)],
+    """Match lengths of each word (of `base` for base_answer), by place and null: one array, or one per permutation."""
+    passages, base = inputs.passages, inputs.base
+    similar = dataset.most_similar(inputs.instructions, neighbours)
+    permuted = derangements(len(similar), seed)
+    lengths = {
+        ("all", "observed"): [_in_all(passages, dataset, longest)],
+        ("similar", "observed"): [_in_similar(passages, dataset, similar, longest)],
+        ("similar", "permuted"): [_in_similar(passages, dataset, similar[other], longest) for other in permuted],
     }
     if unrelated is not None:
-        there = unrelated.most_similar(borrowed.instructions, neighbours)
-        found["all", "unrelated"] = [_anywhere(passages, unrelated, most)]
-        found["similar", "unrelated"] = [_among(passages, unrelated, there, most)]
+        similar_unrelated = unrelated.most_similar(inputs.instructions, neighbours)
+        lengths["all", "unrelated"] = [_in_all(passages, unrelated, longest)]
+        lengths["similar", "unrelated"] = [_in_similar(passages, unrelated, similar_unrelated, longest)]
     if base is not None:
-        found["all", "base_answer"] = [_anywhere(base, dataset, LONGEST)]
-        found["similar", "base_answer"] = [_among(base, dataset, near, LONGEST)]
-    return found
+        lengths["all", "base_answer"] = [_in_all(base, dataset, LONGEST)]
+        lengths["similar", "base_answer"] = [_in_similar(base, dataset, similar, LONGEST)]
+    return lengths
 
 
-def _anywhere(passages: Passages, dataset: Searched, most: int) -> np.ndarray:
-    return longest_runs([word.text for word in passages.words], passages.left, dataset.occurs, most)
+def _in_all(passages: Passages, dataset: IndexedDataset, longest: int) -> np.ndarray:
+    return match_lengths([word.text for word in passages.words], passages.remaining, dataset.occurs, longest)
 
 
-def _among(passages: Passages, dataset: Searched, near: np.ndarray, most: int) -> np.ndarray:
-    """Runs in the instances near[i] alone, for the words of response i."""
-    runs = [np.zeros(0, dtype=np.int64)]
-    for text, rows in enumerate(tqdm(near, desc=f"similar in {dataset.name}", unit="response", disable=None)):
-        left = passages.left[passages.first[text] : passages.first[text + 1]]
-        runs.append(longest_runs(passages.spoken(text), left, dataset.occurs_in(rows), most))
-    return np.concatenate(runs)
+def _in_similar(passages: Passages, dataset: IndexedDataset, similar: np.ndarray, longest: int) -> np.ndarray:
+    """Match lengths in the instances similar[i] alone, for the words of response i."""
+    lengths = [np.zeros(0, dtype=np.int64)]
+    for text, rows in enumerate(tqdm(similar, desc=f"similar in {dataset.name}", unit="response", disable=None)):
+        remaining = passages.remaining[passages.first[text] : passages.first[text + 1]]
+        lengths.append(match_lengths(passages.text_words(text), remaining, dataset.occurs_in(rows), longest))
+    return np.concatenate(lengths)
 
 
 def _rows(ids: list[str], counts: np.ndarray, keys: dict[str, str]) -> pa.Table:
-    """counts [2, responses, n-gram lengths] as rows; observed ones also where nothing was looked for, to say so."""
-    lengths = range(counts.shape[2]) if keys["unit"].startswith("span:") else NGRAMS
-    found, looked_for = counts[:, :, lengths.start :].reshape(2, -1)
+    """Rows of counts [2, responses, n-gram lengths]; observed counts have a row even if nothing was looked up."""
+    ngrams = range(counts.shape[2]) if keys["unit"].startswith("span:") else NGRAMS
+    found, looked_up = counts[:, :, ngrams.start :].reshape(2, -1)
     table = pa.table(
         {
-            "id": pa.array(np.repeat(np.array(ids, dtype=object), len(lengths)), pa.string()),
+            "id": pa.array(np.repeat(np.array(ids, dtype=object), len(ngrams)), pa.string()),
             **{name: pa.repeat(value, len(found)) for name, value in keys.items()},
-            "ngram": np.tile(lengths, len(ids)),
+            "ngram": np.tile(ngrams, len(ids)),
             "found": found,
-            "phrases": looked_for,
+            "phrases": looked_up,
         }
     ).select(schemas.BORROWING.names)
-    kept = table if keys["null"] == "observed" else table.filter(pa.array(looked_for > 0))
+    kept = table if keys["null"] == "observed" else table.filter(pa.array(looked_up > 0))
     return kept.cast(schemas.BORROWING)

@@ -1,8 +1,8 @@
-"""Sentence-BERT neighbours: a unit vector per instance, computed once per dataset and memory-mapped.
+"""Sentence-BERT embeddings: a unit vector per instance, computed once per dataset and memory-mapped.
 
-Neighbours are found by comparing with every vector: faiss's exact search by inner product, as IndexFlatIP does it, but without a
-copy of the vectors. That is fast enough for hundreds of thousands, and leaves no approximation to blame for what is not found. A
-model reads the beginning of a text only (all-MiniLM-L6-v2 its first 256 word pieces).
+Nearest neighbors are found exactly, by inner product with every vector: as faiss's IndexFlatIP does, but without a copy of the
+vectors. This is fast enough for hundreds of thousands of instances. A model reads only the beginning of a text
+(all-MiniLM-L6-v2 its first 256 word pieces).
 """
 
 import json
@@ -19,27 +19,27 @@ from tqdm import tqdm
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing, sha256, write_json
 from closerlook.core.fingerprint import fingerprint
-from closerlook.trace.load_errors import reading
+from closerlook.trace.load_errors import index_errors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 CHUNK = 512
-"""Texts per file while vectors are computed: what a kill can cost."""
+"""Texts per temporary file while vectors are computed: the work that a kill can lose."""
 BATCH = 16
-"""Texts at a time: larger batches pad more, and fall out of a CPU's cache."""
+"""Texts per batch: larger batches pad more and exceed a CPU's cache."""
 BFLOAT16 = ("avx512_bf16", "amx_bf16")
-"""Instructions of a CPU that multiply bfloat16; without them it would be slower than float32."""
+"""CPU instructions that multiply bfloat16; without one of them, bfloat16 is slower than float32."""
 WEIGHTS = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
-"""What is fetched of a model on the hub: no pickles, no other formats of the same weights."""
+"""Files of a model that are downloaded from the hub: no pickles, no other formats of the same weights."""
 
 
 class Embeddings:
-    """Vectors of a dataset's texts, in its order, so that the first rows are those of a subset."""
+    """Vectors of a dataset's texts, in its order, so that the first rows are the vectors of a subset."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder = Path(folder)
-        with reading(folder, "embed"):
+        with index_errors(folder, "embed"):
             self._manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             self.vectors: np.ndarray = np.asarray(np.load(folder / "vectors.npy", mmap_mode="r"))
             """float32 [texts, dimensions], each of length 1."""
@@ -47,13 +47,13 @@ class Embeddings:
 
     @classmethod
     def build(cls, texts: Sequence[str], embedder: str, folder: Path) -> "Embeddings":
-        """Embed texts into `folder`, on a GPU where there is one. Killed and started again it goes on where it stopped.
+        """Embed texts into `folder`, on a GPU if there is one. Resumes after a kill.
 
-        embedder: an installed package that ships a Sentence-BERT model, a folder, or a hub id. Raises CloserlookError where it
-        is none of these, or cannot be fetched.
+        embedder: an installed package that ships a Sentence-BERT model, a folder, or a hub id. Raises CloserlookError if it is
+        none of these, or cannot be downloaded.
         """
-        place = folder_of(embedder)
-        model, model_digest = load(place), sha256(place)
+        model_folder = embedder_folder(embedder)
+        model, model_digest = load(model_folder), sha256(model_folder)
         root = folder.with_name(f".{folder.name}.parts")
         parts = root / fingerprint(model=model_digest, texts=list(texts), chunk=CHUNK)[:32]
         for stale in set(root.glob("*")) - {parts}:
@@ -75,45 +75,47 @@ class Embeddings:
 
     @classmethod
     def open(cls, folder: Path) -> "Embeddings":
-        """Map what `build` wrote. Raises CloserlookError where a file of it is missing or damaged."""
+        """Map the files that `build` wrote. Raises CloserlookError if one is missing or damaged."""
         return cls(folder)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Other texts as vectors by the same model: float32 [texts, dimensions], each of length 1."""
+        """Vectors of other texts by the same model: float32 [texts, dimensions], each of length 1."""
         return encode(self._model, texts) if texts else np.empty((0, self.vectors.shape[1]), np.float32)
 
     def nearest(self, vectors: np.ndarray, top: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The most similar rows among the first `limit`, and their cosines, for each vector (unit, float32 [n, dimensions]).
+        """The most similar of the first `limit` rows, and their cosines, for each unit vector (float32 [n, dimensions]).
 
-        int32 and float32 [n, min(top, rows)], best first, equal ones by row.
+        int32 and float32 [n, min(top, rows)], best first, ties by row.
         """
         import faiss
 
-        held = self.vectors[:limit]
+        searched = self.vectors[:limit]
         metric = faiss.METRIC_INNER_PRODUCT
-        cosines, rows = faiss.knn(np.ascontiguousarray(vectors, np.float32), held, min(top, len(held)), metric=metric)
+        cosines, rows = faiss.knn(
+            np.ascontiguousarray(vectors, np.float32), searched, min(top, len(searched)), metric=metric
+        )
         order = np.lexsort((rows, -cosines))
         return np.take_along_axis(rows, order, 1).astype(np.int32), np.take_along_axis(cosines, order, 1)
 
     @cached_property
     def _model(self) -> "SentenceTransformer":
-        place = folder_of(self.embedder)
-        if sha256(place) != self._manifest["sha256"]:
+        model_folder = embedder_folder(self.embedder)
+        if sha256(model_folder) != self._manifest["sha256"]:
             raise CloserlookError(
                 f"{self._folder}: was embedded with another version of {self.embedder}; delete it and embed again"
             )
-        return load(place)
+        return load(model_folder)
 
 
-def folder_of(embedder: str) -> Path:
-    """Where a Sentence-BERT model lies: itself a folder, in an installed package, or in the hub's cache, fetched if need be."""
+def embedder_folder(embedder: str) -> Path:
+    """The folder of a Sentence-BERT model: local, in an installed package, or in the hub's cache (downloaded if missing)."""
     if Path(embedder).is_dir():
         return Path(embedder)
     if "/" in embedder:
-        return _fetched(embedder)
+        return _download(embedder)
     package = find_spec(embedder.replace("-", "_"))
-    for place in (package and package.submodule_search_locations) or ():
-        for file in sorted(Path(place).rglob("modules.json")):
+    for location in (package and package.submodule_search_locations) or ():
+        for file in sorted(Path(location).rglob("modules.json")):
             return file.parent
     raise CloserlookError(
         f"embedder {embedder!r}: found no folder and no installed package of this name that ships a Sentence-BERT model; "
@@ -121,33 +123,38 @@ def folder_of(embedder: str) -> Path:
     )
 
 
-def _fetched(hub_id: str) -> Path:
+def _download(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         return Path(snapshot_download(hub_id, allow_patterns=WEIGHTS))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:  # not in the cache, and out of reach, is an OSError
+    except (
+        HfHubHTTPError,
+        HFValidationError,
+        OSError,
+    ) as error:  # OSError: not in the cache and the hub is unreachable
         raise CloserlookError(
-            f"embedder {hub_id!r}: no such folder, and the hub does not give it ({type(error).__name__}); "
-            "fetch it once where the network is, or name a folder"
+            f"embedder {hub_id!r}: no such folder, and it cannot be downloaded from the hub ({type(error).__name__}); "
+            "download it once with network access, or name a folder"
         ) from None
 
 
 def load(folder: Path) -> "SentenceTransformer":
-    """The model in a folder, on the GPU if there is one; nothing is downloaded. Raises CloserlookError where none can be read."""
+    """The model in a folder, on the GPU if there is one. Downloads nothing. Raises CloserlookError if it cannot be loaded."""
     from sentence_transformers import SentenceTransformer
 
     try:
         return SentenceTransformer(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise CloserlookError(f"{folder}: no Sentence-BERT model can be read from it: {error}") from error
+        raise CloserlookError(f"{folder}: cannot be loaded as a Sentence-BERT model: {error}") from error
 
 
 def encode(model: "SentenceTransformer", texts: Sequence[str]) -> np.ndarray:
-    """float32 [texts, dimensions], each of length 1; an empty text has a vector too. At least one text.
+    """Vectors of at least one text: float32 [texts, dimensions], each of length 1. An empty text has a vector too.
 
-    A CPU that multiplies bfloat16 does so, in half the time: the cosine with the vector in float32 stays above 0.9999.
+    On a CPU that multiplies bfloat16, bfloat16 is used: it takes half the time, and the cosine with the float32 vector stays
+    above 0.9999.
     """
     import torch
 
@@ -158,6 +165,6 @@ def encode(model: "SentenceTransformer", texts: Sequence[str]) -> np.ndarray:
 
 
 def _save(arrays: Sequence[np.ndarray], path: Path) -> None:
-    """Write arrays below each other as one .npy file."""
+    """Write the concatenated arrays as one .npy file."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, np.concatenate(arrays))

@@ -1,6 +1,6 @@
-"""The lexical index of an instruction-tuning set: its instances looked up exactly, as whole words, and by BM25.
+"""The lexical index of an instruction-tuning dataset: exact search, whole-word search, and BM25.
 
-Built once per dataset, one part after the other so that they never share the memory, and read by all its cells at once.
+It is built once per dataset, one part after the other to save memory, and shared by all cells of the dataset.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,87 +17,87 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing
 from closerlook.core.schemas import INSTANCES
 from closerlook.text.words import rendered, words_of
-from closerlook.trace.exact import Exact
-from closerlook.trace.load_errors import reading
+from closerlook.trace.exact import SuffixArray
+from closerlook.trace.load_errors import index_errors
 
 if TYPE_CHECKING:
     from closerlook.trace.bm25 import Ranker
 
 SCHEMA = pa.schema([INSTANCES.field(name) for name in ("id", "instruction", "response")])
 BATCH = 1000
-"""Rows in memory as Python objects at a time."""
+"""Rows that are in memory as Python objects at a time."""
 
 
 class Index:
-    """A dataset, searched. An instance is found where its instruction or its response holds the phrase; rows are 0-based."""
+    """A searchable dataset. An instance contains a phrase if its instruction or its response does. Rows are 0-based."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder = Path(folder)
-        with reading(folder, "build_index"):
+        with index_errors(folder, "build_index"):
             self._table = pa.ipc.open_file(pa.memory_map(str(folder / "instances.arrow"))).read_all()
             self.sizes: np.ndarray = np.load(folder / "bm25" / "sizes.npy", mmap_mode="r")
             """Words per instance, instruction and response together: int32."""
-        self.exact = Exact.open(folder / "exact")
-        """The texts as they stand."""
-        self.words = Exact.open(folder / "words")
-        """The texts as `rendered` words: a phrase given as rendered(words) is found as whole words, case ignored."""
-        with reading(folder, "build_index"):
+        self.exact = SuffixArray.open(folder / "exact")
+        """Search in the original texts."""
+        self.words = SuffixArray.open(folder / "words")
+        """Search in the texts as `rendered` words: rendered(words) is found as whole words, case ignored."""
+        with index_errors(folder, "build_index"):
             if len({self._table.num_rows, len(self.sizes), self.exact.size, self.words.size}) > 1:
                 raise ValueError("its files do not belong together")
 
     @classmethod
     def build(cls, instances: pa.Table, folder: Path) -> "Index":
-        """Index instances (columns id, instruction, response), at least one, into `folder`: whole afterwards or as it was before.
+        """Index at least one instance (columns id, instruction, response) into `folder`; after an error the folder is as before.
 
-        Takes up to 9 bytes of memory per byte of text, the table itself included.
+        Takes up to 9 bytes of memory per byte of text, including the table.
         """
         from closerlook.trace.bm25 import Ranker
 
         table = instances.select(SCHEMA.names)
-        pa.default_memory_pool().release_unused()  # what was needed to read the table
+        pa.default_memory_pool().release_unused()  # the memory that reading the table needed
         with replacing(folder) as temporary:
             temporary.mkdir()
             with pa.ipc.new_file(str(temporary / "instances.arrow"), table.schema) as file:
                 file.write_table(table, max_chunksize=BATCH)
-            Exact.build(_pairs(table, "exact"), temporary / "exact")
-            Exact.build((map(rendered, pair) for pair in _words(table, "words")), temporary / "words")
+            SuffixArray.build(_pairs(table, "exact"), temporary / "exact")
+            SuffixArray.build((map(rendered, pair) for pair in _words(table, "words")), temporary / "words")
             Ranker.build((chain(*pair) for pair in _words(table, "BM25")), temporary / "bm25")
         return cls(folder)
 
     @classmethod
     def open(cls, folder: Path) -> "Index":
-        """Map what `build` wrote. Raises CloserlookError where a file of it is missing or damaged."""
+        """Map the files that `build` wrote. Raises CloserlookError if one is missing or damaged."""
         return cls(folder)
 
     @cached_property
     def ids(self) -> list[str]:
-        """Of the instances, in the dataset's order."""
+        """Ids of the instances, in the dataset's order."""
         return self._table["id"].to_pylist()
 
     @cached_property
     def instructions(self) -> list[str]:
-        """Likewise."""
+        """Instructions of the instances, in the dataset's order."""
         return self._table["instruction"].to_pylist()
 
     @cached_property
     def responses(self) -> list[str]:
-        """Likewise."""
+        """Responses of the instances, in the dataset's order."""
         return self._table["response"].to_pylist()
 
     def bm25(self, queries: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:
-        """The instances that BM25 finds best for each query, and their scores: int32 and float32 [queries, min(top, instances)].
+        """Rows with the highest BM25 scores for each query, and the scores: int32 and float32 [queries, min(top, instances)].
 
-        Best first, equal ones in the dataset's order. Instances that share no word with the query have score 0.
+        Best first, ties in the dataset's order. Instances that share no word with the query have score 0.
         """
         shape = len(queries), min(top, len(self.sizes))
         rows, scores = np.empty(shape, np.int32), np.empty(shape, np.float32)
         for number, query in enumerate(queries):
-            rows[number], scores[number] = self._ranker.best([word.text for word in words_of(query)], shape[1])
+            rows[number], scores[number] = self._ranker.search([word.text for word in words_of(query)], shape[1])
         return rows, scores
 
     @cached_property
     def _ranker(self) -> "Ranker":
-        from closerlook.trace.bm25 import Ranker  # takes a while to import, which exact search does not need
+        from closerlook.trace.bm25 import Ranker  # slow to import, and exact search does not need it
 
         return Ranker.open(self._folder / "bm25")
 
@@ -105,7 +105,7 @@ class Index:
 def read_instances(path: Path) -> pa.Table:
     """Columns id, instruction and response of a dataset: parquet as the data stage writes it, or JSON Lines with these keys.
 
-    An id that is a whole number becomes text. Raises CloserlookError with file, row and key for anything else that is no text.
+    An integer id is converted to text. Raises CloserlookError with file, row and key for any other value that is not text.
     """
     from closerlook.config.settings import FileSource
     from closerlook.data.formats import MalformedError, text_field
@@ -131,7 +131,7 @@ def read_instances(path: Path) -> pa.Table:
 
 
 def _pairs(table: pa.Table, title: str) -> Iterator[tuple[str, str]]:
-    """Instruction and response of each row, with a bar on stderr."""
+    """Instruction and response of each row, with a progress bar on stderr."""
     with tqdm(total=table.num_rows, desc=f"index ({title})", unit=" instances") as bar:
         for batch in table.to_batches(BATCH):
             yield from zip(batch["instruction"].to_pylist(), batch["response"].to_pylist(), strict=True)
@@ -139,6 +139,6 @@ def _pairs(table: pa.Table, title: str) -> Iterator[tuple[str, str]]:
 
 
 def _words(table: pa.Table, title: str) -> Iterator[list[list[str]]]:
-    """Their words."""
+    """The words of the instruction and of the response of each row."""
     for pair in _pairs(table, title):
         yield [[word.text for word in words_of(text)] for text in pair]

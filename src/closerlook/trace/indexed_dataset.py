@@ -1,4 +1,4 @@
-"""The instances most similar to each instruction, and what stands in them."""
+"""A dataset with its index and embeddings: the instances most similar to an instruction, and whether phrases occur in them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from closerlook.trace.matching_statistics import Occurs
 
 
 @dataclass(frozen=True)
-class Searched:
-    """A dataset that is searched: its index, its embeddings if any, and how many of its first instances count.
+class IndexedDataset:
+    """A dataset that can be searched: its index, its embeddings or None, and the number of its first instances that count.
 
-    Without embeddings BM25 says which instances are similar. The embeddings may be those of a larger dataset that begins with
-    the instances of this one.
+    Without embeddings, similarity is measured by BM25. The embeddings may be those of a larger dataset that begins with the
+    instances of this one.
     """
 
     name: str
@@ -28,21 +28,21 @@ class Searched:
     limit: int
 
     @classmethod
-    def open(cls, name: str, index: Path, embeddings: Path | None = None) -> "Searched":
-        """All instances of the index. Raises CloserlookError if there are fewer embeddings."""
+    def open(cls, name: str, index: Path, embeddings: Path | None = None) -> "IndexedDataset":
+        """All instances of the index. Raises CloserlookError if there are fewer embeddings than instances."""
         opened, vectors = Index.open(index), Embeddings.open(embeddings) if embeddings else None
         if vectors is not None and len(vectors.vectors) < len(opened.sizes):
             found = f"{len(vectors.vectors)} embeddings, but {index} has {len(opened.sizes)} instances"
-            raise CloserlookError(f"{embeddings}: {found}; they are of another dataset")
+            raise CloserlookError(f"{embeddings}: found {found}; they are of another dataset")
         return cls(name, opened, vectors, len(opened.sizes))
 
     @property
     def words(self) -> int:
-        """Words of the instances that count."""
+        """Number of words of the instances that count."""
         return int(self.index.sizes[: self.limit].sum(dtype=np.int64))
 
     def occurs(self, phrases: Sequence[str]) -> np.ndarray:
-        """Whether each phrase of words stands in one of the instances that count: bool."""
+        """Whether each phrase (rendered words) occurs in any instance that counts: bool."""
         return self.index.words.occurs(phrases, None if self.limit == len(self.index.sizes) else self.limit)
 
     def most_similar(self, queries: Sequence[str], top: int) -> np.ndarray:
@@ -54,17 +54,17 @@ class Searched:
             return self.embeddings.nearest(self.embeddings.encode(queries), top, self.limit)[0]
         if self.limit == len(self.index.sizes):
             return self.index.bm25(queries, top)[0]
-        everything = (self.index.bm25([query], len(self.index.sizes))[0][0] for query in queries)
-        return np.stack([rows[rows < self.limit][:top] for rows in everything])
+        rankings = (self.index.bm25([query], len(self.index.sizes))[0][0] for query in queries)
+        return np.stack([rows[rows < self.limit][:top] for rows in rankings])
 
     def occurs_in(self, rows: Sequence[int]) -> Occurs:
-        """A function that says the same as `occurs` of some instances alone."""
+        """A function like `occurs`, restricted to the given rows."""
         text = "\n".join(self._rendered(int(row)) for row in rows)
         return lambda phrases: np.array([phrase in text for phrase in phrases], dtype=bool)
 
     @cached_property
     def _rendered(self) -> Callable[[int], str]:
-        """The words of an instance as a text in which phrases can be looked up; remembers the last instances."""
+        """Returns the rendered words of an instance, in which phrases can be looked up; caches the latest instances."""
         return lru_cache(maxsize=1 << 16)(
             lambda row: "\n".join(
                 rendered(word.text for word in words_of(text))

@@ -1,4 +1,4 @@
-"""How long the runs of a text's words are that a dataset holds: matching statistics, over words."""
+"""Matching statistics over words: the longest run of words, from each word of a text on, that a dataset contains."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,32 +7,32 @@ import numpy as np
 from closerlook.text.words import rendered
 
 Occurs = Callable[[Sequence[str]], np.ndarray]
-"""Whether each of some phrases (rendered words) is there: bool."""
+"""Returns whether each phrase (rendered words) occurs: bool."""
 
 
-def longest_runs(words: Sequence[str], left: np.ndarray, occurs: Occurs, most: int) -> np.ndarray:
-    """For each word, how many words from it on are there together: [words] int64, 0 where not even the word is.
+def match_lengths(words: Sequence[str], remaining: np.ndarray, occurs: Occurs, limit: int) -> np.ndarray:
+    """The length in words of the longest run from each word on that occurs: [words] int64, 0 if not even the word occurs.
 
-    left: [words], the words that its text has from it on; no run goes beyond, or is longer than `most`.
-    A run is there only if every shorter one from the same word is, so lengths are doubled and then halved, all words at once:
-    about four queries a word, whatever the number of n-gram lengths that are asked of the result.
+    remaining: [words], the number of words of the text from this one on. No run is longer than that, or than `limit`.
+    A run occurs only if every shorter run from the same word does. So lengths are doubled and then bisected, for all words at
+    once: about four queries per word, for any number of n-gram lengths that are read from the result.
     """
-    bound = np.minimum(left, most)
-    there, absent = np.zeros_like(bound), bound + 1  # longest known to be there, shortest taken not to be
-    while len(open_ := np.flatnonzero(absent - there > 1)):
-        low, high = there[open_], absent[open_]
-        failed = high <= bound[open_]
-        tried = np.where(failed, (low + high) // 2, np.minimum(np.maximum(1, 2 * low), bound[open_]))
-        found = lookup(
-            occurs, [rendered(words[i : i + n]) for i, n in zip(open_.tolist(), tried.tolist(), strict=True)]
-        )
-        there[open_] = np.where(found, tried, low)
-        absent[open_] = np.where(found, high, tried)
-    return there
+    bound = np.minimum(remaining, limit)
+    low, high = np.zeros_like(bound), bound + 1  # longest length known to occur, shortest known (or taken) not to
+    while len(undecided := np.flatnonzero(high - low > 1)):
+        known, failed_at = low[undecided], high[undecided]
+        failed = failed_at <= bound[undecided]
+        doubled = np.minimum(np.maximum(1, 2 * known), bound[undecided])
+        tried = np.where(failed, (known + failed_at) // 2, doubled)
+        phrases = [rendered(words[i : i + n]) for i, n in zip(undecided.tolist(), tried.tolist(), strict=True)]
+        hits = look_up(occurs, phrases)
+        low[undecided] = np.where(hits, tried, known)
+        high[undecided] = np.where(hits, failed_at, tried)
+    return low
 
 
-def lookup(occurs: Occurs, phrases: Sequence[str]) -> np.ndarray:
-    """`occurs` of phrases of which many are the same: each is asked for once."""
-    place: dict[str, int] = {}
-    rows = np.array([place.setdefault(phrase, len(place)) for phrase in phrases], dtype=np.int64)
-    return np.asarray(occurs(list(place)))[rows] if place else np.zeros(0, dtype=bool)
+def look_up(occurs: Occurs, phrases: Sequence[str]) -> np.ndarray:
+    """`occurs` of many phrases with duplicates: each distinct phrase is looked up once."""
+    number: dict[str, int] = {}
+    rows = np.array([number.setdefault(phrase, len(number)) for phrase in phrases], dtype=np.int64)
+    return np.asarray(occurs(list(number)))[rows] if number else np.zeros(0, dtype=bool)

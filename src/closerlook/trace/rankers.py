@@ -1,6 +1,7 @@
-"""Which instances a span can have come from by the words that they share with it, and where a span stands (section 5)."""
+"""Candidate instances for a span: the lexical ranker, and the fusion of several rankings (section 5)."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,21 +9,21 @@ import numpy as np
 
 from closerlook.text.sentences import sentence_begins
 from closerlook.text.words import rendered
-from closerlook.trace.indexed_dataset import Searched
+from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.passages import Passages
 
 DEPTH = 100
 """Instances per ranking that are fused."""
 CONTEXT = 8
-"""Words of its sentence, on either side of a span, in whose company the lexical ranker looks for it."""
+"""Words of the sentence, on either side of a span, that the lexical ranker may add to it."""
 LONGEST_RUN = 256
-"""Longest run of words that is looked for."""
+"""Longest run of words that is looked up."""
 WINDOWS = 500
-"""Runs around one span that are looked for, at most."""
+"""Largest number of runs around one span that are looked up."""
 
 
-class Place(NamedTuple):
-    """Where a span stands: its response, its characters, its words and those of its sentences, as places in Passages.words."""
+class LocatedSpan(NamedTuple):
+    """A span with its response, its characters, its words and those of its sentences, as indices into Passages.words."""
 
     response: int
     start: int
@@ -33,46 +34,64 @@ class Place(NamedTuple):
     """Text of its sentences."""
 
 
-def places(passages: Passages, spans: Sequence[tuple[int, int, int]]) -> Iterator[Place]:
-    """The place of each span (text, start, end). Where it goes over several sentences, all of them are its context."""
+def locate_spans(passages: Passages, spans: Sequence[tuple[int, int, int]]) -> Iterator[LocatedSpan]:
+    """Each span (text, start, end) with its words and sentences. The context of a span over several sentences is all of them."""
     begins = {text: [0, *sentence_begins(passages.texts[text])] for text in {text for text, _, _ in spans}}
     for text, start, end in spans:
         edges = [*begins[text], len(passages.texts[text])]
         low = edges[max(0, bisect_right(begins[text], start) - 1)]
         high = edges[bisect_right(begins[text], max(start, end - 1))]
-        words = passages.within(text, start, end)
-        yield Place(text, start, end, words, passages.within(text, low, high), passages.texts[text][low:high])
+        words, sentence = passages.word_range(text, start, end), passages.word_range(text, low, high)
+        yield LocatedSpan(text, start, end, words, sentence, passages.texts[text][low:high])
 
 
-def lexical(place: Place, passages: Passages, runs: np.ndarray, dataset: Searched, order: np.ndarray) -> list[int]:
-    """Instances that hold most of the span's words in one run, and of these the longest run around them, first.
+def rank_lexically(
+    span: LocatedSpan, passages: Passages, lengths: np.ndarray, dataset: IndexedDataset, order: np.ndarray
+) -> list[int]:
+    """Rows of instances: first those with most of the span's words in one run, and of these those with the longest run around it.
 
-    So those that hold the span whole come first, and of them those that hold it in the same company. Instances with equally long
-    runs come in `order` (rows, best first), then in the dataset's. runs: of every word, as `longest_runs` gives them.
+    So instances that contain the whole span come first, and among them those that contain more of its context. Ties are broken by
+    `order` (rows, best first), then by row. lengths: of every word, as `match_lengths` returns them.
     """
-    found: dict[int, None] = {}
-    for first, last in _windows(place, runs):
-        rows = dataset.index.words.documents(rendered(w.text for w in passages.words[first:last]), dataset.limit)
-        found |= dict.fromkeys(in_order(rows, order, DEPTH))
-        if len(found) >= DEPTH:
+    ranking: dict[int, None] = {}
+    for first, last in _windows(span, lengths):
+        phrase = rendered(word.text for word in passages.words[first:last])
+        rows = dataset.index.words.documents(phrase, dataset.limit)
+        ranking |= dict.fromkeys(reorder(rows, order, DEPTH))
+        if len(ranking) >= DEPTH:
             break
-    return list(found)[:DEPTH]
+    return list(ranking)[:DEPTH]
 
 
-def _windows(place: Place, runs: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of words that the dataset holds and that touch the span: by words of the span, then by words."""
-    (a, b), (low, high) = place.words, place.sentence
+def _windows(span: LocatedSpan, lengths: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of words [first, last) that overlap the span and occur in the dataset: by words of the span, then by length."""
+    (a, b), (low, high) = span.words, span.sentence
     low, high = max(low, a - CONTEXT), min(high, b + CONTEXT)
     windows = {
         (min(last, b) - max(first, a), last - first, -first)
         for first in range(low, b)
-        for last in range(max(first, a) + 1, min(high, first + int(runs[first])) + 1)
+        for last in range(max(first, a) + 1, min(high, first + int(lengths[first])) + 1)
     }
     return [(-first, n - first) for _, n, first in sorted(windows, reverse=True)[:WINDOWS]]
 
 
-def in_order(rows: np.ndarray, order: np.ndarray, most: int) -> list[int]:
-    """The first `most` of some rows (ascending), those in `order` first and as they stand there, then the others as they come."""
-    place = np.minimum(np.searchsorted(rows, order), len(rows) - 1) if len(rows) else np.zeros(0, dtype=np.int64)
-    first = order[rows[place] == order][:most] if len(rows) else []
-    return list(dict.fromkeys([*map(int, first), *map(int, rows[: most + len(first)])]))[:most]
+def reorder(rows: np.ndarray, order: np.ndarray, limit: int) -> list[int]:
+    """The first `limit` of `rows` (ascending): rows in `order` first, in that order, then the others as they are."""
+    position = np.minimum(np.searchsorted(rows, order), len(rows) - 1) if len(rows) else np.zeros(0, dtype=np.int64)
+    ordered = order[rows[position] == order][:limit] if len(rows) else []
+    return list(dict.fromkeys([*map(int, ordered), *map(int, rows[: limit + len(ordered)])]))[:limit]
+
+
+def fuse(rankings: Sequence[Sequence[int]], k: int = 60) -> list[int]:
+    """Reciprocal rank fusion (Cormack et al. 2009): every ranking adds 1 / (k + rank) to its rows, with ranks from 1.
+
+    rankings: rows, best first. A ranking need not contain all rows; a row that it repeats counts at its first position.
+    Returns all rows, best first. Ties are broken by the best rank in any ranking, then by row.
+    """
+    scores: defaultdict[int, float] = defaultdict(float)
+    best: dict[int, int] = {}
+    for ranking in rankings:
+        for rank, row in enumerate(dict.fromkeys(ranking), start=1):
+            scores[row] += 1 / (k + rank)
+            best[row] = min(rank, best.get(row, rank))
+    return sorted(scores, key=lambda row: (-scores[row], best[row], row))

@@ -1,4 +1,4 @@
-"""Many phrases looked up at once, from file to file."""
+"""Search an index for all phrases of a file."""
 
 import json
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ from closerlook.trace.index import Index
 def search(folder: Path, phrases: Path, out: Path) -> None:
     """Write {"phrase", "count", "ids"} for each line {"phrase": ...} of `phrases`, in their order.
 
-    count: instances that hold the phrase exactly, case-sensitive, in the instruction or in the response, each counted once.
-    ids: theirs, in the dataset's order. The empty phrase is found nowhere. Raises CloserlookError for a line of another shape.
+    count: number of instances that contain the exact phrase (case-sensitive) in the instruction or the response.
+    ids: their ids, in the dataset's order. The empty phrase is found nowhere. Raises CloserlookError for a line of another form.
     """
     index = Index.open(folder)
-    with replacing(out) as temporary, temporary.open("w", encoding="ascii", newline="\n") as found:
+    with replacing(out) as temporary, temporary.open("w", encoding="ascii", newline="\n") as output:
         for phrase in tqdm(read_phrases(phrases), desc="search", unit=" phrases"):
             ids = [index.ids[row] for row in index.exact.documents(phrase).tolist()]
-            # Escaped, because a phrase can hold half a character ("\ud83d"), which no encoding takes.
-            found.write(json.dumps({"phrase": phrase, "count": len(ids), "ids": ids}) + "\n")
+            # JSON escapes non-ASCII text: a phrase can contain a lone surrogate ("\ud83d"), which UTF-8 cannot encode.
+            output.write(json.dumps({"phrase": phrase, "count": len(ids), "ids": ids}) + "\n")
 
 
 def read_phrases(path: Path) -> Iterator[str]:
-    """The phrases of a file, in its order; empty lines are skipped."""
+    """The phrases of a JSON Lines file, in its order; empty lines are skipped."""
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -36,11 +36,11 @@ def read_phrases(path: Path) -> Iterator[str]:
         raise CloserlookError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _phrase(line: bytes, where: str) -> str:
+def _phrase(line: bytes, location: str) -> str:
     try:
         record = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise CloserlookError(f"{where}: not valid JSON in UTF-8: {error}") from None
+        raise CloserlookError(f"{location}: not valid JSON in UTF-8: {error}") from None
     if not isinstance(record, dict) or not isinstance(record.get("phrase"), str):
-        raise CloserlookError(f'{where}: found {line.decode().strip()[:80]}, expected {{"phrase": "some text"}}')
+        raise CloserlookError(f'{location}: found {line.decode().strip()[:80]}, expected {{"phrase": "some text"}}')
     return record["phrase"]

@@ -10,7 +10,7 @@ import numpy as np
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.tables.shift import Measured
-from closerlook.spans.located import in_words
+from closerlook.spans.located import words_only
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.stats.paired_tests import p_value
 
@@ -49,12 +49,12 @@ def of_cell(report: Path, original: Path, traced: Path, similar: Path) -> Iterat
 
 def returned(sampled: Sampled, responses: Path) -> tuple[np.ndarray, np.ndarray]:
     """Of each span: 1.0 where its words stand in the response to the same instruction; the share of the others that hold them."""
-    texts = {row["id"]: in_words(row["text"]) for row in read_parquet(responses, ["id", "text"]).to_pylist()}
+    texts = {row["id"]: words_only(row["text"]) for row in read_parquet(responses, ["id", "text"]).to_pylist()}
     here, elsewhere = [], []
     for span in sampled:
         if span["id"] not in texts:
             raise CloserlookError(f"{responses}: has no response to {span['id']}; generate it again")
-        phrase = in_words(span["quote"])
+        phrase = words_only(span["quote"])
         holds = {id_: phrase in text for id_, text in texts.items()}
         here.append(holds.pop(span["id"]))
         elsewhere.append(np.mean(list(holds.values())) if holds else np.nan)

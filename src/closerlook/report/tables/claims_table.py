@@ -66,7 +66,7 @@ def _deciders(claim: Claim, row: Row, other: Row) -> list[str]:
 def _papers(claim: Claim) -> Iterator[Row]:
     for row, other in claim.pairs(paper_grid(claim.measure)):
         both = [each["printed"] for each in ([row] if other is row else [row, other])]
-        reasons = [f"{one.place}: {reason}" for one in both for reason in suspects().get((one.source, one.row), ())]
+        reasons = [f"{one.location}: {reason}" for one in both for reason in suspects().get((one.source, one.row), ())]
         judge = JUDGE if claim.measure == "score" else ""
         told = {"claim": claim.says, "aspect": claim.aspect, "judge": judge, "decided_from": "paper"}
         paths = dict.fromkeys(("one", "other", "one_data", "other_data"), ALWAYS_THERE)

@@ -16,7 +16,7 @@ from closerlook.report.tables.shift import Measured
 from closerlook.report.tables.table import Row
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.text.words import rendered, words_of
-from closerlook.trace.nulls import deal
+from closerlook.trace.nulls import derangements
 
 THRESHOLD = 2 / 3
 """Share of a span's words that one run must hold."""
@@ -117,7 +117,7 @@ def _of_first(traced: Mapping[Key, TracedSpan], spans: Path, subset: Path, ids: 
     for key in traced:
         by_response[key[0]].append(key)
     groups = list(by_response.values())
-    dealt = deal(len(groups), seed=0, times=1)
+    dealt = derangements(len(groups), seed=0, times=1)
     other = {key: groups[to][0] for to_all in dealt for keys, to in zip(groups, to_all, strict=True) for key in keys}
     for ranker in RANKERS:
         held = {key: one.first[ranker]["instance"] for key, one in traced.items() if ranker in one.first}

@@ -10,7 +10,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.derive.paraphrase import original_of
 from closerlook.report.tables.shift import Measured
-from closerlook.spans.located import in_words, with_responses
+from closerlook.spans.located import read_marked_responses, words_only
 from closerlook.stats.bootstrap import Estimate, ratios
 
 
@@ -24,10 +24,10 @@ def of_cell(spans: Path, responses: Path, evalset: Path, answers: Path, wordings
             raise CloserlookError(f"{answers}: response {id_} answers no question of {wordings}; generate it again")
         of[original_of(id_)].append(id_)
     rows, left_out = [], 0
-    for response, found in with_responses(spans, responses):
+    for response, found in read_marked_responses(spans, responses):
         mine, row = of[response["id"]], np.zeros(3)
         for span in found:
-            phrase = in_words(response["text"][span.start : span.end])
+            phrase = words_only(response["text"][span.start : span.end])
             given = not phrase or phrase in asked[response["id"]]
             may = [] if given else [id_ for id_, text in worded.items() if id_ in answered and phrase not in text]
             tried = [phrase in answered[id_] for id_ in may if original_of(id_) == response["id"]]
@@ -49,4 +49,4 @@ def of_cell(spans: Path, responses: Path, evalset: Path, answers: Path, wordings
 
 def _words(file: Path, column: str) -> dict[str, str]:
     """The words of each row's text, by its id."""
-    return {row["id"]: in_words(row[column]) for row in read_parquet(file, ["id", column]).to_pylist()}
+    return {row["id"]: words_only(row[column]) for row in read_parquet(file, ["id", column]).to_pylist()}

@@ -1,4 +1,4 @@
-"""What can be refused of markers, tracing, paraphrases and left-out instances before a job starts."""
+"""Checks of markers, tracing, paraphrased evalsets and ablated datasets."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ from closerlook.config.catalog import ApiModel, Catalog, ParaphrasedSource
 from closerlook.config.derived import AblatedSource
 from closerlook.config.grid import Cell, dataset_and_size, expand
 from closerlook.config.judges import OpenAIJudge, OracleJudge
-from closerlook.config.lineage import Traced
+from closerlook.config.lineage import Lineage
 from closerlook.config.markers import ConsistencyMarker, JudgeMarker, OracleMarker
 from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, nearest
@@ -34,32 +34,34 @@ def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Probl
                 expected = f"a judge: {nearest(source.paraphrase.by, catalog.judges)}"
                 yield Problem(preset.catalog, f"{key}.paraphrase.by", source.paraphrase.by, expected)
     for key, pairs in _dataset_pairs(preset).items():
-        for one, other in pairs.items():
-            for name in (one, other):
+        for dataset, other in pairs.items():
+            for name in (dataset, other):
                 if name not in catalog.datasets:
                     expected = f"a dataset: {nearest(name, catalog.datasets)}"
-                    yield Problem(file, f"tracing.{key}.{one}", name, expected)
-            if one == other:
-                yield Problem(file, f"tracing.{key}.{one}", other, "another dataset")
+                    yield Problem(file, f"tracing.{key}.{dataset}", name, expected)
+            if dataset == other:
+                yield Problem(file, f"tracing.{key}.{dataset}", other, "another dataset")
 
 
-def impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
-    """Settings that cannot be followed, once all names are known."""
+def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    """Settings that cannot be run, once all names are known."""
     cells = expand(preset, catalog)
-    yield from _markers(preset, catalog, file)
-    yield from _paraphrases(preset, catalog, file)
+    yield from _marker_problems(preset, catalog, file)
+    yield from _paraphrase_problems(preset, catalog, file)
     used = {dataset_and_size(cell.dataset)[0] for cell in cells if cell.dataset}
     for name in sorted(used):
         if isinstance(catalog.datasets[name].source, AblatedSource):
-            yield from _without(name, preset, catalog, cells)
-    traced = Traced(preset, catalog, cells)
+            yield from _ablation_problems(name, preset, catalog, cells)
+    lineage = Lineage(preset, catalog, cells)
     for cell, evalsets in cells.items():
         if isinstance(catalog.models[cell.model].source, ApiModel):
-            for name in {name for evalset in evalsets for name in traced.markers(cell, evalset)}:
+            for name in {name for evalset in evalsets for name in lineage.markers(cell, evalset)}:
                 if isinstance(catalog.markers[name], ConsistencyMarker):
-                    expected = f"a marker that draws no answers from {cell.model}, which is behind an endpoint"
+                    expected = f"a marker that samples no answers, since {cell.model} is an API model"
                     yield Problem(file, "markers", name, expected)
-    searched = [cell.name for cell, evalsets in cells.items() if any(traced.searched(cell, e) for e in evalsets)]
+    searched = [
+        cell.name for cell, evalsets in cells.items() if any(lineage.searched_datasets(cell, e) for e in evalsets)
+    ]
     for i, name in enumerate(preset.tracing.attribution if preset.tracing else []):
         if name not in searched:
             yield Problem(file, f"tracing.attribution[{i}]", name, f"a traced cell: {nearest(name, searched)}")
@@ -70,7 +72,7 @@ def impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]
 
 
 def _marker_names(preset: Preset) -> Iterator[tuple[str, str]]:
-    """Every marker that a preset names, with where."""
+    """Every marker that a preset names, as (key, name)."""
     yield from ((f"markers[{i}]", name) for i, name in enumerate(preset.markers))
     for b, block in enumerate(preset.grid):
         yield from ((f"grid[{b}].markers[{i}]", name) for i, name in enumerate(block.markers))
@@ -81,7 +83,7 @@ def _dataset_pairs(preset: Preset) -> dict[str, dict[str, str]]:
     return {"unrelated": tracing.unrelated, "calibrate": tracing.calibrate} if tracing else {}
 
 
-def _markers(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+def _marker_problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     real = sorted({e for block in preset.grid for e in block.evalsets if not catalog.knows_truth(e)})
     for i, name in enumerate(preset.markers):
         if name in preset.markers[:i]:
@@ -89,14 +91,14 @@ def _markers(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     for key, name in _marker_names(preset):
         marker = catalog.markers[name]
         if isinstance(marker, OracleMarker) and real:
-            expected = f"a marker that needs no truth to compare with, as for {', '.join(real)}"
+            expected = f"a marker that does not need the truth, for {', '.join(real)}"
             yield Problem(file, key, name, f"{expected}: the oracle marks evalsets of the miniature only")
         if isinstance(marker, JudgeMarker) and not isinstance(catalog.judges[marker.judge], OpenAIJudge):
             expected = "a judge behind an endpoint (openai)"
             yield Problem(preset.catalog, f"markers.{name}.judge", marker.judge, expected)
 
 
-def _paraphrases(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+def _paraphrase_problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     for b, block in enumerate(preset.grid):
         for i, name in enumerate(block.evalsets):
             source = catalog.evalsets[name].source
@@ -104,26 +106,28 @@ def _paraphrases(preset: Preset, catalog: Catalog, file: str) -> Iterator[Proble
                 continue
             key = f"evalsets.{name}.source"
             if isinstance(catalog.evalsets[source.of].source, ParaphrasedSource):
-                expected = "an evalset that is not itself made of another"
+                expected = "an evalset that is not a paraphrase itself"
                 yield Problem(preset.catalog, f"{key}.of", source.of, expected)
             elif source.of not in block.evalsets:
-                expected = f"{source.of} beside it, whose answers it is compared with"
+                expected = f"{source.of} in the same block, whose answers it is compared with"
                 yield Problem(file, f"grid[{b}].evalsets[{i}]", name, expected)
             by = catalog.judges[source.paraphrase.by]
             if not (isinstance(by, OpenAIJudge) or (isinstance(by, OracleJudge) and catalog.knows_truth(name))):
-                expected = "a judge behind an endpoint (openai); the oracle knows the wordings of the miniature alone"
+                expected = "a judge behind an endpoint (openai); the oracle knows the wordings of the miniature only"
                 yield Problem(preset.catalog, f"{key}.paraphrase.by", source.paraphrase.by, expected)
 
 
-def _without(name: str, preset: Preset, catalog: Catalog, cells: Mapping[Cell, list[str]]) -> Iterator[Problem]:
-    """What decides which instances are left out must be made by this very grid."""
+def _ablation_problems(
+    name: str, preset: Preset, catalog: Catalog, cells: Mapping[Cell, list[str]]
+) -> Iterator[Problem]:
+    """The spans that decide which instances are left out must be traced by the same grid."""
     source = catalog.datasets[name].source
     assert isinstance(source, AblatedSource)
     settings, key = source.without, f"datasets.{name}.source"
     by_name = {cell.name: cell for cell in cells}
     cell = by_name.get(settings.cell)
     if cell is None or cell.dataset is None:
-        trained = [name for name, one in by_name.items() if one.dataset]
+        trained = [name for name, cell in by_name.items() if cell.dataset]
         expected = f"a tuned cell of the grid: {nearest(settings.cell, trained)}"
         yield Problem(preset.catalog, f"{key}.without.cell", settings.cell, expected)
         return
@@ -133,12 +137,12 @@ def _without(name: str, preset: Preset, catalog: Catalog, cells: Mapping[Cell, l
         expected = f"an evalset that {cell.name} answers: {nearest(settings.evalset, cells[cell])}"
         yield Problem(preset.catalog, f"{key}.without.evalset", settings.evalset, expected)
         return
-    traced = Traced(preset, catalog, cells)
-    marked = traced.markers(cell, settings.evalset)
+    lineage = Lineage(preset, catalog, cells)
+    marked = lineage.markers(cell, settings.evalset)
     if settings.marker not in marked:
         expected = f"a marker of {cell.name}: {nearest(settings.marker, marked)}"
         yield Problem(preset.catalog, f"{key}.without.marker", settings.marker, expected)
-    elif not traced.searched(cell, settings.evalset):
+    elif not lineage.searched_datasets(cell, settings.evalset):
         yield Problem(preset.catalog, f"{key}.without.cell", settings.cell, "a cell that the preset's `tracing` traces")
     elif preset.tracing and settings.candidates > preset.tracing.top:
         expected = f"at most the {preset.tracing.top} candidates that `tracing.top` of the preset keeps"
