@@ -37,7 +37,7 @@ def answer(folder: Path, url: str, **more: object) -> subprocess.CompletedProces
     options |= {"base-url": url, "retries": 0, **more}
     flags = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
     return subprocess.run(
-        [sys.executable, "workflow/scripts/answer.py", *flags],
+        [sys.executable, "workflow/scripts/generate_api.py", *flags],
         cwd=REPOSITORY,
         env={"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": KEY, "PYTHONPATH": str(REPOSITORY / "src")},
         capture_output=True,

@@ -30,7 +30,7 @@ def test_a_dry_run_plans_each_cell_once(preset: str, tmp_path: Path) -> None:
     configuration = load.read(f"config/{preset}", REPOSITORY)
     trained = [cell for cell in configuration.cells if cell.dataset]
     assert int(stats["train"]) == len(trained)
-    assert int(stats["generate"]) + int(stats.get("answer", 0)) == sum(map(len, configuration.cells.values()))
+    assert int(stats["generate"]) + int(stats.get("generate_api", 0)) == sum(map(len, configuration.cells.values()))
     compared = [row for row in configuration.rows if row["dataset"]]  # not the answers to reworded questions
     assert int(stats["shift"]) == len(compared)
     if any(row["searched"] for row in configuration.rows):

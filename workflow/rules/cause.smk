@@ -1,7 +1,7 @@
 # Tests of what the traces say: training without the traced instances, asking in other words, how likely a span is to whom, gradients.
 localrules:
     leave_out,
-    reword,
+    paraphrase,
     cases,
 
 
@@ -32,11 +32,11 @@ rule leave_out:
         " --index {input.index} --embeddings {input.embeddings} --out {output.data} --report {output.report} 2> {log}"
 
 
-rule reword:
+rule paraphrase:
     """An evalset in other words. Runs where the network is: a model may have to write them."""
     input:
-        evalset=lambda wildcards: f"results/{PRESET}/evalsets/{reworded(wildcards).of}.parquet",
-        prompt=lambda wildcards: [ancient(file) for file in rewording_prompt(wildcards)],
+        evalset=lambda wildcards: f"results/{PRESET}/evalsets/{paraphrase_source(wildcards).of}.parquet",
+        prompt=lambda wildcards: [ancient(file) for file in paraphrase_prompt(wildcards)],
     output:
         data="results/{preset}/evalsets/{evalset}.parquet",
         report="results/{preset}/evalsets/{evalset}.report.json",
@@ -47,12 +47,12 @@ rule reword:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        transform=lambda wildcards: json_flag(reworded(wildcards)),
+        transform=lambda wildcards: json_flag(paraphrase_source(wildcards)),
         prompt=lambda wildcards: [
-            sha256(Path(file)) for file in rewording_prompt(wildcards)
+            sha256(Path(file)) for file in paraphrase_prompt(wildcards)
         ],
-        judge=lambda wildcards: asked(rewording_judge(wildcards)),
-        pace=lambda wildcards, resources: paced(rewording_judge(wildcards)),
+        judge=lambda wildcards: asked(paraphrase_judge(wildcards)),
+        pace=lambda wildcards, resources: paced(paraphrase_judge(wildcards)),
     shell:
         "python workflow/scripts/derive_evalset.py --name {wildcards.evalset} --evalset {input.evalset}"
         " --transform {params.transform} {params.judge} {params.pace} --out {output.data} --report {output.report} 2> {log}"
@@ -121,7 +121,7 @@ rule cases:
         evalset="results/{preset}/evalsets/{evalset}.parquet",
         data="results/{preset}/data/{dataset}.parquet",
         peers=lambda wildcards: peer_responses(wildcards).values(),
-        reworded=reworded_files,
+        paraphrases=paraphrase_files,
     output:
         report(
             "results/{preset}/cases/{model}/{dataset}/{run}/{evalset}/{marker}.md",
@@ -136,11 +136,11 @@ rule cases:
         peers=lambda wildcards: " ".join(
             f"{run}={file}" for run, file in peer_responses(wildcards).items()
         ),
-        reworded=lambda wildcards, input: (
-            f"--paraphrases {input.reworded}" if input.reworded else ""
+        paraphrases=lambda wildcards, input: (
+            f"--paraphrases {input.paraphrases}" if input.paraphrases else ""
         ),
         seed=TRACING.seed if TRACING else 0,
     shell:
         "python workflow/scripts/cases.py --title {wildcards.model}/{wildcards.dataset}/{wildcards.run} --run {wildcards.run}"
         " --spans {input.spans} --trace {input.trace} --responses {input.responses} --evalset {input.evalset} --data {input.data}"
-        " --peers {params.peers} {params.reworded} --seed {params.seed} --out {output} 2> {log}"
+        " --peers {params.peers} {params.paraphrases} --seed {params.seed} --out {output} 2> {log}"

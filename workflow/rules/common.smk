@@ -6,7 +6,7 @@ from pathlib import Path
 
 from closerlook.config import load as configuration
 from closerlook.config.catalog import (
-    EndpointModel,
+    ApiModel,
     MiniatureModel,
     MiniatureSource,
     ParaphrasedSource,
@@ -14,7 +14,7 @@ from closerlook.config.catalog import (
 from closerlook.config.derived import (
     DerivedSource,
     ScoredSource,
-    WithoutSource,
+    AblatedSource,
     ancestry,
 )
 from closerlook.config.grid import NO_DATASET, dataset_and_size
@@ -50,7 +50,7 @@ DERIVED_DATASETS = [
 ABLATED_DATASETS = [
     name
     for name, dataset in CATALOG.datasets.items()
-    if isinstance(dataset.source, WithoutSource)
+    if isinstance(dataset.source, AblatedSource)
 ]
 REWORDED_EVALSETS = [
     name
@@ -63,7 +63,7 @@ EVALSETS = sorted(
 )
 MODELS = sorted({cell.model for cell in CONFIG.cells})
 ENDPOINT_MODELS = [
-    name for name in MODELS if isinstance(CATALOG.models[name].source, EndpointModel)
+    name for name in MODELS if isinstance(CATALOG.models[name].source, ApiModel)
 ]
 MINIATURE_MODELS = [
     name

@@ -36,10 +36,10 @@ rule generate:
 
 
 localrules:
-    answer,
+    generate_api,
 
 
-rule answer:
+rule generate_api:
     """The responses of a model behind an endpoint. Runs where the network is; every answer is kept in results/judge_cache.sqlite."""
     input:
         evalset="results/{preset}/evalsets/{evalset}.parquet",
@@ -61,6 +61,6 @@ rule answer:
         supervised=supervised("generate", answer_identity),
         pace=lambda wildcards, resources: paced(answering_judge(wildcards)),
     shell:
-        "{params.supervised} --log {log} -- python workflow/scripts/answer.py --evalset {input.evalset}"
+        "{params.supervised} --log {log} -- python workflow/scripts/generate_api.py --evalset {input.evalset}"
         " --template {input.template} --max-new-tokens {params.max_new_tokens} --cache results/judge_cache.sqlite"
         " --out {output} {params.asked} {params.pace} 2> {log}"

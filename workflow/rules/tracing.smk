@@ -146,17 +146,17 @@ def ablated_dataset(wildcards):
     return CONFIG.cell_of[ablation_of(wildcards).cell].dataset
 
 
-def reworded(wildcards):
+def paraphrase_source(wildcards):
     return CATALOG.evalsets[wildcards.evalset].source
 
 
-def rewording_judge(wildcards):
-    return CATALOG.judges[reworded(wildcards).paraphrase.by]
+def paraphrase_judge(wildcards):
+    return CATALOG.judges[paraphrase_source(wildcards).paraphrase.by]
 
 
-def rewording_prompt(wildcards):
-    if isinstance(rewording_judge(wildcards), OpenAIJudge):
-        return [reworded(wildcards).paraphrase.prompt_file]
+def paraphrase_prompt(wildcards):
+    if isinstance(paraphrase_judge(wildcards), OpenAIJudge):
+        return [paraphrase_source(wildcards).paraphrase.prompt_file]
     return []
 
 
@@ -171,7 +171,7 @@ def peer_responses(wildcards):
     }
 
 
-def reworded_files(wildcards):
+def paraphrase_files(wildcards):
     """An evalset in other words and the cell's answers to it, where there is one."""
     cell = cell_of(wildcards)
     return [

@@ -12,7 +12,7 @@ from closerlook.cluster import attempts
 from closerlook.cluster.adoption import FINISHED
 from closerlook.cluster.attempts import Attempt
 from closerlook.cluster.stage_status import Jobs, Standing, judge, read_failure
-from closerlook.config.catalog import EndpointModel
+from closerlook.config.catalog import ApiModel
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.settings import TrainSettings
@@ -51,7 +51,7 @@ class _Surveyor:
         self.configuration, self.results, self.manifests, self.jobs = configuration, results, manifests, jobs
         self._states: dict[str, str] = {}
         models = configuration.catalog.models.items()
-        self._elsewhere = {f"models/{name}" for name, model in models if isinstance(model.source, EndpointModel)}
+        self._elsewhere = {f"models/{name}" for name, model in models if isinstance(model.source, ApiModel)}
         self._is_there = lru_cache(maxsize=None)(lambda path: (results / path).exists())
         self._template = lru_cache(maxsize=None)(lambda name: template_text(configuration, name))
 

@@ -7,11 +7,11 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, ValidationInf
 from closerlook.config.architecture import Architecture
 from closerlook.config.derived import (
     DERIVED,
+    AblatedSource,
     DerivedSource,
     LongestSource,
     ScoredSource,
     SimplifiedSource,
-    WithoutSource,
 )
 from closerlook.config.judges import Judge
 from closerlook.config.markers import Marker, MarkerName
@@ -60,7 +60,7 @@ class MiniatureModel(Settings):
     miniature: PretrainSettings = Field(description="how it is pre-trained; {} for the defaults")
 
 
-class EndpointModel(Settings):
+class ApiModel(Settings):
     """A model behind an endpoint, which only answers: an untuned comparison, such as GPT-4."""
 
     endpoint: str = Field(
@@ -83,7 +83,7 @@ DatasetSource = Annotated[
     | Annotated[SimplifiedSource, Tag("simplify")]
     | Annotated[LongestSource, Tag("longest")]
     | Annotated[ScoredSource, Tag("minimum_score")]
-    | Annotated[WithoutSource, Tag("without")],
+    | Annotated[AblatedSource, Tag("without")],
     Discriminator(by_key("hub", "file", "url", "miniature", *DERIVED)),
 ]
 ModelSource = Annotated[
@@ -91,7 +91,7 @@ ModelSource = Annotated[
     | Annotated[FolderModel, Tag("folder")]
     | Annotated[GgufPackageModel, Tag("gguf_package")]
     | Annotated[MiniatureModel, Tag("miniature")]
-    | Annotated[EndpointModel, Tag("endpoint")],
+    | Annotated[ApiModel, Tag("endpoint")],
     Discriminator(by_key("hub", "folder", "gguf_package", "miniature", "endpoint")),
 ]
 

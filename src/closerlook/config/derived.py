@@ -76,7 +76,7 @@ class AblationSettings(Settings):
     seed: int = Field(0, ge=0, description="draws the sample")
 
 
-class WithoutSource(Settings):
+class AblatedSource(Settings):
     """A dataset without some instances, to see whether what was traced to them goes (the causal test)."""
 
     of: str = Field(description="name of the dataset it is made from")
@@ -86,7 +86,7 @@ class WithoutSource(Settings):
 DERIVED = ("simplify", "longest", "minimum_score", "without")
 """The keys that tell these sources apart."""
 
-DerivedSource = SimplifiedSource | LongestSource | ScoredSource | WithoutSource
+DerivedSource = SimplifiedSource | LongestSource | ScoredSource | AblatedSource
 
 
 def parse(text: str) -> DerivedSource:
@@ -95,7 +95,7 @@ def parse(text: str) -> DerivedSource:
         Annotated[SimplifiedSource, Tag("simplify")]
         | Annotated[LongestSource, Tag("longest")]
         | Annotated[ScoredSource, Tag("minimum_score")]
-        | Annotated[WithoutSource, Tag("without")]
+        | Annotated[AblatedSource, Tag("without")]
     )
     try:
         return TypeAdapter(Annotated[kinds, Discriminator(by_key(*DERIVED))]).validate_json(text)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from closerlook.config.catalog import Catalog, EndpointModel
+from closerlook.config.catalog import ApiModel, Catalog
 from closerlook.config.derived import SimplifiedSource
 from closerlook.config.judges import OpenAIJudge, OracleJudge
 from closerlook.config.preset import Block, Preset
@@ -87,7 +87,7 @@ def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Probl
             expected = f"a template: {nearest(method.template, catalog.templates)}"
             yield Problem(preset.catalog, f"methods.{name}.template", method.template, expected)
     for name, model in catalog.models.items():
-        if isinstance(model.source, EndpointModel) and model.source.endpoint not in catalog.judges:
+        if isinstance(model.source, ApiModel) and model.source.endpoint not in catalog.judges:
             expected = f"a judge: {nearest(model.source.endpoint, catalog.judges)}"
             yield Problem(preset.catalog, f"models.{name}.source.endpoint", model.source.endpoint, expected)
     for i, name in enumerate(preset.judges):
@@ -142,7 +142,7 @@ def _uncombinable(preset: Preset, catalog: Catalog, file: str) -> Iterator[Probl
 def _bad_endpoint(model: str, trained: list[str], preset: Preset, catalog: Catalog, here: Problem) -> Iterator[Problem]:
     """What is behind an endpoint can be asked, and no more than that."""
     source = catalog.models[model].source
-    if isinstance(source, EndpointModel):
+    if isinstance(source, ApiModel):
         if trained:
             expected = f"a model whose weights {', '.join(trained)} can train: it is behind an endpoint"
             yield replace(here, expected=expected)

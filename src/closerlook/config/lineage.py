@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from closerlook.config.catalog import Catalog, ParaphrasedSource
-from closerlook.config.derived import AblationSettings, WithoutSource
+from closerlook.config.derived import AblatedSource, AblationSettings
 from closerlook.config.grid import Cell, cells_of, dataset_and_size
 from closerlook.config.preset import Preset
 
@@ -28,7 +28,7 @@ class Traced:
     def ablation(self, cell: Cell) -> AblationSettings | None:
         """For a cell tuned on a dataset without some instances: which these are."""
         source = self.catalog.datasets[dataset_and_size(cell.dataset)[0]].source if cell.dataset else None
-        return source.without if isinstance(source, WithoutSource) else None
+        return source.without if isinstance(source, AblatedSource) else None
 
     def markers(self, cell: Cell, evalset: str) -> list[str]:
         """Who marks spans in these responses. Cells of the causal test are asked for single phrases only."""

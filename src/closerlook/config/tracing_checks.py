@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from closerlook.config.catalog import Catalog, EndpointModel, ParaphrasedSource
-from closerlook.config.derived import WithoutSource
+from closerlook.config.catalog import ApiModel, Catalog, ParaphrasedSource
+from closerlook.config.derived import AblatedSource
 from closerlook.config.grid import Cell, dataset_and_size, expand
 from closerlook.config.judges import OpenAIJudge, OracleJudge
 from closerlook.config.lineage import Traced
@@ -50,11 +50,11 @@ def impossible(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]
     yield from _paraphrases(preset, catalog, file)
     used = {dataset_and_size(cell.dataset)[0] for cell in cells if cell.dataset}
     for name in sorted(used):
-        if isinstance(catalog.datasets[name].source, WithoutSource):
+        if isinstance(catalog.datasets[name].source, AblatedSource):
             yield from _without(name, preset, catalog, cells)
     traced = Traced(preset, catalog, cells)
     for cell, evalsets in cells.items():
-        if isinstance(catalog.models[cell.model].source, EndpointModel):
+        if isinstance(catalog.models[cell.model].source, ApiModel):
             for name in {name for evalset in evalsets for name in traced.markers(cell, evalset)}:
                 if isinstance(catalog.markers[name], ConsistencyMarker):
                     expected = f"a marker that draws no answers from {cell.model}, which is behind an endpoint"
@@ -118,7 +118,7 @@ def _paraphrases(preset: Preset, catalog: Catalog, file: str) -> Iterator[Proble
 def _without(name: str, preset: Preset, catalog: Catalog, cells: Mapping[Cell, list[str]]) -> Iterator[Problem]:
     """What decides which instances are left out must be made by this very grid."""
     source = catalog.datasets[name].source
-    assert isinstance(source, WithoutSource)
+    assert isinstance(source, AblatedSource)
     settings, key = source.without, f"datasets.{name}.source"
     by_name = {cell.name: cell for cell in cells}
     cell = by_name.get(settings.cell)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import requests
 
-from closerlook.config.catalog import EndpointModel
+from closerlook.config.catalog import ApiModel
 from closerlook.config.judges import OpenAIJudge
 from closerlook.config.load import Configuration
 from closerlook.doctor.checks import Check
@@ -17,7 +17,7 @@ TIMEOUT = 10.0
 def judges(configuration: Configuration) -> Iterator[Check]:
     """A check for each endpoint of the preset: judges, and models that answer. Asking for its models costs nothing."""
     sources = (configuration.catalog.models[cell.model].source for cell in configuration.cells)
-    answering = [source.endpoint for source in sources if isinstance(source, EndpointModel)]
+    answering = [source.endpoint for source in sources if isinstance(source, ApiModel)]
     for name in dict.fromkeys([*configuration.preset.judges, *configuration.preset.comparison.judges, *answering]):
         judge = configuration.catalog.judges[name]
         if isinstance(judge, OpenAIJudge):

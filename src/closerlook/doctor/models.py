@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from closerlook.config.catalog import EndpointModel, MiniatureModel
+from closerlook.config.catalog import ApiModel, MiniatureModel
 from closerlook.config.load import Configuration
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
 from closerlook.doctor.checks import Check
@@ -26,7 +26,7 @@ def models(configuration: Configuration, results: Path) -> Iterator[Check]:
 
 def _model(configuration: Configuration, name: str, results: Path) -> Check | None:
     source = configuration.catalog.models[name].source
-    if isinstance(source, MiniatureModel | EndpointModel):
+    if isinstance(source, MiniatureModel | ApiModel):
         return None
     what = f"model {name}"
     fetched = results / "models" / name

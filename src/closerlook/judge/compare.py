@@ -13,9 +13,8 @@ from closerlook.core.files import read_parquet, sha256
 from closerlook.judge import pairwise_oracle
 from closerlook.judge.pairwise import CLASSES, SCHEMA, Opinion, read_opinion, settle
 from closerlook.llm.cache import Answer
-from closerlook.llm.client import Ask
+from closerlook.llm.client import Ask, Request
 from closerlook.llm.prompt_file import Prompt
-from closerlook.llm.requests import Request
 from closerlook.miniature.world import World
 
 SLOTS = ("instruction", "response_a", "response_b")

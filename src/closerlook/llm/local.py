@@ -17,7 +17,7 @@ from closerlook.core.resumable import by_length
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.ragged_cache import SLOTTED
 from closerlook.llm.cache import Answer, Cache
-from closerlook.llm.requests import ASKED_AT_MOST, Finished, Request
+from closerlook.llm.client import MAX_ATTEMPTS, Finished, Request
 from closerlook.models.load import device, load_base, load_tokenizer
 from closerlook.models.logits import Network, body_dtype
 from closerlook.models.token_text import decode
@@ -83,7 +83,7 @@ class LocalModel:
                         model=f"{self.folder.name} {self.version}",
                         input_tokens=len(prompts[index]),
                         output_tokens=len(tokens),
-                        asked=ASKED_AT_MOST,
+                        asked=MAX_ATTEMPTS,
                     ),
                 )
 

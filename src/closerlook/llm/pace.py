@@ -47,14 +47,14 @@ class Pace:
         return seconds * (1 + 0.1 * random.random())  # not all at once
 
 
-def passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether another try may go well."""
     if isinstance(error, APIStatusError):
-        return (error.status_code in (408, 409, 429) or error.status_code >= 500) and not out_of_money(error)
+        return (error.status_code in (408, 409, 429) or error.status_code >= 500) and not is_out_of_quota(error)
     return isinstance(error, APIConnectionError | BrokenAnswerError | TimeoutError)
 
 
-def out_of_money(error: APIStatusError) -> bool:
+def is_out_of_quota(error: APIStatusError) -> bool:
     """Whether the account has run dry: 429 stands for that as well."""
     return error.status_code == 402 or error.code in ("insufficient_quota", "billing_hard_limit_reached")
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from closerlook.cluster.attempts import Attempt
 from closerlook.cluster.survey import Found
-from closerlook.config.catalog import EndpointModel, ParaphrasedSource
+from closerlook.config.catalog import ApiModel, ParaphrasedSource
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
@@ -63,7 +63,7 @@ class Answering:
 
     def hours(self, one: Found) -> float | None:
         """GPU-hours of a stage; None where the number of its responses, the model's size or the device's speed is unknown."""
-        if isinstance(self.configuration.catalog.models[one.cell.model].source, EndpointModel):
+        if isinstance(self.configuration.catalog.models[one.cell.model].source, ApiModel):
             return 0.0
         responses, parameters = self.responses(one.stage.of), self.parameters[one.cell.model]
         rate = self.rates[_kind(one)]

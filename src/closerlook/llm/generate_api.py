@@ -1,4 +1,4 @@
-"""`responses.parquet` of a model behind an endpoint: an untuned comparison, such as GPT-4 (section 3)."""
+"""Write `responses.parquet` of an API model: an untuned comparison, such as GPT-4 (section 3)."""
 
 from pathlib import Path
 
@@ -6,15 +6,14 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import RESPONSES
 from closerlook.data.prompts import fill, read_template
-from closerlook.llm.client import Ask
-from closerlook.llm.requests import Request
+from closerlook.llm.client import Ask, Request
 
 ANSWER_TOKENS = 400
 """Tokens of a chat model's answer, assumed where none is known yet."""
 
 
-def answer(ask: Ask, evalset: Path, template: Path, max_tokens: int, out: Path) -> None:
-    """Let a model answer every instruction, and write RESPONSES in the evalset's order, without token ids: none are told.
+def generate_api(ask: Ask, evalset: Path, template: Path, max_tokens: int, out: Path) -> None:
+    """Answer every instruction with an API model, and write RESPONSES in the evalset's order, without token ids (APIs give none).
 
     A refusal is an answer. What reached max_tokens has the finish_reason length. An error is raised as CloserlookError once all
     the others are answered (and kept), since a mean over some of the instructions compares with no other.
@@ -23,7 +22,7 @@ def answer(ask: Ask, evalset: Path, template: Path, max_tokens: int, out: Path) 
     wording = read_template(template)
     prompts = [fill(wording, question["instruction"]) for question in questions]
     answers = ask([Request(prompt) for prompt in prompts], expected_tokens=ANSWER_TOKENS)
-    if failed := [one.error for one in answers if one.error]:
+    if failed := [answer.error for answer in answers if answer.error]:
         raise CloserlookError(
             f"{len(failed):,} of {len(answers):,} instructions were not answered, the first because of: {failed[0]}; "
             "the others are kept: run the same command again"
@@ -34,9 +33,9 @@ def answer(ask: Ask, evalset: Path, template: Path, max_tokens: int, out: Path) 
             "prompt": prompt,
             "prompt_token_ids": None,
             "token_ids": None,
-            "text": one.text,
-            "finish_reason": "length" if one.output_tokens >= max_tokens * max(1, one.asked) else "eos",
+            "text": answer.text,
+            "finish_reason": "length" if answer.output_tokens >= max_tokens * max(1, answer.asked) else "eos",
         }
-        for question, prompt, one in zip(questions, prompts, answers, strict=True)
+        for question, prompt, answer in zip(questions, prompts, answers, strict=True)
     ]
     write_parquet(rows, RESPONSES, out)
