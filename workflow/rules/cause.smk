@@ -36,7 +36,9 @@ rule paraphrase:
     """An evalset in other words. Runs where the network is: a model may have to write them."""
     input:
         evalset=lambda wildcards: f"results/{PRESET}/evalsets/{paraphrase_source(wildcards).of}.parquet",
-        prompt=lambda wildcards: [ancient(file) for file in paraphrase_prompt(wildcards)],
+        prompt=lambda wildcards: [
+            ancient(file) for file in paraphrase_prompt(wildcards)
+        ],
     output:
         data="results/{preset}/evalsets/{evalset}.parquet",
         report="results/{preset}/evalsets/{evalset}.report.json",

@@ -1,4 +1,4 @@
-"""What calls cost: estimated before the first one is paid, counted as they are made, and never above what was allowed."""
+"""Cost of API calls: estimated before the first call, counted as calls are made, and limited by a budget."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -115,7 +115,7 @@ class Endpoint:
             except (OpenAIError, BrokenAnswerError, TimeoutError) as error:
                 self._note_failure(error)
                 # What an earlier call brought is better than nothing.
-                return (answer if answer.asked else Answer(error=self._told(error))), paid
+                return (answer if answer.asked else Answer(error=self._describe_error(error))), paid
             if not new.asked:
                 break
             self._answered, self._failed_in_a_row = self._answered + 1, 0
@@ -159,7 +159,7 @@ class Endpoint:
         refused: set[str] = set()
         while True:
             await pace.turn()
-            parameters = _without(self._parameters(request), self._unwanted | refused)
+            parameters = _drop_parameters(self._parameters(request), self._unwanted | refused)
             try:
                 async with asyncio.timeout(self.judge.timeout):
                     # Not chat.completions.create: its checks of types cost as much as the call, and everything is checked below.
@@ -207,26 +207,29 @@ class Endpoint:
             raise BrokenAnswerError(f"no chat completion: {self._key.hide(str(completion))[:200]}") from None
 
     def _note_failure(self, error: Exception) -> None:
-        """See whether there is any use in going on."""
-        told = self._told(error)
+        """Count a failure, and stop all requests if further ones are pointless."""
+        message = self._describe_error(error)
         again = "What was answered is kept; run it again to go on"
         if isinstance(error, APIStatusError) and not self._stop:
             variable = self.judge.key_variable
             if error.status_code == 401 or (error.status_code == 403 and not self._answered):
-                self._stop = CloserlookError(f"{self._source} refuses the API key in {variable}: {told}. {again}")
+                self._stop = CloserlookError(f"{self._source} refuses the API key in {variable}: {message}. {again}")
             elif error.status_code == 404 and not self._answered:
-                self._stop = CloserlookError(f"{self.judge.base_url} has no model {self.judge.openai}: {told}")
+                self._stop = CloserlookError(f"{self.judge.base_url} has no model {self.judge.openai}: {message}")
             elif is_out_of_quota(error):
-                self._stop = CloserlookError(f"{self._source}: the account has nothing left to spend: {told}. {again}")
+                self._stop = CloserlookError(
+                    f"{self._source}: the account has nothing left to spend: {message}. {again}"
+                )
         if is_transient(error):
             self._failed_in_a_row += 1
         if self._failed_in_a_row >= GIVE_UP_AFTER and not self._stop:
             self._stop = CloserlookError(
-                f"{self._source}: {GIVE_UP_AFTER} requests in a row failed, each {self.judge.retries + 1} times: {told}. {again}"
+                f"{self._source}: {GIVE_UP_AFTER} requests in a row failed, each {self.judge.retries + 1} times: "
+                f"{message}. {again}"
             )
 
-    def _told(self, error: Exception) -> str:
-        """An error in words, without the key and without what only looks like an answer."""
+    def _describe_error(self, error: Exception) -> str:
+        """Return an error's text without the API key."""
         cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
         return self._key.hide(f"{type(error).__name__}: {error}{cause}")[:300]
 
@@ -252,7 +255,7 @@ def _blamed(error: APIStatusError, sent: dict[str, Any]) -> str | None:
     return named[0] if named else "response_format" if "response_format" in sent else None
 
 
-def _without(parameters: dict[str, Any], unwanted: set[str]) -> dict[str, Any]:
+def _drop_parameters(parameters: dict[str, Any], unwanted: set[str]) -> dict[str, Any]:
     kept = {name: value for name, value in parameters.items() if name not in unwanted}
     if "max_tokens" in unwanted:
         kept["max_completion_tokens"] = parameters["max_tokens"]  # its newer name
