@@ -1,7 +1,7 @@
-"""Put the instructions of an evalset in other words.
+"""Paraphrase the instructions of an evalset.
 
 Writes a parquet file of instructions and a JSON report that counts what became of every wording. Answers of a model are kept as
-they come: stopped and started again, it asks for the others alone.
+they come: stopped and started again, it asks only for the others.
 """
 
 import argparse
