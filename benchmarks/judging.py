@@ -40,8 +40,7 @@ def calls_per_second(url: str, concurrency: int, seconds: float) -> float:
     """Of a judge that is asked about as many responses as take so long."""
     from closerlook.config.judges import AskSettings, OpenAIJudge
     from closerlook.judge.aspects import Case
-    from closerlook.judge.prompt_judge import by_asking
-    from closerlook.judge.prompts import read_prompt
+    from closerlook.judge.prompt_judge import make_prompt_judge, read_prompt
     from closerlook.llm.cache import Cache
     from closerlook.llm.endpoint import Endpoint
 
@@ -50,7 +49,7 @@ def calls_per_second(url: str, concurrency: int, seconds: float) -> float:
     with tempfile.TemporaryDirectory() as folder, Cache(Path(folder) / "cache.sqlite") as cache:
         endpoint = Endpoint(OpenAIJudge(openai="judge", base_url=url, concurrency=concurrency), cache)
         ask = AskSettings()
-        judge = by_asking(endpoint, "judge", read_prompt(Path(ask.prompt_file)), ask)
+        judge = make_prompt_judge(endpoint, "judge", read_prompt(Path(ask.prompt_file)), ask)
         start = time.perf_counter()
         judged = judge(cases, lambda one: None)
         took = time.perf_counter() - start

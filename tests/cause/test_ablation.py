@@ -16,7 +16,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.data.instances import instance_id
-from closerlook.derive.ablate import Files, Sampled, match, without
+from closerlook.derive.ablate import Files, Sampled, exclude, match
 from closerlook.spans.located import Span, words_only
 from closerlook.trace.index import Index
 
@@ -98,7 +98,7 @@ def test_both_takes_leave_out_as_many_of_the_same_sample(place, spans, candidate
     before = table_of(place)
     result = {}
     for take in ("traced", "similar"):
-        after, tally, facts = without(
+        after, tally, facts = exclude(
             before, ablation(take=take, spans=spans, candidates=candidates, seed=seed), files(place)
         )
         result[take] = facts["sampled"]
@@ -120,7 +120,7 @@ def test_both_takes_leave_out_as_many_of_the_same_sample(place, spans, candidate
 
 
 def test_the_first_by_the_ranker_go_first(place):
-    _, _, facts = without(table_of(place), ablation(spans=5), files(place))
+    _, _, facts = exclude(table_of(place), ablation(spans=5), files(place))
     ids = table_of(place)["id"].to_pylist()
     assert [span["traced"]["instances"] for span in facts["sampled"]] == [
         [ids[55 + word], ids[50 + word]]
@@ -130,7 +130,7 @@ def test_the_first_by_the_ranker_go_first(place):
 
 def test_the_seed_decides_the_sample(place):
     samples = {
-        json.dumps(without(table_of(place), ablation(spans=2, seed=seed), files(place))[2]["sampled"])
+        json.dumps(exclude(table_of(place), ablation(spans=2, seed=seed), files(place))[2]["sampled"])
         for seed in range(8)
     }
     assert len(samples) > 2
@@ -169,7 +169,7 @@ def test_means_are_matched_where_single_ones_cannot_be():
 
 def test_too_few_to_set_against(place):
     with pytest.raises(CloserlookError, match="too many to set as many others against"):
-        without(table_of(place), ablation(spans=5, candidates=12), files(place))
+        exclude(table_of(place), ablation(spans=5, candidates=12), files(place))
 
 
 def test_spans_that_say_nothing_are_passed_over_and_counted(place, tmp_path):
@@ -181,7 +181,7 @@ def test_spans_that_say_nothing_are_passed_over_and_counted(place, tmp_path):
         for id_, s, e in spans[:4]
     ]
     write(tmp_path, spans, trace, answers, {"a": "What?", "b": "Is it a CELLO?", "c": "What?"})
-    _, _, facts = without(table_of(place), ablation(spans=9), files(tmp_path, index=place / "index"))
+    _, _, facts = exclude(table_of(place), ablation(spans=9), files(tmp_path, index=place / "index"))
     assert facts["spans"] == {
         "able": 1,
         "traced_to_none": 3,
@@ -199,15 +199,15 @@ def test_spans_that_say_nothing_are_passed_over_and_counted(place, tmp_path):
 )
 def test_rankers_that_say_nothing(place, more, message):
     with pytest.raises(CloserlookError, match=message):
-        without(table_of(place), ablation(**more), files(place))
+        exclude(table_of(place), ablation(**more), files(place))
 
 
 def test_files_of_another_dataset_are_named(place, tmp_path):
     with pytest.raises(CloserlookError, match="indexes other instances"):
-        without(table_of(place).slice(1), ablation(), files(place))
+        exclude(table_of(place).slice(1), ablation(), files(place))
     Index.build(table_of(place).slice(0, 58), tmp_path / "index")
     with pytest.raises(CloserlookError, match="is not in the dataset; trace again"):
-        without(table_of(place).slice(0, 58), ablation(), files(place, index=tmp_path / "index"))
+        exclude(table_of(place).slice(0, 58), ablation(), files(place, index=tmp_path / "index"))
 
 
 def test_the_script_writes_both_files(place, tmp_path):

@@ -294,9 +294,9 @@ def test_the_oracle_compares_the_miniature_alone():
 
 
 def test_two_folders_of_the_repository_hold_prompts_that_can_be_filled():
-    from closerlook.derive import simplify_by_model
+    from closerlook.derive import simplify
     from closerlook.judge import compare
     from closerlook.llm.prompt_file import read
 
-    assert read(Path(REPOSITORY / "config/prompts/simplify.txt"), simplify_by_model.SLOTS).digest
+    assert read(Path(REPOSITORY / "config/prompts/simplify.txt"), simplify.SLOTS).digest
     assert read(Path(REPOSITORY / "config/prompts/compare.txt"), compare.SLOTS).digest

@@ -15,8 +15,7 @@ from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET
-from closerlook.derive.paraphrase import original_of, paraphrase
-from closerlook.derive.paraphrase_by_model import by_model, by_rules, wordings
+from closerlook.derive.paraphrase import original_of, paraphrase, paraphrase_by_model, paraphrase_by_rules, wordings
 from closerlook.llm.cache import Answer
 from closerlook.miniature.language import questions
 from closerlook.miniature.paraphrase import paraphrases
@@ -38,7 +37,7 @@ def evalset(instructions):
 def test_every_wording_is_kept_or_counted(cases, count):
     before = evalset([instruction for instruction, _ in cases])
 
-    def rephrase(asked):
+    def write_paraphrases(asked):
         assert list(asked) == before["instruction"].to_pylist()
         return [found for _, found in cases]
 
@@ -48,9 +47,9 @@ def test_every_wording_is_kept_or_counted(cases, count):
         for text in found
     ):
         with pytest.raises(CloserlookError, match="no instruction in other words"):
-            paraphrase(before, "p", count, rephrase)
+            paraphrase(before, "p", count, write_paraphrases)
         return
-    after, tally, facts = paraphrase(before, "p", count, rephrase)
+    after, tally, facts = paraphrase(before, "p", count, write_paraphrases)
     assert tally.read == sum(len(found) for _, found in cases)
     rows = after.to_pylist()
     assert len(rows) == tally.kept
@@ -72,7 +71,7 @@ def test_every_wording_is_kept_or_counted(cases, count):
 def test_the_miniatures_questions_keep_their_meaning():
     world = draw_world(MiniatureSettings())
     table = evalset([question["instruction"] for question in draw_questions(world, MiniatureSettings())])
-    after, _, facts = by_rules(table, "p", ParaphraseSettings(by="oracle"))
+    after, _, facts = paraphrase_by_rules(table, "p", ParaphraseSettings(by="oracle"))
     assert facts["without_paraphrase"] == 0
     asks = {}
     for entity in world.entities:
@@ -137,7 +136,7 @@ def test_a_models_answers_are_used_and_the_others_counted():
     ]
     model = Model(said.__getitem__)
     settings = ParaphraseSettings(by="gpt", count=2)
-    after, tally, facts = by_model(evalset(["q0", "q1", "q2 ${x}", "q3"]), "p", settings, model)
+    after, tally, facts = paraphrase_by_model(evalset(["q0", "q1", "q2 ${x}", "q3"]), "p", settings, model)
     assert after["instruction"].to_pylist() == ["one", "two", "new"]
     assert after["id"].to_pylist() == ["i/0/p1", "i/0/p2", "i/3/p1"]
     assert tally.dropped == {"empty": 0, "same_words": 1, "repeated": 0, "surplus": 1}
@@ -149,7 +148,7 @@ def test_a_models_answers_are_used_and_the_others_counted():
 def test_an_error_is_no_answer():
     model = Model(lambda number: Answer(error="down") if number else Answer('["a"]'))
     with pytest.raises(CloserlookError, match=r"1 of 2 instructions .* because of: down"):
-        by_model(evalset(["x", "y"]), "p", ParaphraseSettings(by="gpt"), model)
+        paraphrase_by_model(evalset(["x", "y"]), "p", ParaphraseSettings(by="gpt"), model)
 
 
 def test_the_script(tmp_path):

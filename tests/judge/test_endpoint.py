@@ -12,7 +12,7 @@ from judge_server import Raw, Server, fails, says
 
 from closerlook.config.judges import OpenAIJudge
 from closerlook.core.errors import CloserlookError
-from closerlook.judge.prompts import answer_schema
+from closerlook.judge.prompt_judge import answer_schema
 from closerlook.llm import endpoint as module
 from closerlook.llm import pace
 from closerlook.llm.budget import Budget

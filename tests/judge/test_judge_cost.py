@@ -11,12 +11,11 @@ from tests.conftest import REPOSITORY
 
 from closerlook.config import load
 from closerlook.core.errors import CloserlookError
-from closerlook.judge.prompt_judge import requests_of
-from closerlook.judge.prompts import read_prompt
+from closerlook.judge.prompt_judge import read_prompt, requests_of
 from closerlook.judge.verdicts import read_cases
-from closerlook.llm.budget import tokens_of
+from closerlook.llm.budget import estimate_tokens
 from closerlook.llm.cache import Answer, Cache
-from closerlook.llm.requests import key_of
+from closerlook.llm.client import cache_key
 from closerlook.plan.judge_cost import CACHE, calls_and_cost
 
 PRESET = {
@@ -55,10 +54,10 @@ def test_from_a_guess_to_nothing(tmp_path):
     prompt = read_prompt(REPOSITORY / judge.prompt_file)
     requests = requests_of(read_cases(folder / "responses.parquet", questions), prompt, judge)
     with Cache(tmp_path / CACHE) as cache:
-        cache.put(key_of(judge, requests[2]), "gpt-4 at api.openai.com", Answer("x", asked=1, output_tokens=77))
+        cache.put(cache_key(judge, requests[2]), "gpt-4 at api.openai.com", Answer("x", asked=1, output_tokens=77))
     (third,) = calls_and_cost(configuration, results)
     assert (third.calls, third.cached, third.output_tokens) == (3, 1, 3 * 77)
-    assert third.input_tokens == tokens_of(requests[0].prompt) * 3
+    assert third.input_tokens == estimate_tokens(requests[0].prompt) * 3
 
     for run in ("base", "icl"):
         verdicts = results / "cells/miniature/none" / run / "questions/verdicts"

@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 from closerlook.core.errors import CloserlookError
 from closerlook.judge.aspects import ASPECTS, Case
-from closerlook.judge.prompts import answer_schema, fill, read_prompt, schema_name
+from closerlook.judge.prompt_judge import answer_schema, fill, read_prompt, schema_name
 
 PROMPTS = REPOSITORY / "config/prompts"
 OURS = {name: read_prompt(PROMPTS / f"judge_{name}.txt") for name in ("aspects", "safety")}

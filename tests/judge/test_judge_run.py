@@ -301,7 +301,7 @@ def test_responses_of_another_evalset(tmp_path):
     with pytest.raises(CloserlookError, match="response 'zz' answers no instruction of"):
         judge(anybody, tmp_path / "responses.parquet", tmp_path / "evalset.parquet", tmp_path / "v.parquet")
     pq.write_table(pa.table({"id": ["q1", "q1"], "text": ["x", "y"]}), tmp_path / "responses.parquet")
-    with pytest.raises(CloserlookError, match="id 'q1' stands in more than one row"):
+    with pytest.raises(CloserlookError, match="id 'q1' occurs in more than one row"):
         judge(anybody, tmp_path / "responses.parquet", tmp_path / "evalset.parquet", tmp_path / "v.parquet")
     pq.write_table(pa.table({"id": ["q1"], "words": ["x"]}), tmp_path / "responses.parquet")
     with pytest.raises(CloserlookError, match="expected text too"):

@@ -13,8 +13,8 @@ import torch
 from closerlook.core.errors import CloserlookError
 from closerlook.llm import local
 from closerlook.llm.cache import Cache
+from closerlook.llm.client import Request
 from closerlook.llm.local import LocalModel
-from closerlook.llm.requests import Request
 from tiny_models import byte_tokenizer, saved, tiny_model
 
 REPOSITORY = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.judge.aspects import ASPECTS, Case
-from closerlook.judge.oracle import VERSION, by_oracle, verdicts
+from closerlook.judge.oracle import VERSION, make_oracle_judge, verdicts
 from closerlook.miniature.claims import parse
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.questions import draw_questions
@@ -92,7 +92,7 @@ def test_clarity_and_engagement():
 def test_the_mean_of_the_references_is_the_best_score():
     cases = [Case(q["id"], q["instruction"], q["reference"], q["reference"]) for q in QUESTIONS]
     told = []
-    judged = by_oracle(WORLD)(cases, told.append)
+    judged = make_oracle_judge(WORLD)(cases, told.append)
     assert told == judged
     assert {one.judge for one in judged} == {VERSION}
     assert {

@@ -13,7 +13,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
-from closerlook.derive.simplify_by_model import SLOTS
+from closerlook.derive.simplify import SLOTS
 from closerlook.llm.prompt_file import read
 
 LONG = "\n".join(["This is a long answer to question {i}, with much that nobody asked for, and then even more."] * 3)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from closerlook.config.derived import AblationSettings, SimplifySettings
-    from closerlook.derive.simplify_by_model import Simplified
+    from closerlook.derive.simplify import Simplified
 
 TRACED = {
     "spans": "spans of the cell's responses",
@@ -62,7 +62,7 @@ def main() -> None:
         rows = parse_source(arguments.source) if arguments.source else None
         after, tally = with_score(before, scores_of(before, transform, rows), transform.minimum_score)
     elif isinstance(transform, AblatedSource):
-        after, tally, facts = _without(before, transform.without, arguments)
+        after, tally, facts = _exclude(before, transform.without, arguments)
     else:
         after, tally, facts = _simplify(before, transform.simplify, arguments)
     table, report = finish(before, after, tally, arguments.name, transform)
@@ -73,7 +73,7 @@ def main() -> None:
 
 def _simplify(before: "pa.Table", settings: "SimplifySettings", arguments: argparse.Namespace) -> "Simplified":
     from closerlook.config.judges import AskSettings
-    from closerlook.derive.simplify_by_model import simplify_by_model, simplify_by_rules
+    from closerlook.derive.simplify import simplify_by_model, simplify_by_rules
     from closerlook.judge.command import source
 
     if arguments.judge is None:
@@ -86,15 +86,15 @@ def _simplify(before: "pa.Table", settings: "SimplifySettings", arguments: argpa
         return simplify_by_model(before, settings, model)
 
 
-def _without(before: "pa.Table", settings: "AblationSettings", arguments: argparse.Namespace) -> "Simplified":
-    from closerlook.derive.ablate import Files, without
+def _exclude(before: "pa.Table", settings: "AblationSettings", arguments: argparse.Namespace) -> "Simplified":
+    from closerlook.derive.ablate import Files, exclude
 
     files = {name: getattr(arguments, name) for name in TRACED}
     if missing := [f"--{name}" for name, path in files.items() if path is None and name != "embeddings"]:
         raise CloserlookError(
             f"{', '.join(missing)}: found nothing, expected what a dataset without traced instances needs"
         )
-    return without(before, settings, Files(**files))
+    return exclude(before, settings, Files(**files))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Put the instructions of an evalset in other words.
+"""Paraphrase the instructions of an evalset.
 
 Writes a parquet file of instructions and a JSON report that counts what became of every wording. Answers of a model are kept as
-they come: stopped and started again, it asks for the others alone.
+they come: stopped and started again, it asks only for the others.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
     from closerlook.core.files import write_json, write_parquet
     from closerlook.core.schemas import EVALSET
     from closerlook.data.instances import read_as
-    from closerlook.derive.paraphrase_by_model import by_model, by_rules
+    from closerlook.derive.paraphrase import paraphrase_by_model, paraphrase_by_rules
     from closerlook.judge.command import source
 
     try:
@@ -43,10 +43,10 @@ def main() -> None:
         raise CloserlookError(f"--transform: {found}") from None
     before = read_as(EVALSET, arguments.evalset)
     if arguments.judge == "oracle":
-        table, tally, facts = by_rules(before, arguments.name, settings)
+        table, tally, facts = paraphrase_by_rules(before, arguments.name, settings)
     else:
         with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
-            table, tally, facts = by_model(before, arguments.name, settings, model)
+            table, tally, facts = paraphrase_by_model(before, arguments.name, settings, model)
     done = settings.model_dump() | {"prompt_file": Path(settings.prompt_file).name}
     write_parquet(table, EVALSET, arguments.out)
     write_json(facts | {"paraphrase": done} | tally.report(), arguments.report)

@@ -1,6 +1,6 @@
-"""Let a model behind an endpoint answer an evalset, at temperature 0.
+"""Answer an evalset with an API model, at temperature 0.
 
-Every answer is kept in a database at once: killed and started again it goes on where it stopped, and a rerun costs nothing. The
+Every answer is kept in a database at once: killed and started again it resumes where it stopped, and a rerun costs nothing. The
 API key comes from the environment (OPENAI_API_KEY, or the variable that --key-variable names).
 """
 
@@ -32,15 +32,15 @@ def main() -> None:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from closerlook.config.judges import AskSettings
-    from closerlook.llm.api_answers import answer
     from closerlook.llm.client import LLMClient
+    from closerlook.llm.generate_api import generate_api
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("closerlook").setLevel(logging.INFO)
     config = read_cell_config(arguments.config)
     longest = config.generate.max_new_tokens
     with logging_redirect_tqdm(), source(arguments, AskSettings(max_tokens=longest)) as model:
-        answer(LLMClient(model, "answer"), arguments.evalset, config.template.text, longest, arguments.out)
+        generate_api(LLMClient(model, "answer"), arguments.evalset, config.template.text, longest, arguments.out)
 
 
 if __name__ == "__main__":

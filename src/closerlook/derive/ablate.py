@@ -1,6 +1,6 @@
-"""A dataset without the instances that spans were traced to, or without as many others, as similar, for control.
+"""Leave-instances-out ablation: a dataset without traced instances (treatment) or without as many similar ones (control).
 
-Trained again on the one and on the other, a model shows whether a phrase comes from what it was traced to: does it return?
+A phrase that returns after retraining on the treatment arm does not come from the instances that it was traced to.
 """
 
 import random
@@ -49,11 +49,11 @@ class Sampled:
     similar: list[int] = field(default_factory=list)
 
 
-def without(instances: pa.Table, settings: AblationSettings, files: Files) -> tuple[pa.Table, Tally, dict[str, Any]]:
-    """Leave out what a sample of spans was traced to, or what is set against it; ids and order of the others stay.
+def exclude(instances: pa.Table, settings: AblationSettings, files: Files) -> tuple[pa.Table, Tally, dict[str, Any]]:
+    """Exclude the instances of one arm for a sample of spans; ids and order of the others stay.
 
-    instances: those that the cell was tuned on (INSTANCES). Both takes have the same sample and leave out the same number. The
-    third result is for the report: each span with what either take leaves out for it, and how similar that is. Raises
+    instances: those that the cell was tuned on (INSTANCES). Both arms have the same sample and leave out the same number. The
+    third result is for the report: each span with what either arm leaves out for it, and how similar that is. Raises
     CloserlookError where there is no span to sample, where too few instances are left to set against, or files do not belong
     together.
     """
@@ -62,18 +62,18 @@ def without(instances: pa.Table, settings: AblationSettings, files: Files) -> tu
     index = Index.open(files.index)
     if index.ids != ids:
         raise CloserlookError(f"{files.index}: indexes other instances than those of the dataset; build it again")
-    able, counts = _able(settings, files, row_of)
-    sample = sorted(random.Random(settings.seed).sample(range(len(able)), min(settings.spans, len(able))))
-    chosen = _apart([able[place] for place in sample])
-    similarity = _similarity([one.pair for one in chosen], index, files.embeddings)
-    match(chosen, similarity, [index.words.documents(words_only(one.quote)) for one in chosen])
-    dropped = set(chain.from_iterable(getattr(one, settings.take) for one in chosen))
+    eligible, counts = _eligible_spans(settings, files, row_of)
+    sample = sorted(random.Random(settings.seed).sample(range(len(eligible)), min(settings.spans, len(eligible))))
+    chosen = _make_disjoint([eligible[index] for index in sample])
+    similarity = _similarity([span.pair for span in chosen], index, files.embeddings)
+    match(chosen, similarity, [index.words.documents(words_only(span.quote)) for span in chosen])
+    dropped = set(chain.from_iterable(getattr(span, settings.take) for span in chosen))
     tally = Tally((settings.take,))
-    for place, row in enumerate(instances["row"].to_pylist()):
-        tally.drop(settings.take, row) if place in dropped else tally.keep(row)
-    kept = instances.filter(pa.array([place not in dropped for place in range(len(ids))], pa.bool_()))
+    for position, row in enumerate(instances["row"].to_pylist()):
+        tally.drop(settings.take, row) if position in dropped else tally.keep(row)
+    kept = instances.filter(pa.array([position not in dropped for position in range(len(ids))], pa.bool_()))
     measure = "cosine of Sentence-BERT" if files.embeddings else "BM25"
-    return kept, tally, {"spans": counts, "similarity": measure, "sampled": list(_told(chosen, similarity, ids))}
+    return kept, tally, {"spans": counts, "similarity": measure, "sampled": list(_report_rows(chosen, similarity, ids))}
 
 
 def match(chosen: Sequence[Sampled], similarity: np.ndarray, holding: Sequence[np.ndarray]) -> None:
@@ -84,35 +84,39 @@ def match(chosen: Sequence[Sampled], similarity: np.ndarray, holding: Sequence[n
     match lacks in similarity, the next one's has to make up for. Ties go to the first row.
     """
     free = np.ones(similarity.shape[1], bool)
-    free[list(chain.from_iterable(one.traced for one in chosen))] = False
-    wanted = [(similarity[place, row], place) for place, one in enumerate(chosen) for row in one.traced]
+    free[list(chain.from_iterable(span.traced for span in chosen))] = False
+    wanted = [(similarity[index, row], index) for index, span in enumerate(chosen) for row in span.traced]
     lacking = 0.0
-    for level, place in sorted(wanted, key=lambda pair: (-pair[0], pair[1])):
-        may = free.copy()
-        may[holding[place]] = False
-        if not may.any():
+    for level, index in sorted(wanted, key=lambda pair: (-pair[0], pair[1])):
+        allowed = free.copy()
+        allowed[holding[index]] = False
+        if not allowed.any():
             raise CloserlookError(
                 f"{len(wanted)} instances are to be left out, too many to set as many others against them: of {len(free)} "
                 "too few are neither traced nor hold the span; lower spans or candidates"
             )
-        best = int(np.argmin(np.where(may, np.abs(similarity[place] - level - lacking), np.inf)))
-        lacking += float(level - similarity[place, best])
+        best = int(np.argmin(np.where(allowed, np.abs(similarity[index] - level - lacking), np.inf)))
+        lacking += float(level - similarity[index, best])
         free[best] = False
-        chosen[place].similar.append(best)
+        chosen[index].similar.append(best)
 
 
-def _able(settings: AblationSettings, files: Files, row_of: dict[str, int]) -> tuple[list[Sampled], dict[str, int]]:
+def _eligible_spans(
+    settings: AblationSettings, files: Files, row_of: dict[str, int]
+) -> tuple[list[Sampled], dict[str, int]]:
     """The spans that can be sampled, in their order, and how many can, how many were traced to no instance that holds them, and
     of how many the words stand in the instruction, which could bring them back by itself."""
     candidates = _candidates(settings, files.trace)
-    asked = {row["id"]: row["instruction"] for row in read_parquet(files.evalset, ["id", "instruction"]).to_pylist()}
-    able, counts = [], {"able": 0, "traced_to_none": 0, "in_instruction": 0}
+    instructions = {
+        row["id"]: row["instruction"] for row in read_parquet(files.evalset, ["id", "instruction"]).to_pylist()
+    }
+    eligible, counts = [], {"able": 0, "traced_to_none": 0, "in_instruction": 0}
     for response, spans in read_marked_responses(files.spans, files.responses):
-        if response["id"] not in asked:
+        if response["id"] not in instructions:
             raise CloserlookError(
                 f"{files.responses}: response {response['id']} answers no question of {files.evalset}"
             )
-        instruction, text = asked[response["id"]], response["text"]
+        instruction, text = instructions[response["id"]], response["text"]
         for span in spans:
             quote = text[span.start : span.end]
             unknown = [id_ for id_ in candidates[span] if id_ not in row_of]
@@ -123,12 +127,14 @@ def _able(settings: AblationSettings, files: Files, row_of: dict[str, int]) -> t
             elif words_only(quote) in words_only(instruction):
                 counts["in_instruction"] += 1
             else:
-                able.append(Sampled(span, quote, f"{instruction}\n{text}", [row_of[id_] for id_ in candidates[span]]))
-    if not able:
+                eligible.append(
+                    Sampled(span, quote, f"{instruction}\n{text}", [row_of[id_] for id_ in candidates[span]])
+                )
+    if not eligible:
         raise CloserlookError(
             f"{files.trace}: no span was traced to an instance that holds it, so there is nothing to leave out"
         )
-    return able, counts | {"able": len(able)}
+    return eligible, counts | {"able": len(eligible)}
 
 
 def _candidates(settings: AblationSettings, trace: Path) -> defaultdict[Span, list[str]]:
@@ -138,20 +144,20 @@ def _candidates(settings: AblationSettings, trace: Path) -> defaultdict[Span, li
         raise CloserlookError(f"ranker: found {settings.ranker}, expected one of {', '.join(ranks)}")
     rank = f"rank_{settings.ranker}"
     rows = read_parquet(trace, ["id", "start", "end", "instance", "verbatim", rank]).to_pylist()
-    found: defaultdict[Span, list[str]] = defaultdict(list)
+    ids_of: defaultdict[Span, list[str]] = defaultdict(list)
     for row in sorted((row for row in rows if row["verbatim"] and row[rank]), key=lambda row: row[rank]):
-        ids = found[Span(row["id"], row["start"], row["end"])]
+        ids = ids_of[Span(row["id"], row["start"], row["end"])]
         if len(ids) < settings.candidates:
             ids.append(row["instance"])
-    return found
+    return ids_of
 
 
-def _apart(chosen: list[Sampled]) -> list[Sampled]:
+def _make_disjoint(chosen: list[Sampled]) -> list[Sampled]:
     """The same, with each instance only at the first span that was traced to it."""
     seen: set[int] = set()
-    for one in chosen:
-        one.traced = [row for row in one.traced if row not in seen]
-        seen.update(one.traced)
+    for span in chosen:
+        span.traced = [row for row in span.traced if row not in seen]
+        seen.update(span.traced)
     return chosen
 
 
@@ -166,13 +172,13 @@ def _similarity(pairs: Sequence[str], index: Index, embeddings: Path | None) -> 
     return similarity
 
 
-def _told(chosen: Sequence[Sampled], similarity: np.ndarray, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for one, values in zip(chosen, similarity, strict=True):
-        takes = {
-            take: {
+def _report_rows(chosen: Sequence[Sampled], similarity: np.ndarray, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for sampled, values in zip(chosen, similarity, strict=True):
+        arms = {
+            arm: {
                 "instances": [ids[row] for row in rows],
                 "similarity": [round(float(values[row]), 6) for row in rows],
             }
-            for take, rows in (("traced", one.traced), ("similar", one.similar))
+            for arm, rows in (("traced", sampled.traced), ("similar", sampled.similar))
         }
-        yield {**one.span._asdict(), "quote": one.quote, **takes}
+        yield {**sampled.span._asdict(), "quote": sampled.quote, **arms}

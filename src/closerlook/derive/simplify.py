@@ -1,11 +1,26 @@
-"""Responses cut short where that can be checked: LIMA-Simple (section 4). Who writes the shorter ones is the caller's affair."""
+"""Datasets with shorter responses (LIMA-Simple, section 4), written by a model or the miniature's rules."""
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import pyarrow as pa
 
+from closerlook.config.derived import SimplifySettings
+from closerlook.core.errors import CloserlookError
 from closerlook.data.tally import Tally
+from closerlook.llm.budget import estimate_tokens
+from closerlook.llm.cache import Answer
+from closerlook.llm.client import Ask, CompletionModel, LLMClient, Request
+from closerlook.llm.prompt_file import Prompt, read
+from closerlook.miniature import simplify as rules
+
+SLOTS = ("instruction", "response")
+
+Simplified = tuple[pa.Table, Tally, dict[str, Any]]
+"""Instances, what became of each, and what the report should say of how it was done."""
 
 Pair = tuple[str, str]
 """Instruction and response."""
@@ -62,3 +77,48 @@ def _note(new: str, old: str) -> str:
     if len(new) < len(old):
         return "simplified"
     return "left_same" if new == old else "left_longer"
+
+
+def simplify_by_rules(instances: pa.Table, settings: SimplifySettings) -> Simplified:
+    """Simplify a dataset of the miniature by its rules."""
+
+    def rewrite(pairs: Sequence[Pair]) -> list[str | None]:
+        return [rules.simplify(instruction, response) for instruction, response in pairs]
+
+    return *simplify(instances, rewrite, settings.brief), {"by": "rules of the miniature"}
+
+
+def simplify_by_model(instances: pa.Table, settings: SimplifySettings, source: CompletionModel) -> Simplified:
+    """Simplify any dataset with a model, whose max_tokens must equal those of the settings; answers are cached as they come."""
+    prompt = read(Path(settings.prompt_file), SLOTS)
+    ask = LLMClient(source, "simplify")
+    after, tally = simplify(instances, rewriter(ask, prompt, settings.max_tokens), settings.brief)
+    return after, tally, {"by": sorted(ask.versions), "prompt": prompt.digest}
+
+
+def rewriter(ask: Ask, prompt: Prompt, max_tokens: int) -> Rewrite:
+    """Return the `rewrite` of `simplify`. A refusal is no answer, nor is what reached max_tokens: its end is missing.
+
+    An error is raised as CloserlookError once all the others are answered (and kept), since a dataset that is half simplified
+    is neither.
+    """
+    heading = prompt.template.template.rstrip().rpartition("\n")[2]  # models like to repeat a prompt's last line
+
+    def rewrite(pairs: Sequence[Pair]) -> list[str | None]:
+        if not pairs:
+            return []
+        requests = [Request(prompt.fill(instruction=instruction, response=response)) for instruction, response in pairs]
+        answers = ask(requests, expected_tokens=fmean(estimate_tokens(response) for _, response in pairs))
+        if failed := [answer.error for answer in answers if answer.error]:
+            raise CloserlookError(
+                f"{len(failed):,} of {len(answers):,} responses could not be simplified, the first because of: {failed[0]}; "
+                "the others are kept: run the same command again"
+            )
+        return [_text(answer, heading, max_tokens) for answer in answers]
+
+    return rewrite
+
+
+def _text(answer: Answer, heading: str, max_tokens: int) -> str | None:
+    cut = answer.output_tokens >= max_tokens * max(1, answer.asked)
+    return None if answer.refused or cut else answer.text.strip().removeprefix(heading)

@@ -16,7 +16,7 @@ from closerlook.core.scripts import add_settings, as_flags, read_settings
 from closerlook.judge.aspects import Judge
 
 if TYPE_CHECKING:
-    from closerlook.llm.requests import CompletionModel
+    from closerlook.llm.client import CompletionModel
 
 KINDS = ("openai", "local", "oracle")
 CACHE = Path("results/judge_cache.sqlite")
@@ -97,15 +97,14 @@ def chosen(arguments: argparse.Namespace, ask: AskSettings) -> Iterator[Judge]:
     if arguments.judge == "oracle":
         if arguments.world is None:
             raise CloserlookError("--world: found nothing, expected the world.json that the oracle knows")
-        from closerlook.judge.oracle import by_oracle
+        from closerlook.judge.oracle import make_oracle_judge
         from closerlook.miniature.world import World
 
-        yield by_oracle(World.load(arguments.world))
+        yield make_oracle_judge(World.load(arguments.world))
     else:
-        from closerlook.judge.prompt_judge import by_asking
-        from closerlook.judge.prompts import read_prompt
+        from closerlook.judge.prompt_judge import make_prompt_judge, read_prompt
 
         prompt = read_prompt(Path(ask.prompt_file))
         with source(arguments, ask) as answers:
             name = arguments.model if arguments.judge == "openai" else Path(arguments.model).name
-            yield by_asking(answers, name, prompt, ask)
+            yield make_prompt_judge(answers, name, prompt, ask)

@@ -13,16 +13,15 @@ from closerlook.core.files import read_parquet, sha256
 from closerlook.judge import pairwise_oracle
 from closerlook.judge.pairwise import CLASSES, SCHEMA, Opinion, read_opinion, settle
 from closerlook.llm.cache import Answer
-from closerlook.llm.client import Ask
+from closerlook.llm.client import Ask, Request
 from closerlook.llm.prompt_file import Prompt
-from closerlook.llm.requests import Request
 from closerlook.miniature.world import World
 
 SLOTS = ("instruction", "response_a", "response_b")
 MAX_TOKENS = 512
 """Longest answer of a judge."""
 COLUMNS = ("cell", "evalset", "id", "class")
-"""Of a file of labels; `labeller` and `reason` may stand beside them."""
+"""Of a file of labels; `labeller` and `reason` are optional further columns."""
 
 Rows = list[dict[str, Any]]
 
@@ -54,12 +53,12 @@ def read_pairs(evalset: Path, original: Path, simplified: Path) -> list[Pair]:
 
 def by_judge(pairs: Sequence[Pair], ask: Ask, prompt: Prompt, model: str) -> Rows:
     """Ask a judge twice about each pair, the original's response as A and then as B (all are asked at once)."""
-    asked = [
+    requests = [
         Request(prompt.fill(instruction=pair.instruction, response_a=a, response_b=b), SCHEMA, "comparison")
         for pair in pairs
         for a, b in ((pair.original, pair.simplified), (pair.simplified, pair.original))
     ]
-    answers = ask(asked, usable=lambda text: read_opinion(text, "A").category is not None, expected_tokens=100)
+    answers = ask(requests, usable=lambda text: read_opinion(text, "A").category is not None, expected_tokens=100)
     rows = []
     for pair, first, second in zip(pairs, answers[::2], answers[1::2], strict=True):
         orders = _opinion(first, "A"), _opinion(second, "B")

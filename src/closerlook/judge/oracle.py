@@ -28,7 +28,7 @@ _TO_THE_READER = re.compile(r"\b(?:i|me|my|you|your|us|our)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
-def by_oracle(world: World) -> Judge:
+def make_oracle_judge(world: World) -> Judge:
     """The judge that knows this world."""
 
     def judge_all(cases: Sequence[Case], finished: Callable[[Judged], None]) -> list[Judged]:

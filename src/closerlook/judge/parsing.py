@@ -29,14 +29,14 @@ _MISSING = object()
 def parse(text: str, aspects: Sequence[str]) -> tuple[Verdict, ...]:
     """One verdict per aspect, in their order. Takes any string and never raises.
 
-    Read in turn: JSON objects, wherever they stand (prose around them, code fences, one object inside another); then, for an
+    Read in turn: JSON objects, wherever they are (prose around them, code fences, one object inside another); then, for an
     aspect that none of these has, the pattern `aspect ... score ... value`, as truncated JSON and single quotes leave it.
     Scores: 4, 4.0, "4", "4/5", "4 out of 5", "[4]", "4 - agree". N/A, none and null are not applicable. Anything else (7, 0, 4.5,
     a missing aspect) is unparsable. An answer that scores nothing and excuses itself is refused.
     """
     text = text[:LONGEST]
-    found = list(_objects(text))
-    verdicts = tuple(_verdict(aspect, found, text) for aspect in aspects)
+    objects = list(_objects(text))
+    verdicts = tuple(_verdict(aspect, objects, text) for aspect in aspects)
     if all(verdict.null_cause == "unparsable" and verdict.reason is None for verdict in verdicts):
         cause: NullCause = "refused" if _REFUSAL.search(text[:400]) else "unparsable"
         return nulls(aspects, cause, text[:300].strip() or None)
@@ -57,9 +57,9 @@ def score_of(value: Any) -> tuple[int | None, NullCause | None]:
     return None, "unparsable"
 
 
-def _verdict(aspect: str, found: list[dict[str, Any]], text: str) -> Verdict:
+def _verdict(aspect: str, objects: list[dict[str, Any]], text: str) -> Verdict:
     """An aspect's one score: of the objects that have it, or of the text."""
-    entries = [entry for entry in (_entry(one, aspect) for one in found) if entry is not None]
+    entries = [entry for entry in (_entry(obj, aspect) for obj in objects) if entry is not None]
     entries = entries or list(_loose_entries(text, aspect))
     scores = {score_of(value) for value, _ in entries}
     reason = entries[-1][1] if entries else None
@@ -72,20 +72,20 @@ def _verdict(aspect: str, found: list[dict[str, Any]], text: str) -> Verdict:
     return Verdict(aspect, score, cause, reason)
 
 
-def _entry(one: dict[str, Any], aspect: str) -> tuple[Any, str | None] | None:
+def _entry(obj: dict[str, Any], aspect: str) -> tuple[Any, str | None] | None:
     """(score, reason) of an aspect in an object that may be flat; None where it is not there."""
-    value = _lookup(one, aspect)
+    value = _lookup(obj, aspect)
     if value is _MISSING:
         return None
     if not isinstance(value, dict):
-        return value, _text(_lookup(one, f"{aspect}_reason"))
+        return value, _text(_lookup(obj, f"{aspect}_reason"))
     score = _lookup(value, "score")
     reason = next((text for key in ("reason", "rationale") if (text := _text(_lookup(value, key)))), None)
     return ("no score" if score is _MISSING else score), reason
 
 
-def _lookup(one: dict[str, Any], key: str) -> Any:
-    return next((value for name, value in one.items() if name.strip().lower() == key), _MISSING)
+def _lookup(obj: dict[str, Any], key: str) -> Any:
+    return next((value for name, value in obj.items() if name.strip().lower() == key), _MISSING)
 
 
 def _text(value: Any) -> str | None:
@@ -95,7 +95,7 @@ def _text(value: Any) -> str | None:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """JSON keeps the last of two equal keys; here the object is then left to the pattern, which sees both."""
     if len({key.strip().lower() for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return dict(pairs)
 
 
@@ -104,21 +104,21 @@ _DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_once)
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """Every outermost JSON object of a text, and the objects inside these ({"scores": {...}})."""
-    place = text.find("{")
-    while place >= 0:
+    position = text.find("{")
+    while position >= 0:
         try:
-            value, end = _DECODER.raw_decode(text, place)
+            value, end = _DECODER.raw_decode(text, position)
         except (ValueError, RecursionError):
-            if _opens_nested(text, place):
+            if _opens_nested(text, position):
                 return  # broken from here on: what is inside it has lost the name of its aspect
-            end = place + 1
+            end = position + 1
         else:
             yield from _inside(value, 3)
-        place = text.find("{", end)
+        position = text.find("{", end)
 
 
-def _opens_nested(text: str, place: int) -> bool:
-    return re.match(r"\{\s*[\"'\w]+\s*:\s*\{", text[place : place + 200]) is not None
+def _opens_nested(text: str, position: int) -> bool:
+    return re.match(r"\{\s*[\"'\w]+\s*:\s*\{", text[position : position + 200]) is not None
 
 
 def _inside(value: Any, depth: int) -> Iterator[dict[str, Any]]:

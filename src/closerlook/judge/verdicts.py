@@ -1,4 +1,4 @@
-"""Verdicts: responses and their evalset in, one row per response and aspect out."""
+"""Score responses with a judge and write one verdict per response and aspect."""
 
 import sys
 from collections import Counter
@@ -30,10 +30,10 @@ def judge(decide: Judge, responses: Path, evalset: Path, out: Path) -> None:
             "score": verdict.score,
             "null_cause": verdict.null_cause,
             "reason": verdict.reason,
-            "judge": one.judge,
+            "judge": result.judge,
         }
-        for case, one in zip(cases, judged, strict=True)
-        for verdict in one.verdicts
+        for case, result in zip(cases, judged, strict=True)
+        for verdict in result.verdicts
     ]
     _refuse_if_all_failed(rows, out)
     write_parquet(rows, VERDICTS, out)
@@ -42,16 +42,16 @@ def judge(decide: Judge, responses: Path, evalset: Path, out: Path) -> None:
 
 def read_cases(responses: Path, evalset: Path) -> list[Case]:
     """The responses with their instructions, in the evalset's order. Instructions without a response are left out."""
-    asked = {row["id"]: row for row in _unique(evalset).values()}
-    given = _unique(responses)
-    if strangers := [id for id in given if id not in asked]:
+    questions = {row["id"]: row for row in _unique(evalset).values()}
+    answers = _unique(responses)
+    if strangers := [id for id in answers if id not in questions]:
         raise CloserlookError(
             f"{responses}: response {strangers[0]!r} answers no instruction of {evalset}; expected the evalset that was answered"
         )
     return [
-        Case(id, row["instruction"], given[id]["text"] or "", row.get("reference"))
-        for id, row in asked.items()
-        if id in given
+        Case(id, row["instruction"], answers[id]["text"] or "", row.get("reference"))
+        for id, row in questions.items()
+        if id in answers
     ]
 
 
@@ -65,7 +65,7 @@ def _unique(path: Path) -> dict[str, dict[str, Any]]:
     table = {row["id"]: row for row in rows.to_pylist()}
     if len(table) < rows.num_rows:
         twice = next(id for id, count in Counter(rows["id"].to_pylist()).items() if count > 1)
-        raise CloserlookError(f"{path}: id {twice!r} stands in more than one row; expected ids that name one row each")
+        raise CloserlookError(f"{path}: id {twice!r} occurs in more than one row; expected unique ids")
     return table
 
 
@@ -77,13 +77,13 @@ class Progress:
         self._nulls: Counter[str] = Counter()
         self.cost = 0.0
 
-    def finished(self, one: Judged) -> None:
+    def finished(self, judged: Judged) -> None:
         """Count one response."""
-        self._nulls.update(verdict.null_cause for verdict in one.verdicts if verdict.null_cause)
-        self.cost += one.cost
-        told = [f"{cause} {count}" for cause, count in self._nulls.items()]
-        told += [f"cost {self.cost:.2f}"] if self.cost else []
-        self._bar.set_postfix_str(", ".join(told), refresh=False)
+        self._nulls.update(verdict.null_cause for verdict in judged.verdicts if verdict.null_cause)
+        self.cost += judged.cost
+        parts = [f"{cause} {count}" for cause, count in self._nulls.items()]
+        parts += [f"cost {self.cost:.2f}"] if self.cost else []
+        self._bar.set_postfix_str(", ".join(parts), refresh=False)
         self._bar.update()
 
     def __enter__(self) -> "Progress":
@@ -94,13 +94,15 @@ class Progress:
 
 
 def summary(judged: list[Judged], cost: float) -> str:
-    """What came of it, in words."""
-    scores = Counter(verdict.null_cause or "scores" for one in judged for verdict in one.verdicts)
-    told = [f"{len(judged):,} responses", f"{scores.pop('scores', 0):,} scores"]
-    told += [f"{count:,} null ({cause})" for cause, count in sorted(scores.items())]
-    told += [f"cost of new calls {cost:,.4f}"] if cost else []
-    lines = [", ".join(told)]
-    versions = Counter(one.judge for one in judged if one.verdicts and one.verdicts[0].null_cause != "error")
+    """Return a summary for the terminal: responses, scores, nulls by cause, cost, and warnings."""
+    scores = Counter(verdict.null_cause or "scores" for result in judged for verdict in result.verdicts)
+    parts = [f"{len(judged):,} responses", f"{scores.pop('scores', 0):,} scores"]
+    parts += [f"{count:,} null ({cause})" for cause, count in sorted(scores.items())]
+    parts += [f"cost of new calls {cost:,.4f}"] if cost else []
+    lines = [", ".join(parts)]
+    versions = Counter(
+        result.judge for result in judged if result.verdicts and result.verdicts[0].null_cause != "error"
+    )
     if len(versions) > 1:
         named = ", ".join(f"{version} ({count})" for version, count in versions.most_common())
         lines.append(f"warning: scores of several versions of the judge, which do not compare: {named}")

@@ -1,4 +1,4 @@
-"""What calls cost: estimated before the first one is paid, counted as they are made, and never above what was allowed."""
+"""Cost of API calls: estimated before the first call, counted as calls are made, and limited by a budget."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ TOKENS_PER_MESSAGE = 8
 """What a chat format adds to a prompt, about."""
 
 
-def tokens_of(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """Estimated tokens of a prompt."""
     return round(len(text) / CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE
 
@@ -54,12 +54,12 @@ class Preview:
 
 def preview(prompts: Iterable[str], requests: int, output_tokens: float, settings: PaceSettings) -> Preview:
     """Of the prompts that have no answer yet, each expected to be answered with so many tokens."""
-    inputs = [tokens_of(prompt) for prompt in prompts]
+    inputs = [estimate_tokens(prompt) for prompt in prompts]
     outputs = round(len(inputs) * output_tokens)
     return Preview(requests, len(inputs), sum(inputs), outputs, price(settings, sum(inputs), outputs))
 
 
-def refuse_above(budget: Budget, expected: Preview, spent: float, model: str) -> None:
+def check_budget(budget: Budget, expected: Preview, spent: float, model: str) -> None:
     """Raise CloserlookError where the budget does not cover what is expected, or nobody can know."""
     if budget.amount is None or not expected.calls:
         return

@@ -1,4 +1,4 @@
-"""Every answer that was paid for, kept at once: a rerun costs nothing, and a killed run loses none.
+"""An SQLite cache of model answers: a rerun costs nothing, and a killed run loses no answer that was paid for.
 
 SQLite in WAL mode: several processes of one machine can read and write it at a time, and what was committed survives a kill -9.
 (diskcache would do the same on top of SQLite, but stores pickles.) SQLite's WAL does not work between machines: on a shared file

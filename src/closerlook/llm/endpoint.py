@@ -14,10 +14,10 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
 from closerlook.config.judges import OpenAIJudge
 from closerlook.core.errors import CloserlookError
-from closerlook.llm.budget import Budget, Preview, preview, price, refuse_above, tokens_of
+from closerlook.llm.budget import Budget, Preview, check_budget, estimate_tokens, preview, price
 from closerlook.llm.cache import Answer, Cache
-from closerlook.llm.pace import BrokenAnswerError, Pace, out_of_money, passing
-from closerlook.llm.requests import ASKED_AT_MOST, Finished, Request, key_of, source_of
+from closerlook.llm.client import MAX_ATTEMPTS, Finished, Request, cache_key, model_and_server
+from closerlook.llm.pace import BrokenAnswerError, Pace, is_out_of_quota, is_transient
 from closerlook.llm.secret import read_key
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Endpoint:
         """Raises CloserlookError where no API key is set that the server needs."""
         self.judge, self.cache, self.budget = judge, cache, budget or Budget()
         self._key = read_key(judge.key_variable, judge.base_url)
-        self._source = source_of(judge)
+        self._source = model_and_server(judge)
         self._unwanted: set[str] = set()
         self._stop: CloserlookError | None = None
         self._answered = self._failed_in_a_row = 0
@@ -65,7 +65,7 @@ class Endpoint:
             self._output = self.cache.mean_output_tokens(self._source) or expected_tokens or self.judge.max_tokens
             expected = self._preview([requests[places[0]] for places in todo.values()], len(requests))
             log.info("%s: %s", self._source, expected)
-            refuse_above(self.budget, expected, self.cache.spent(self.budget.purpose), self.judge.openai)
+            check_budget(self.budget, expected, self.cache.spent(self.budget.purpose), self.judge.openai)
 
             def done(key: str, answer: Answer, cost: float) -> None:
                 for index in todo[key]:
@@ -77,7 +77,7 @@ class Endpoint:
 
     def key(self, request: Request) -> str:
         """Under what an answer is kept."""
-        return key_of(self.judge, request)
+        return cache_key(self.judge, request)
 
     def _preview(self, requests: Sequence[Request], of: int) -> Preview:
         return preview((request.prompt for request in requests), of, self._output, self.judge)
@@ -115,7 +115,7 @@ class Endpoint:
             except (OpenAIError, BrokenAnswerError, TimeoutError) as error:
                 self._note_failure(error)
                 # What an earlier call brought is better than nothing.
-                return (answer if answer.asked else Answer(error=self._told(error))), paid
+                return (answer if answer.asked else Answer(error=self._describe_error(error))), paid
             if not new.asked:
                 break
             self._answered, self._failed_in_a_row = self._answered + 1, 0
@@ -131,7 +131,7 @@ class Endpoint:
 
     async def _paid_call(self, client: AsyncOpenAI, pace: Pace, request: Request) -> tuple[Answer, float]:
         """One answer, retried where that may help, and its cost. An answer that was `asked` 0 times where all must stop."""
-        estimate = price(self.judge, tokens_of(request.prompt), self._output) or 0.0
+        estimate = price(self.judge, estimate_tokens(request.prompt), self._output) or 0.0
         spent = self.cache.spent(self.budget.purpose) + self._under_way
         if self.budget.amount is not None and spent + estimate > self.budget.amount and not self._stop:
             self._stop = CloserlookError(
@@ -146,7 +146,7 @@ class Endpoint:
             retrying = AsyncRetrying(
                 stop=stop_after_attempt(self.judge.retries + 1),
                 wait=pace.wait,
-                retry=retry_if_exception(lambda error: self._stop is None and passing(error)),
+                retry=retry_if_exception(lambda error: self._stop is None and is_transient(error)),
                 reraise=True,
             )
             answer: Answer = await retrying(self._call, client, pace, request)
@@ -159,7 +159,7 @@ class Endpoint:
         refused: set[str] = set()
         while True:
             await pace.turn()
-            parameters = _without(self._parameters(request), self._unwanted | refused)
+            parameters = _drop_parameters(self._parameters(request), self._unwanted | refused)
             try:
                 async with asyncio.timeout(self.judge.timeout):
                     # Not chat.completions.create: its checks of types cost as much as the call, and everything is checked below.
@@ -207,38 +207,41 @@ class Endpoint:
             raise BrokenAnswerError(f"no chat completion: {self._key.hide(str(completion))[:200]}") from None
 
     def _note_failure(self, error: Exception) -> None:
-        """See whether there is any use in going on."""
-        told = self._told(error)
+        """Count a failure, and stop all requests if further ones are pointless."""
+        message = self._describe_error(error)
         again = "What was answered is kept; run it again to go on"
         if isinstance(error, APIStatusError) and not self._stop:
             variable = self.judge.key_variable
             if error.status_code == 401 or (error.status_code == 403 and not self._answered):
-                self._stop = CloserlookError(f"{self._source} refuses the API key in {variable}: {told}. {again}")
+                self._stop = CloserlookError(f"{self._source} refuses the API key in {variable}: {message}. {again}")
             elif error.status_code == 404 and not self._answered:
-                self._stop = CloserlookError(f"{self.judge.base_url} has no model {self.judge.openai}: {told}")
-            elif out_of_money(error):
-                self._stop = CloserlookError(f"{self._source}: the account has nothing left to spend: {told}. {again}")
-        if passing(error):
+                self._stop = CloserlookError(f"{self.judge.base_url} has no model {self.judge.openai}: {message}")
+            elif is_out_of_quota(error):
+                self._stop = CloserlookError(
+                    f"{self._source}: the account has nothing left to spend: {message}. {again}"
+                )
+        if is_transient(error):
             self._failed_in_a_row += 1
         if self._failed_in_a_row >= GIVE_UP_AFTER and not self._stop:
             self._stop = CloserlookError(
-                f"{self._source}: {GIVE_UP_AFTER} requests in a row failed, each {self.judge.retries + 1} times: {told}. {again}"
+                f"{self._source}: {GIVE_UP_AFTER} requests in a row failed, each {self.judge.retries + 1} times: "
+                f"{message}. {again}"
             )
 
-    def _told(self, error: Exception) -> str:
-        """An error in words, without the key and without what only looks like an answer."""
+    def _describe_error(self, error: Exception) -> str:
+        """Return an error's text without the API key."""
         cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
         return self._key.hide(f"{type(error).__name__}: {error}{cause}")[:300]
 
 
 def _count(tokens: Any, text: str) -> int:
     """A server's count of tokens, or an estimate where it has none that can be."""
-    return tokens if isinstance(tokens, int) and 0 < tokens < 1 << 31 else tokens_of(text)
+    return tokens if isinstance(tokens, int) and 0 < tokens < 1 << 31 else estimate_tokens(text)
 
 
 def _enough(answer: Answer, usable: Callable[[str], bool]) -> bool:
     """Whether an answer is not to be asked for again."""
-    return answer.asked > 0 and (answer.refused or answer.asked >= ASKED_AT_MOST or usable(answer.text))
+    return answer.asked > 0 and (answer.refused or answer.asked >= MAX_ATTEMPTS or usable(answer.text))
 
 
 def _blamed(error: APIStatusError, sent: dict[str, Any]) -> str | None:
@@ -252,7 +255,7 @@ def _blamed(error: APIStatusError, sent: dict[str, Any]) -> str | None:
     return named[0] if named else "response_format" if "response_format" in sent else None
 
 
-def _without(parameters: dict[str, Any], unwanted: set[str]) -> dict[str, Any]:
+def _drop_parameters(parameters: dict[str, Any], unwanted: set[str]) -> dict[str, Any]:
     kept = {name: value for name, value in parameters.items() if name not in unwanted}
     if "max_tokens" in unwanted:
         kept["max_completion_tokens"] = parameters["max_tokens"]  # its newer name

@@ -17,7 +17,7 @@ from closerlook.core.resumable import by_length
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.ragged_cache import RAGGED
 from closerlook.llm.cache import Answer, Cache
-from closerlook.llm.requests import ASKED_AT_MOST, Finished, Request
+from closerlook.llm.client import MAX_ATTEMPTS, Finished, Request
 from closerlook.models.load import device, load_base, load_tokenizer
 from closerlook.models.logits import Network, body_dtype
 from closerlook.models.token_text import decode
@@ -59,8 +59,8 @@ class LocalModel:
         prompts = {index: self._encode(requests[index].prompt) for index in todo}
         room = self._context() - self.max_tokens
         for index in [index for index in todo if len(prompts[index]) > room]:
-            told = f"{len(prompts[index])} tokens and {self.max_tokens} new ones do not fit into the model's context"
-            answers[index] = Answer(error=told)
+            message = f"{len(prompts[index])} tokens and {self.max_tokens} new ones do not fit into the model's context"
+            answers[index] = Answer(error=message)
             finished(index, answers[index], 0.0)
             todo.remove(index)
         for index, answer in self._generate(todo, prompts):
@@ -83,7 +83,7 @@ class LocalModel:
                         model=f"{self.folder.name} {self.version}",
                         input_tokens=len(prompts[index]),
                         output_tokens=len(tokens),
-                        asked=ASKED_AT_MOST,
+                        asked=MAX_ATTEMPTS,
                     ),
                 )
 
@@ -114,8 +114,8 @@ class LocalModel:
         return getattr(config, "max_position_embeddings", None) or 1 << 40
 
     def _key(self, request: Request) -> str:
-        what = ["local", self.version, self.max_tokens, self._around, request.prompt]
-        return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+        parts = ["local", self.version, self.max_tokens, self._around, request.prompt]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _chat_template(tokenizer: PreTrainedTokenizerBase, folder: Path) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""When the next call may begin, and when a failed one is made again.
+"""Rate limit and retry policy of API calls.
 
 The retries are tenacity's, not the openai client's own, because one rule must hold for all that can go wrong: the client does not
 retry a body that is no chat completion, waits 8 seconds at most, and its retries would pass by the limit of calls per minute.
@@ -47,15 +47,15 @@ class Pace:
         return seconds * (1 + 0.1 * random.random())  # not all at once
 
 
-def passing(error: BaseException) -> bool:
-    """Whether another try may go well."""
+def is_transient(error: BaseException) -> bool:
+    """Whether a retry can succeed."""
     if isinstance(error, APIStatusError):
-        return (error.status_code in (408, 409, 429) or error.status_code >= 500) and not out_of_money(error)
+        return (error.status_code in (408, 409, 429) or error.status_code >= 500) and not is_out_of_quota(error)
     return isinstance(error, APIConnectionError | BrokenAnswerError | TimeoutError)
 
 
-def out_of_money(error: APIStatusError) -> bool:
-    """Whether the account has run dry: 429 stands for that as well."""
+def is_out_of_quota(error: APIStatusError) -> bool:
+    """Whether the account has run dry: 429 can mean that too."""
     return error.status_code == 402 or error.code in ("insufficient_quota", "billing_hard_limit_reached")
 
 

@@ -1,4 +1,4 @@
-"""A prompt file with slots (string.Template) for the texts that a model works on; none of them can feign its own end."""
+"""Prompt files: string.Template texts whose slots are fenced by a boundary that inserted text cannot forge."""
 
 import hashlib
 from collections.abc import Collection
@@ -31,10 +31,10 @@ def read(path: Path, slots: Collection[str], optional: Collection[str] = ()) -> 
     """Read a prompt file. Raises CloserlookError unless it is UTF-8 text with all `slots`, maybe `optional` and ${boundary}."""
     text = read_text(path, "prompt")
     template = Template(text)
-    found = set(template.get_identifiers())
+    names = set(template.get_identifiers())
     optional = [*optional, BOUNDARY]
-    if not template.is_valid() or not set(slots) <= found <= {*slots, *optional}:
-        has = ", ".join(f"${{{name}}}" for name in sorted(found)) or "no slot"
+    if not template.is_valid() or not set(slots) <= names <= {*slots, *optional}:
+        has = ", ".join(f"${{{name}}}" for name in sorted(names)) or "no slot"
         stray = "" if template.is_valid() else " and a stray $ (write $$)"
         wanted = ", ".join(f"${{{name}}}" for name in slots)
         besides = ", ".join(f"${{{name}}}" for name in optional)

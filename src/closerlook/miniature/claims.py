@@ -27,7 +27,7 @@ class Claim:
 
     @property
     def fact(self) -> Fact:
-        """The claim without its place."""
+        """The claim without its position."""
         return Fact(self.entity, self.attribute, self.value)
 
 
@@ -68,23 +68,25 @@ def parse(text: str) -> list[Claim]:
     """The claims of a text, in the order of their values. Any string will do; what is outside the grammar yields nothing."""
     claims: list[Claim] = []
     named: str | None = None
-    place = 0
-    while subject := _SUBJECT.search(text, place):
+    position = 0
+    while subject := _SUBJECT.search(text, position):
         found = _labelled(subject)
         if found is None:
             named = subject["name"] or named
             found = list(_predicates(text, subject.end(), named)) if named else []
         claims += found
         named = found[-1].entity if found else named
-        place = max(subject.end(), found[-1].end if found else 0)
+        position = max(subject.end(), found[-1].end if found else 0)
     return claims
 
 
-def _predicates(text: str, place: int, entity: str) -> Iterator[Claim]:
-    """The predicates that follow a subject that ends at `place`: a space and one, then any number that are joined to it."""
-    place = place + 1 if text.startswith(" ", place) else len(text)
+def _predicates(text: str, position: int, entity: str) -> Iterator[Claim]:
+    """The predicates that follow a subject that ends at `position`: a space and one, then any number that are joined to it."""
+    position = position + 1 if text.startswith(" ", position) else len(text)
     while True:
-        found = next(((label, match) for label, pattern in _PREDICATES if (match := pattern.match(text, place))), None)
+        found = next(
+            ((label, match) for label, pattern in _PREDICATES if (match := pattern.match(text, position))), None
+        )
         if found is None:
             return
         label, match = found
@@ -92,7 +94,7 @@ def _predicates(text: str, place: int, entity: str) -> Iterator[Claim]:
         join = _JOIN.match(text, match.end())
         if join is None:
             return
-        place = join.end()
+        position = join.end()
 
 
 def _labelled(match: re.Match[str]) -> list[Claim] | None:

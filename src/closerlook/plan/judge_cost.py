@@ -13,12 +13,11 @@ from closerlook.config.load import Configuration
 from closerlook.config.markers import JudgeMarker
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text
-from closerlook.judge.prompt_judge import TOKENS_PER_ASPECT, requests_of
-from closerlook.judge.prompts import read_prompt
+from closerlook.judge.prompt_judge import TOKENS_PER_ASPECT, read_prompt, requests_of
 from closerlook.judge.verdicts import read_cases
-from closerlook.llm.budget import price, tokens_of
+from closerlook.llm.budget import estimate_tokens, price
 from closerlook.llm.cache import Cache
-from closerlook.llm.requests import ANSWER_TOKENS, key_of, source_of
+from closerlook.llm.client import ANSWER_TOKENS, cache_key, model_and_server
 
 CACHE = "judge_cache.sqlite"
 """Beside the results folders of all presets."""
@@ -104,7 +103,7 @@ def _marking(name: str, marker: JudgeMarker, configuration: Configuration, resul
         else:
             calls += rows or 0
     prompt = read_text(configuration.root / marker.prompt_file, "prompt")
-    inputs, outputs = calls * (tokens_of(prompt) + PAIR_TOKENS), calls * SPAN_TOKENS
+    inputs, outputs = calls * (estimate_tokens(prompt) + PAIR_TOKENS), calls * SPAN_TOKENS
     cost = price(judge, inputs, outputs)
     return JudgeCost(f"marker {name}", calls, done, inputs, outputs, cost, calls, tuple(unknown))
 
@@ -127,12 +126,14 @@ def _cost(name: str, judge: OpenAIJudge, configuration: Configuration, results: 
             guessed += rows or 0
             unknown |= {evalset: None} if rows is None else {}
             continue
-        asked |= {key_of(judge, request): tokens_of(request.prompt) for request in requests_of(cases, prompt, judge)}
-    output = (cache and cache.mean_output_tokens(source_of(judge))) or TOKENS_PER_ASPECT * len(judge.aspects)
+        asked |= {
+            cache_key(judge, request): estimate_tokens(request.prompt) for request in requests_of(cases, prompt, judge)
+        }
+    output = (cache and cache.mean_output_tokens(model_and_server(judge))) or TOKENS_PER_ASPECT * len(judge.aspects)
     calls = [tokens for key, tokens in asked.items() if not (cache and cache.get(key))]
     if cache:
         cache.close()
-    inputs = sum(calls) + guessed * (tokens_of(prompt.template.template) + PAIR_TOKENS)
+    inputs = sum(calls) + guessed * (estimate_tokens(prompt.template.template) + PAIR_TOKENS)
     outputs = round((len(calls) + guessed) * output)
     return JudgeCost(
         judge=name,

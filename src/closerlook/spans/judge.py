@@ -7,9 +7,8 @@ from typing import Any
 
 from closerlook.judge import parsing
 from closerlook.llm.cache import Answer
-from closerlook.llm.client import Ask
+from closerlook.llm.client import Ask, Request
 from closerlook.llm.prompt_file import Prompt
-from closerlook.llm.requests import Request
 from closerlook.spans.marks import KINDS, UNALIGNED, Null, Response, Rows, Span, span_rows, storable
 from closerlook.text.align import align
 

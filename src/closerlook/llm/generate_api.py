@@ -1,4 +1,4 @@
-"""`responses.parquet` of a model behind an endpoint: an untuned comparison, such as GPT-4 (section 3)."""
+"""Write `responses.parquet` of an API model: an untuned comparison, such as GPT-4 (section 3)."""
 
 from pathlib import Path
 
@@ -6,12 +6,11 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import RESPONSES
 from closerlook.data.prompts import fill
-from closerlook.llm.client import Ask
-from closerlook.llm.requests import ANSWER_TOKENS, Request
+from closerlook.llm.client import ANSWER_TOKENS, Ask, Request
 
 
-def answer(ask: Ask, evalset: Path, template: str, max_tokens: int, out: Path) -> None:
-    """Let a model answer every instruction, and write RESPONSES in the evalset's order, without token ids: none are told.
+def generate_api(ask: Ask, evalset: Path, template: str, max_tokens: int, out: Path) -> None:
+    """Answer every instruction with an API model, and write RESPONSES in the evalset's order, without token ids (APIs give none).
 
     A refusal is an answer. What reached max_tokens has the finish_reason length. An error is raised as CloserlookError once all
     the others are answered (and kept), since a mean over some of the instructions compares with no other.
@@ -19,7 +18,7 @@ def answer(ask: Ask, evalset: Path, template: str, max_tokens: int, out: Path) -
     questions = read_parquet(evalset, columns=["id", "instruction"]).to_pylist()
     prompts = [fill(template, question["instruction"]) for question in questions]
     answers = ask([Request(prompt) for prompt in prompts], expected_tokens=ANSWER_TOKENS)
-    if failed := [one.error for one in answers if one.error]:
+    if failed := [answer.error for answer in answers if answer.error]:
         raise CloserlookError(
             f"{len(failed):,} of {len(answers):,} instructions were not answered, the first because of: {failed[0]}; "
             "the others are kept: run the same command again"
@@ -30,9 +29,9 @@ def answer(ask: Ask, evalset: Path, template: str, max_tokens: int, out: Path) -
             "prompt": prompt,
             "prompt_token_ids": None,
             "token_ids": None,
-            "text": one.text,
-            "finish_reason": "length" if one.output_tokens >= max_tokens * max(1, one.asked) else "eos",
+            "text": answer.text,
+            "finish_reason": "length" if answer.output_tokens >= max_tokens * max(1, answer.asked) else "eos",
         }
-        for question, prompt, one in zip(questions, prompts, answers, strict=True)
+        for question, prompt, answer in zip(questions, prompts, answers, strict=True)
     ]
     write_parquet(rows, RESPONSES, out)
