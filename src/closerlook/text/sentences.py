@@ -1,9 +1,11 @@
-"""Which sentence of a response each token stands in, for shift at the start of a sentence and after it (Figure 4)."""
+"""Sentences of a text, with their tokens (shift at the start of a sentence and after it: Figure 4) and their words."""
 
 from bisect import bisect_right
 from itertools import groupby, pairwise
 
 import sentencex
+
+from closerlook.text.words import Word, claim_words_of
 
 
 def sentence_columns(text: str, starts: list[int]) -> dict[str, list[int]]:
@@ -26,6 +28,14 @@ def sentence_begins(text: str) -> list[int]:
     """Offsets at which the second and later sentences of `text` begin; blank lines belong to the sentence before them."""
     boundaries = sentencex.get_sentence_boundaries("en", text)
     return [piece["start_index"] for piece in boundaries if piece["text"].strip()][1:]
+
+
+def sentences_of(text: str) -> list[list[Word]]:
+    """The claim words of each sentence that has any."""
+    begins = sentence_begins(text) if text.strip() else []
+    return [
+        list(words) for _, words in groupby(claim_words_of(text), key=lambda word: bisect_right(begins, word.start))
+    ]
 
 
 def _visible(text: str, start: int, end: int) -> int:

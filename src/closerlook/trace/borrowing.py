@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 from closerlook.core import schemas
 from closerlook.core.errors import CloserlookError
+from closerlook.core.schemas import CLASSES
 from closerlook.trace.indexed_dataset import Searched
 from closerlook.trace.matching_statistics import longest_runs
 from closerlook.trace.nulls import deal, limit_of_equal_size, matched
-from closerlook.trace.passages import CLASSES, Passages
+from closerlook.trace.passages import Passages
 from closerlook.trace.phrases import LONGEST, NGRAMS, Phrases, beginning_with, found_by, of_spans, tally
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Borrowed:
 
     def units(self) -> dict[str, Phrases]:
         """The phrases looked for, by unit as BORROWING names it."""
-        words = {name: beginning_with(self.passages, self.classes == name) for name in CLASSES}
+        words = {name: beginning_with(self.passages, self.classes == name) for name in reversed(CLASSES)}
         return words | {f"span:{name}": of_spans(self.passages, spans) for name, spans in self.spans.items()}
 
 

@@ -12,8 +12,6 @@ from closerlook.core.files import read_parquet
 from closerlook.spans.reading import read_places
 from closerlook.text.words import Word, words_of
 
-CLASSES = ("shifted", "marginal", "unshifted")
-
 
 @dataclass(frozen=True)
 class Passages:

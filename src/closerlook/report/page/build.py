@@ -13,8 +13,9 @@ from closerlook.core.files import replacing
 from closerlook.core.schemas import EVALSET
 from closerlook.report.page import site
 from closerlook.report.page.cell import cell_file
+from closerlook.report.page.constants import constants
 from closerlook.report.page.instances import Instances
-from closerlook.report.page.pack import ENCODING, script
+from closerlook.report.page.pack import script
 from closerlook.report.page.reading import Folder
 from closerlook.report.tables.build import read_grid
 from closerlook.report.tables.table import Row
@@ -33,6 +34,7 @@ def build(results: Path, out: Path) -> None:
         cells = page.cells(grid)
         tables = page.tables()
         content = {
+            **constants(),
             "preset": results.resolve().name,
             "cells": cells,
             "evalsets": evalsets,
@@ -57,7 +59,7 @@ class Page:
         """Write a data file of the page."""
         path = self.out / "data" / f"{name}.js"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(script(name, content, columns), encoding=ENCODING)
+        path.write_text(script(name, content, columns), encoding="ascii")
 
     def evalsets(self, grid: list[Row]) -> list[dict[str, Any]]:
         """Write what each evalset asks; returns name, file (null where it is not there) and number of instructions."""

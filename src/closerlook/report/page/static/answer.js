@@ -65,10 +65,8 @@
 
   const CONTROL = /[\u202a-\u202e\u2066-\u2069]/; // changes the direction of what follows: it is shown, and kept to itself
 
-  const code = (text) => `[U+${text.codePointAt(0).toString(16).toUpperCase()}]`;
-
   const Segment = ({ segment, i }) =>
-    html`<span data-s=${i} data-code=${CONTROL.test(segment.text) ? code(segment.text) : undefined}
+    html`<span data-s=${i} data-code=${CONTROL.test(segment.text) ? closerlook.codePoint(segment.text) : undefined}
       id=${`${segment.cell}-${i}`} role="option" aria-selected=${segment.selected ? "true" : "false"}
       class=${classes(segment)}>${segment.text}</span>`;
 
@@ -107,7 +105,7 @@
         piece,
         cell: cell.cell,
         text: text.slice(ruler.unit(cuts[i]), ruler.unit(end)),
-        name: piece.tokens.length ? closerlook.CLASSES[piece.class] : "",
+        name: piece.tokens.length ? closerlook.facts.classes[piece.class] : "",
         span: spans.some((span) => inside([span.start, span.end], cuts[i])),
         selected: Boolean(selected && inside(selected, cuts[i])),
       }));

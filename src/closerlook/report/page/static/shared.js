@@ -77,10 +77,10 @@
   // How a response's tokens divide, as a bar with words for those who cannot see it.
   closerlook.ShareBar = ({ shares }) => {
     if (!shares) return null;
-    const words = closerlook.CLASSES.map((name, i) => `${closerlook.percent(shares[i])} ${name}`).join(", ");
+    const words = closerlook.facts.classes.map((name, i) => `${closerlook.percent(shares[i])} ${name}`).join(", ");
     return html`<div class="shares">
       <div class="bar" role="img" aria-label=${words}>
-        ${shares.map((share, i) => html`<i class=${closerlook.CLASSES[i]} style=${{ width: `${100 * share}%` }}></i>`)}
+        ${shares.map((share, i) => html`<i class=${closerlook.facts.classes[i]} style=${{ width: `${100 * share}%` }}></i>`)}
       </div>
       <span class="small" aria-hidden="true">${words}</span>
     </div>`;
