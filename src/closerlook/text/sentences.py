@@ -11,8 +11,8 @@ from closerlook.text.words import Word, claim_words_of
 def sentence_columns(text: str, starts: list[int]) -> dict[str, list[int]]:
     """SHIFT's sentence, sentence_token and sentence_length for tokens that begin at these characters of `text`.
 
-    A token belongs to the sentence of its first visible character, since tokens carry the blank before them; a token of blanks
-    alone to the sentence before it. Sentences in which no token begins are not counted.
+    A token belongs to the sentence of its first visible character, since tokens include the space before them; a token of
+    whitespace belongs to the sentence before it. Sentences in which no token begins are not counted.
     """
     begins = sentence_begins(text)
     found = [bisect_right(begins, _visible(text, start, end)) for start, end in pairwise([*starts, len(text)])]
@@ -39,6 +39,6 @@ def sentences_of(text: str) -> list[list[Word]]:
 
 
 def _visible(text: str, start: int, end: int) -> int:
-    """Offset of the first character in text[start:end] that is no blank, `start` where there is none."""
+    """Offset of the first character in text[start:end] that is not whitespace, `start` where there is none."""
     piece = text[start:end]
     return start + len(piece) - len(piece.lstrip()) if piece.strip() else start

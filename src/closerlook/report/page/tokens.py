@@ -16,7 +16,7 @@ KL_STEPS = 50
 """A divergence of k nats is kept as round(50 sqrt(k)), at most KL_MOST: right to 0.02 nats at k = 1; 26 nats are the most."""
 KL_MOST = 255
 TOP_STEPS = 63
-"""Those of the base model's top five likewise, in fewer steps: right to 1.6 percentage points, and to 0.16 at p = 1%."""
+"""Of probabilities of the base model's top five, fewer steps: right to 1.6 percentage points, and to 0.16 at p = 1%."""
 UNLIKELY = 0.05
 """Of the base model's top five on an unshifted token, those less likely than this are left out."""
 

@@ -52,7 +52,7 @@
     }
   };
 
-  const THEMES = { auto: "Colours: system", light: "Colours: light", dark: "Colours: dark" };
+  const THEMES = { auto: "Colors: system", light: "Colors: light", dark: "Colors: dark" };
 
   closerlook.useTheme = (theme) =>
     useEffect(() => {
@@ -67,7 +67,7 @@
       set(event.target.value);
     };
     return html`<label class="theme"
-      ><span class="hidden">Colours</span>
+      ><span class="hidden">Colors</span>
       <select id="theme" value=${theme} onChange=${change}>
         ${Object.entries(THEMES).map(([name, label]) => html`<option value=${name}>${label}</option>`)}
       </select></label
@@ -86,7 +86,7 @@
     </div>`;
   };
 
-  // Hands a text over as a file of that name.
+  // Downloads a text as a file of that name.
   closerlook.save = (name, type, text) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type }));

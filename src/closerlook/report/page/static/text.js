@@ -14,7 +14,7 @@
     return {
       length: units.length - 1,
       unit: (point) => units[Math.min(point, units.length - 1)],
-      point: (unit) => last(units, (value) => value <= unit), // of the code point that the unit stands in
+      point: (unit) => last(units, (value) => value <= unit), // of the code point that the unit belongs to
     };
   };
 
