@@ -18,7 +18,7 @@ def constants() -> dict[str, Any]:
     """Names, scales and rules of text; `word` and `hidden` are regular expressions for JavaScript's flag u."""
     return {
         "classes": CLASSES,
-        "rankers": RANKERS,
+        "rankers": (RANKERS[-1], *RANKERS[:-1]),  # the fused ranking, which orders the candidates, comes first
         "shard": instances.SHARD,
         "missing": pack.MISSING,
         "steps": {"prob": tokens.PROB_STEPS, "kl": tokens.KL_STEPS, "top_probs": tokens.TOP_STEPS},
