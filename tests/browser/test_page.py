@@ -10,6 +10,7 @@ import pytest
 from tests.page.made_results import SVG
 
 from closerlook.report.page.build import build
+from closerlook.report.page.pack import ENCODING
 
 
 def test_the_overview_shows_claims_and_the_grids_state(show, small_page):
@@ -67,7 +68,7 @@ def damaged(text, how):
 def test_a_damaged_data_file_is_named(browser, small_page, tmp_path, name, how):
     shutil.copytree(small_page, tmp_path / "report")
     file = tmp_path / f"report/data/{name}.js"
-    file.write_text(damaged(file.read_text("ascii"), how), "utf-8")
+    file.write_text(damaged(file.read_text(ENCODING), how), ENCODING)
     context = browser.new_context()
     page = context.new_page()
     link = {"site": "", "cell-0": "#/inspect", "table-odd_ones": "#/tables/odd_ones"}[name]

@@ -16,9 +16,9 @@ from tests.page.made_results import EMPTY_ID, FIRST_ID, HUGE_ID, small
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.page.build import build
-from closerlook.report.page.pack import MISSING, quantized, script, unpack
+from closerlook.report.page.pack import ENCODING, MISSING, quantized, script, unpack
 
-DATA_FILE = re.compile(r'closerlook\.put\("[a-z0-9_-]+","[A-Za-z0-9+/]+=*"\);\n')
+DATA_FILE = re.compile(r'closerlook\.put\("[a-z0-9_-]+",\d+,"[\u3400-\ub3ff]+"\);\n')
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def copy(results: Path, tmp_path: Path) -> Path:
 
 
 def data(page: Path, name: str) -> tuple[dict, dict]:
-    return unpack((page / f"data/{name}.js").read_text("ascii"))
+    return unpack((page / f"data/{name}.js").read_text(ENCODING))
 
 
 def opened(page: Path, cell: str) -> tuple[dict, dict]:
@@ -82,9 +82,9 @@ def test_integers_that_do_not_fit_are_refused(value):
     [
         "",
         "closerlook.put()",
-        'closerlook.put("a","");',
-        'closerlook.put("a","AAAA");',
-        'closerlook.put("a","㐀");',
+        'closerlook.put("a",0,"");',
+        'closerlook.put("a",4,"㐀㐀㐀");',
+        'closerlook.put("a",x,"㐀");',
     ],
 )
 def test_what_is_no_data_file_is_refused(text):
@@ -197,7 +197,7 @@ def test_the_same_results_make_the_same_bytes(results, page, tmp_path):
 
 def test_no_text_of_the_results_stands_in_a_script_as_it_is(page):
     for file in (page / "data").glob("*.js"):
-        assert DATA_FILE.fullmatch(file.read_text("ascii")), file
+        assert DATA_FILE.fullmatch(file.read_text(ENCODING)), file
 
 
 def test_hostile_answers_come_through_whole(results, page):

@@ -15,7 +15,7 @@ from closerlook.report.page import site
 from closerlook.report.page.cell import cell_file
 from closerlook.report.page.constants import constants
 from closerlook.report.page.instances import Instances
-from closerlook.report.page.pack import script
+from closerlook.report.page.pack import ENCODING, script
 from closerlook.report.page.reading import Folder
 from closerlook.report.tables.build import read_grid
 from closerlook.report.tables.table import Row
@@ -59,7 +59,7 @@ class Page:
         """Write a data file of the page."""
         path = self.out / "data" / f"{name}.js"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(script(name, content, columns), encoding="ascii")
+        path.write_text(script(name, content, columns), encoding=ENCODING)
 
     def evalsets(self, grid: list[Row]) -> list[dict[str, Any]]:
         """Write what each evalset asks; returns name, file (null where it is not there) and number of instructions."""

@@ -14,10 +14,10 @@ const closerlook = {};
     return files.get(name);
   }
 
-  closerlook.put = (name, packed) => {
+  closerlook.put = (name, length, packed) => {
     const entry = file(name);
     entry.came = true;
-    unpack(packed).then(entry.resolve, (error) => entry.reject(broken(name, error.message)));
+    unpack(length, packed).then(entry.resolve, (error) => entry.reject(broken(name, error.message)));
   };
 
   const broken = (name, why) => new Error(`data/${name}.js cannot be read: ${why}. Make the page again.`);
@@ -37,11 +37,24 @@ const closerlook = {};
     return entry.promise;
   };
 
-  async function unpack(packed) {
+  const FIRST = 0x3400; // stands for fifteen zeros
+
+  // The bytes that `text` holds, fifteen bits a character.
+  function bytesOf(length, text) {
+    const bytes = new Uint8Array(length);
+    let [at, held, bits] = [0, 0, 0];
+    for (let i = 0; i < text.length; i++) {
+      held = (held << 15) | (text.charCodeAt(i) - FIRST);
+      for (bits += 15; bits >= 8; bits -= 8) bytes[at++] = held >> (bits - 8); // beyond the length there are zeros, which it drops
+      held &= (1 << bits) - 1;
+    }
+    return bytes;
+  }
+
+  async function unpack(length, packed) {
     if (typeof DecompressionStream === "undefined")
       throw new Error("this browser is too old: the page needs Chrome or Edge 80, Firefox 113, Safari 16.4, or later");
-    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const stream = new Blob([bytesOf(length, packed)]).stream().pipeThrough(new DecompressionStream("deflate"));
     const raw = new Uint8Array(await new Response(stream).arrayBuffer());
     const head = 4 + new DataView(raw.buffer).getUint32(0, true);
     const content = JSON.parse(new TextDecoder().decode(raw.subarray(4, head)));
