@@ -35,7 +35,7 @@ def test_base_lft_and_sft_of_one_dataset_stand_side_by_side(show, small_page):
     assert boxes[0]["x"] < boxes[1]["x"] < boxes[2]["x"]
 
 
-def test_tokens_are_coloured_by_class_and_their_text_is_the_answer(show, small_page):
+def test_tokens_are_colored_by_class_and_their_text_is_the_answer(show, small_page):
     page = show(small_page, "#/inspect?id=q/5")
     [shift], [answer] = (
         answer_rows(small_page, LFT, "q/5", "shift.parquet"),
@@ -45,11 +45,11 @@ def test_tokens_are_coloured_by_class_and_their_text_is_the_answer(show, small_p
     assert "".join(spans.evaluate_all("all => all.map((one) => one.textContent)")) == answer["text"]
     shown = spans.evaluate_all("all => all.map((one) => one.className.split(' ')[0])")
     assert shown == shift["class"]  # no span is marked in it, so every token is a segment
-    colours = {
+    colors = {
         name: spans.nth(shift["class"].index(name)).evaluate("one => getComputedStyle(one).backgroundColor")
         for name in set(shown)
     }
-    assert len(set(colours.values())) == len(colours) > 1
+    assert len(set(colors.values())) == len(colors) > 1
 
 
 def test_hover_shows_rank_probability_kl_and_the_bases_top_five(show, small_page):
@@ -191,7 +191,7 @@ def test_filters_are_set_by_hand_and_cleared(show, small_page):
     page.wait_for_function("document.querySelectorAll('.list [role=option]').length === 12")
 
 
-def test_what_colours_and_lines_mean_stands_beside_them(show, small_page):
+def test_legend_explains_colors_and_lines(show, small_page):
     page = show(small_page, "#/inspect?id=q/4")
     legend = page.locator(".legend")
     legend.wait_for()
@@ -203,7 +203,7 @@ def test_what_colours_and_lines_mean_stands_beside_them(show, small_page):
         assert line == of_answer
         assert "underline" in line
     page.goto(page.url.partition("#")[0] + f"#/inspect?cells={BASE}")
-    legend.wait_for(state="detached")  # nothing is coloured
+    legend.wait_for(state="detached")  # nothing is colored
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 600}, {"width": 390, "height": 844}])

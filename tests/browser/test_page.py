@@ -184,14 +184,14 @@ def test_figures_are_shown(show, small_page):
     assert (small_page / "figures/odd_figure.svg").read_text() == SVG
 
 
-def luminance(colour):
-    red, green, blue = (float(part) / 255 for part in colour.removeprefix("rgb(").rstrip(")").split(",")[:3])
+def luminance(color):
+    red, green, blue = (float(part) / 255 for part in color.removeprefix("rgb(").rstrip(")").split(",")[:3])
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-COLOURS = """() => {
-    const parsed = (colour) => [...colour.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
+COLORS = """() => {
+    const parsed = (color) => [...color.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
     const over = (top, ground) => ground.map((value, i) => top[i] * top[3] + value * (1 - top[3]));
     const texts = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility()
         && !one.closest(":disabled, option, .hidden")
@@ -209,10 +209,10 @@ COLOURS = """() => {
 def hard_to_read(page):
     """The texts whose contrast is below WCAG's AA."""
     found = []
-    for text, *colours in page.evaluate(COLOURS):
-        light, dark = sorted(map(luminance, colours), reverse=True)
+    for text, *colors in page.evaluate(COLORS):
+        light, dark = sorted(map(luminance, colors), reverse=True)
         if (light + 0.05) / (dark + 0.05) < 4.5:
-            found.append((text, colours))
+            found.append((text, colors))
     return found
 
 
@@ -238,7 +238,7 @@ def test_every_text_can_be_read(show, small_page, scheme):
 def test_paper_is_light(show, small_page):
     page = show(small_page, "#/inspect?id=q/4")
     page.locator(".column").first.wait_for()
-    page.get_by_label("Colours").select_option("dark")
+    page.get_by_label("Colors").select_option("dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert hard_to_read(page) == []
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
@@ -250,7 +250,7 @@ def test_light_and_dark_follow_the_system_unless_chosen(show, small_page, scheme
     page.locator(".column").first.wait_for()
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (luminance(ground) > 0.5) == (scheme == "light")
-    page.get_by_label("Colours").select_option("dark" if scheme == "light" else "light")
+    page.get_by_label("Colors").select_option("dark" if scheme == "light" else "light")
     page.reload()
     page.locator(".column").first.wait_for()
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")

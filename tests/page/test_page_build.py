@@ -16,7 +16,7 @@ from tests.page.made_results import EMPTY_ID, FIRST_ID, HUGE_ID, small
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.page.build import build
-from closerlook.report.page.pack import ENCODING, MISSING, quantised, script, unpack
+from closerlook.report.page.pack import ENCODING, MISSING, quantized, script, unpack
 
 DATA_FILE = re.compile(r'closerlook\.put\("[a-z0-9_-]+",\d+,"[\u3400-\ub3ff]+"\);\n')
 
@@ -94,8 +94,8 @@ def test_what_is_no_data_file_is_refused(text):
 
 @settings(deadline=None)
 @given(st.lists(st.none() | st.floats(-1e9, 1e9)))
-def test_quantised_numbers_are_right_to_half_a_step(values):
-    for value, kept in zip(values, quantised(values, 100).tolist(), strict=True):
+def test_quantized_numbers_are_right_to_half_a_step(values):
+    for value, kept in zip(values, quantized(values, 100).tolist(), strict=True):
         if value is None:
             assert kept == MISSING
         elif abs(value) < 327:

@@ -15,7 +15,8 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import RESPONSES, SPANS
 from closerlook.spans.consistency import mark_by_consistency
 from closerlook.spans.marks import Response, Rows
-from closerlook.text.claim_words import sentences_of, words_of
+from closerlook.text.sentences import sentences_of
+from closerlook.text.words import claim_words_of
 
 
 def sampled(path: Path, texts: dict[str, list[str]]) -> Path:
@@ -109,7 +110,7 @@ def test_any_texts_will_do(tmp_path_factory: pytest.TempPathFactory, cases: list
 @settings(deadline=None)
 @given(ANY)
 def test_words_lie_where_they_say(text: str) -> None:
-    words = words_of(text)
+    words = claim_words_of(text)
     assert all(text[word.start : word.end].casefold() == word.text for word in words)
     assert all(a.end <= b.start for a, b in pairwise(words))
     assert [word for sentence in sentences_of(text) for word in sentence] == words

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from closerlook.text.align import align, normalised
+from closerlook.text.align import align, normalized
 
 HOSTILE = "aAß İé𝔘😀👩\u200d🚀\u0301\u0323한\u1100\u1161\u11a8क्षि\u09c7\u09beשלום\u202e\x00\n\u00a0\u2003.*+?([\\'\"’“”«–-—ﬁ1,000"
 TEXTS = st.one_of(st.text(st.sampled_from(HOSTILE), max_size=60), st.text(max_size=60))
@@ -82,11 +82,11 @@ def test_every_true_quote_is_found_in_a_place_that_reads_like_it(data: st.DataOb
     (position,) = align(text, [changed])
     if position is not None:
         assert 0 <= position[0] < position[1] <= len(text)
-        assert normalised(text[slice(*position)]) == normalised(changed)
+        assert normalized(text[slice(*position)]) == normalized(changed)
     else:  # what is lost when it is spelled otherwise cuts through a character, or reads otherwise then
         inside = quote.strip()
         behind = text[start + quote.index(inside) + len(inside) :][:1]
-        assert any(melts(c) for c in (inside[0], behind)) or normalised(changed) != normalised(quote)
+        assert any(melts(c) for c in (inside[0], behind)) or normalized(changed) != normalized(quote)
 
 
 @settings(deadline=None, max_examples=300)
@@ -94,7 +94,7 @@ def test_every_true_quote_is_found_in_a_place_that_reads_like_it(data: st.DataOb
 def test_no_quote_stands_in_a_wrong_place(text: str, quotes: list[str]) -> None:
     for quote, position in zip(quotes, align(text, quotes), strict=True):
         if position is not None:
-            assert normalised(text[slice(*position)]) == normalised(quote)
+            assert normalized(text[slice(*position)]) == normalized(quote)
             assert quote.strip()
         else:
             assert not quote.strip() or quote not in text

@@ -65,6 +65,9 @@ RESPONSES = _schema(
 )
 """`cells/<cell>/<evalset>/responses.parquet`: one row per response, in the evalset's order."""
 
+CLASSES = ("unshifted", "marginal", "shifted")
+"""Of tokens by the base rank of the tuned model's first choice: 1; 2 or 3; above 3. From the least shift to the most."""
+
 SHIFT = _schema(
     ("id", pa.string(), "id of the evaluation instruction"),
     ("token_ids", _ints, "the response's tokens, as in responses.parquet; every list below has this length"),

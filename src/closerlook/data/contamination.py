@@ -1,7 +1,12 @@
 """Evaluation instructions that an instruction-tuning set asks too, word for word or nearly.
 
 Compared are words: case folded, punctuation and white space dropped, symbols that carry meaning (+, /, =, #, ...) kept, scripts
-without spaces split by character. Exact means the same words in the same order. Similarity is the Dice coefficient of the two
+without spaces split by character.
+
+These are not the words of closerlook.text.words, which drop symbols and keep runs of Chinese whole: "2 + 2" and "2 - 2" would be
+the same, and Chinese instructions never near.
+
+Exact means the same words in the same order. Similarity is the Dice coefficient of the two
 multisets of words, 2 x (words in common) / (sum of both lengths), so 1 for the same words in any order.
 
 Near means at least THRESHOLD = 0.9: nine of ten words agree, wherever they stand ("why the sky is blue", "why is the sky blue").

@@ -18,8 +18,8 @@ from closerlook.config.markers import ConsistencySettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.spans.marks import Response, Rows, Span, span_rows
-from closerlook.text.claim_words import sentences_of, words_of
-from closerlook.text.words import Word
+from closerlook.text.sentences import sentences_of
+from closerlook.text.words import Word, claim_words_of
 
 NEAR = 4
 """Words on either side of a swap that can support it."""
@@ -81,15 +81,15 @@ def _spans(response: Response, samples: Sequence[str], swaps: Sequence[Swap], th
     for swap in swaps:
         for word in swap.words:
             instead[word].setdefault(swap.sample, " ".join(swap.instead))
-    sampled_words = [{word.text for word in words_of(text)} for text in samples]
-    instruction = {word.text for word in words_of(response.instruction)}
+    sampled_words = [{word.text for word in claim_words_of(text)} for text in samples]
+    instruction = {word.text for word in claim_words_of(response.instruction)}
 
     def contradicted(word: Word) -> bool:
         supports = {number for number, words in enumerate(sampled_words) if word.text in words}
         against = instead.get(word, {}).keys() - supports
         return word.text not in instruction and bool(against) and len(against) >= threshold * len(against | supports)
 
-    for is_span, words in groupby(words_of(response.text), key=contradicted):
+    for is_span, words in groupby(claim_words_of(response.text), key=contradicted):
         if is_span:
             run = list(words)
             others = Counter(text for word in run for text in instead[word].values())
@@ -99,7 +99,7 @@ def _spans(response: Response, samples: Sequence[str], swaps: Sequence[Swap], th
 
 def _swaps(response: Response, samples: Sequence[str]) -> Iterator[Swap]:
     """All swaps between the sentences of a response and those of its samples."""
-    instruction = {word.text for word in words_of(response.instruction)}
+    instruction = {word.text for word in claim_words_of(response.instruction)}
     others = [dict.fromkeys(tuple(word.text for word in s) for s in sentences_of(text)) for text in samples]
     for sentence in sentences_of(response.text):
         own = {word.text for word in sentence} - instruction

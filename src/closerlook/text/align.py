@@ -1,5 +1,5 @@
-"""Where a quote stands in a text: models quote with other blanks, quotation marks, cases and compositions than the text has, and
-without its invisible characters."""
+"""Where a quote occurs in a text: models change its whitespace, quotation marks, case and composition, and drop its invisible
+characters."""
 
 import unicodedata
 from collections import Counter
@@ -15,22 +15,22 @@ _SIGNS = str.maketrans(
 def align(text: str, quotes: Sequence[str]) -> list[Place | None]:
     """For each quote the (start, end) of its text in `text`, in code points; None where it is not there.
 
-    As it is, before with other blanks, quotation marks, dashes, case, composition (NFC) or format characters (marks
-    of direction, soft hyphens); as whole words before within words.
-    A quote that comes again stands for its next occurrence; where there is none left, for the last.
+    An exact match comes before one with other whitespace, quotation marks, dashes, case, composition (NFC) or format
+    characters (direction marks, soft hyphens); a match of whole words comes before one within words.
+    A repeated quote means its next occurrence, or the last where none is left.
     """
     loose = _Loose(text)
     times: Counter[str] = Counter()
     places: list[Place | None] = []
     for quote in quotes:
         found = _occurrences(text, loose, quote)
-        name = normalised(quote)
+        name = normalized(quote)
         places.append(found[min(times[name], len(found) - 1)] if found else None)
         times[name] += 1
     return places
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """A text as quotes are compared: case folded, composed, one kind of quotation mark and dash, single blanks, all visible."""
     return _Loose(text).text.strip()
 
@@ -40,7 +40,7 @@ def _occurrences(text: str, loose: "_Loose", quote: str) -> list[Place]:
     exact = list(_find(text, quote.strip()))
     if whole := [place for place in exact if _whole(text, place)]:
         return whole
-    tolerant = loose.find(normalised(quote))
+    tolerant = loose.find(normalized(quote))
     return [place for place in tolerant if _whole(text, place)] or exact or tolerant
 
 
@@ -72,7 +72,7 @@ def _continues(character: str) -> bool:
 
 
 class _Loose:
-    """A text normalised piece by piece, so that each normalised character knows the piece it comes from."""
+    """A text normalized piece by piece, with the piece that each normalized character comes from."""
 
     def __init__(self, text: str) -> None:
         pieces, self.starts, self.ends = list[str](), list[int](), list[int]()
@@ -84,7 +84,7 @@ class _Loose:
         self.text = "".join(pieces)
 
     def find(self, phrase: str) -> list[Place]:
-        """Places of a normalised phrase that begin and end with a piece: half a letter (the s of ß) is none."""
+        """Places of a normalized phrase that begin and end with a piece: half a letter (the s of ß) is none."""
         places = []
         start = self.text.find(phrase) if phrase else -1
         while start >= 0:
@@ -101,7 +101,7 @@ class _Loose:
 
 
 def _pieces(text: str) -> Iterator[Place]:
-    """A character with the marks on it and the format characters behind it, or a run of blanks: each is normalised by itself."""
+    """Offsets of each character with its marks and the format characters after it, or of each run of whitespace."""
     start = 0
     for at in range(1, len(text)):
         blank = text[at - 1].isspace()

@@ -4,7 +4,8 @@ import html
 import unicodedata
 from typing import Literal
 
-_SIGNS = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
+SYMBOLS = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"}
+"""How whitespace is shown where it must be seen."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -65,12 +66,13 @@ def _magnitude(value: float) -> int:
     return int(f"{value:.2e}".partition("e")[2])
 
 
-def visible(text: str, space: str = "␣") -> str:
-    """Whitespace as signs, and whatever else a terminal or a page would hide or obey as its code point: always one line."""
-    return "".join(space if c == " " else _SIGNS.get(c) or (c if _shows(c) else f"[U+{ord(c):04X}]") for c in text)
+def visible(text: str, space: str = SYMBOLS[" "]) -> str:
+    """`text` on one line: whitespace as symbols, other characters that a terminal or a page would hide or obey as code points."""
+    return "".join(space if c == " " else SYMBOLS.get(c) or (c if is_visible(c) else f"[U+{ord(c):04X}]") for c in text)
 
 
-def _shows(character: str) -> bool:
+def is_visible(character: str) -> bool:
+    """Whether a character shows as itself, wherever it occurs."""
     return character.isprintable() and not unicodedata.combining(character)
 
 

@@ -1,16 +1,18 @@
-"""Which sentence of a response each token stands in, for shift at the start of a sentence and after it (Figure 4)."""
+"""Sentences of a text, with their tokens (shift at the start of a sentence and after it: Figure 4) and their words."""
 
 from bisect import bisect_right
 from itertools import groupby, pairwise
 
 import sentencex
 
+from closerlook.text.words import Word, claim_words_of
+
 
 def sentence_columns(text: str, starts: list[int]) -> dict[str, list[int]]:
     """SHIFT's sentence, sentence_token and sentence_length for tokens that begin at these characters of `text`.
 
-    A token belongs to the sentence of its first visible character, since tokens carry the blank before them; a token of blanks
-    alone to the sentence before it. Sentences in which no token begins are not counted.
+    A token belongs to the sentence of its first visible character, since tokens include the space before them; a token of
+    whitespace belongs to the sentence before it. Sentences in which no token begins are not counted.
     """
     begins = sentence_begins(text)
     found = [bisect_right(begins, _visible(text, start, end)) for start, end in pairwise([*starts, len(text)])]
@@ -28,7 +30,15 @@ def sentence_begins(text: str) -> list[int]:
     return [piece["start_index"] for piece in boundaries if piece["text"].strip()][1:]
 
 
+def sentences_of(text: str) -> list[list[Word]]:
+    """The claim words of each sentence that has any."""
+    begins = sentence_begins(text) if text.strip() else []
+    return [
+        list(words) for _, words in groupby(claim_words_of(text), key=lambda word: bisect_right(begins, word.start))
+    ]
+
+
 def _visible(text: str, start: int, end: int) -> int:
-    """Offset of the first character in text[start:end] that is no blank, `start` where there is none."""
+    """Offset of the first character in text[start:end] that is not whitespace, `start` where there is none."""
     piece = text[start:end]
     return start + len(piece) - len(piece.lstrip()) if piece.strip() else start

@@ -13,7 +13,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.nulls import derangements, limit_for_words, matched_phrases
-from closerlook.trace.passages import CLASSES, Passages
+from closerlook.trace.passages import Passages
 from closerlook.trace.phrases import LONGEST, NGRAMS, Phrases, is_found, ngrams_starting_with, span_ngrams, tally
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class BorrowingInputs:
 
     def units(self) -> dict[str, Phrases]:
         """The phrases that are looked up, by unit as BORROWING names it."""
-        words = {name: ngrams_starting_with(self.passages, self.classes == name) for name in CLASSES}
+        words = {name: ngrams_starting_with(self.passages, self.classes == name) for name in reversed(schemas.CLASSES)}
         return words | {f"span:{name}": span_ngrams(self.passages, spans) for name, spans in self.spans.items()}
 
 

@@ -12,8 +12,6 @@ from closerlook.core.files import read_parquet
 from closerlook.spans.located import read_span_offsets
 from closerlook.text.words import Word, words_of
 
-CLASSES = ("shifted", "marginal", "unshifted")
-
 
 @dataclass(frozen=True)
 class Passages:

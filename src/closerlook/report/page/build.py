@@ -13,6 +13,7 @@ from closerlook.core.files import replacing
 from closerlook.core.schemas import EVALSET
 from closerlook.report.page import site
 from closerlook.report.page.cell import cell_file
+from closerlook.report.page.constants import constants
 from closerlook.report.page.instances import Instances
 from closerlook.report.page.pack import ENCODING, script
 from closerlook.report.page.reading import Folder
@@ -33,6 +34,7 @@ def build(results: Path, out: Path) -> None:
         cells = page.cells(grid)
         tables = page.tables()
         content = {
+            **constants(),
             "preset": results.resolve().name,
             "cells": cells,
             "evalsets": evalsets,

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from closerlook.core.schemas import BORROWING, RANKERS, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
-from closerlook.report.page.pack import quantised
+from closerlook.report.page.pack import quantized
 from closerlook.report.page.reading import Folder, by_id
 from closerlook.report.page.tokens import token_columns
 from closerlook.report.tables.table import Row
@@ -121,9 +121,9 @@ def _candidates(rows: list[dict[str, Any]], number: Numbers) -> Columns:
         "instance": ints(number(row["instance"]) for row in rows),
         "verbatim": ints(row["verbatim"] for row in rows),
         "shared": ints(row["shared"] for row in rows),
-        "keyword": quantised((row["keyword"] for row in rows), CENTI),
-        "semantic": quantised((row["semantic"] for row in rows), CENTI),
-        "bm25": quantised((row["bm25"] for row in rows), DECI),
+        "keyword": quantized((row["keyword"] for row in rows), CENTI),
+        "semantic": quantized((row["semantic"] for row in rows), CENTI),
+        "bm25": quantized((row["bm25"] for row in rows), DECI),
     }
 
 

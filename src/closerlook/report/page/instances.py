@@ -6,7 +6,7 @@ from closerlook.core.schemas import INSTANCES
 from closerlook.report.page.reading import Folder
 
 SHARD = 100
-"""Instances per data file: those that one response leads to stand together, in the order they are first named."""
+"""Instances per data file: those of one response follow each other, in the order in which they are first named."""
 
 
 class Instances:

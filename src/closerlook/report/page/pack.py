@@ -55,7 +55,7 @@ def unpack(text: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return content, columns
 
 
-def quantised(values: Iterable[float | None], scale: float) -> np.ndarray:
+def quantized(values: Iterable[float | None], scale: float) -> np.ndarray:
     """`values` times `scale`, rounded to integers [n] int16, MISSING for null; what lies beyond is cut to the range."""
     numbers = np.array([np.nan if value is None else value for value in values], np.float64) * scale
     return np.where(np.isnan(numbers), MISSING, np.clip(np.rint(numbers), MISSING + 1, -MISSING - 1)).astype(np.int16)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.report.figures.registry import FIGURES
 from closerlook.report.page.reading import Folder
@@ -17,21 +18,21 @@ CLAIMS = "tables/claims.csv"
 
 def stages(row: Row) -> Iterator[tuple[str, str]]:
     """Name and file of every stage of a row of grid.csv, in the order they are made."""
-    cell, where = f"cells/{row['cell']}", f"cells/{row['cell']}/{row['evalset']}"
+    cell, evalset = str(row["cell"]), str(row["evalset"])
     if row["dataset"]:
-        yield "train", f"{cell}/manifest.json"
-    yield "generate", f"{where}/responses.parquet"
+        yield "train", layout.manifest(cell)
+    yield "generate", layout.responses(cell, evalset)
     if row["dataset"]:
-        yield "shift", f"{where}/shift.parquet"
+        yield "shift", layout.shift(cell, evalset)
     for judge in judges_of(row):
-        yield f"judge {judge}", f"{where}/verdicts/{judge}.parquet"
+        yield f"judge {judge}", layout.verdicts(cell, evalset, judge)
     for marker in str(row.get("markers") or "").split():
-        yield f"spans {marker}", f"{where}/spans/{marker}.parquet"
+        yield f"spans {marker}", layout.spans(cell, evalset, marker)
         if row.get("searched"):
-            yield f"trace {marker}", f"{where}/trace/{marker}.parquet"
+            yield f"trace {marker}", layout.trace(cell, evalset, marker)
     if row.get("searched"):
-        yield "words", f"{where}/words.parquet"
-        yield "borrowing", f"{where}/borrowing.parquet"
+        yield "words", layout.words(cell, evalset)
+        yield "borrowing", layout.borrowing(cell, evalset)
 
 
 def state(folder: Folder, row: Row) -> list[list[Any]]:

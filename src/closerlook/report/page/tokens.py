@@ -8,12 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from closerlook.core.schemas import CLASSES
+
 PROB_STEPS = 255
 """A probability p is kept as round(255 sqrt(p)): right to 0.4 percentage points, and to 0.04 at p = 1%."""
 KL_STEPS = 50
-"""A divergence of k nats is kept as round(50 sqrt(k)), at most 255: right to 0.02 nats at k = 1; 26 nats are the most."""
+"""A divergence of k nats is kept as round(50 sqrt(k)), at most KL_MOST: right to 0.02 nats at k = 1; 26 nats are the most."""
+KL_MOST = 255
 TOP_STEPS = 63
-"""Those of the base model's top five likewise, in fewer steps: right to 1.6 percentage points, and to 0.16 at p = 1%."""
+"""Of probabilities of the base model's top five, fewer steps: right to 1.6 percentage points, and to 0.16 at p = 1%."""
 UNLIKELY = 0.05
 """Of the base model's top five on an unshifted token, those less likely than this are left out."""
 
@@ -24,7 +27,8 @@ def token_columns(
     """Columns of all tokens of the responses `ids`, one response after the other, and `strings`, which `top_ids` counts in.
 
     `tokens`: how many each response has (0 where `shift` has no row of it, or its places do not fit its text); `start`:
-    characters from the token's begin to the next one's; `rank`, `prob`, `kl`; `top`: how many of the base's top five are kept,
+    characters from the token's begin to the next one's; `class`: its index in
+    CLASSES; `rank`, `prob`, `kl`; `top`: how many of the base's top five are kept,
     `top_ids` and `top_probs` of all of them: 0 for the token itself and k + 1 for strings[k], the most frequent first. Fewer
     than five: the token itself is left out, whose place is its rank, and whose probability is `prob`.
     """
@@ -46,14 +50,20 @@ def token_columns(
     columns = {
         "tokens": np.array([len(starts[row]) if row is not None else 0 for row in rows], np.int64),
         "start": np.concatenate([np.empty(0, np.int64), *lengths]),
+        "class": _classes(table),
         "rank": rank,
         "prob": _roots(prob, PROB_STEPS, PROB_STEPS),
-        "kl": _roots(_flat(table, "kl_base_tuned"), KL_STEPS, 255),
+        "kl": _roots(_flat(table, "kl_base_tuned"), KL_STEPS, KL_MOST),
         "top": kept.sum(axis=1),
         "top_ids": shown,
         "top_probs": _roots(top_probs[kept], TOP_STEPS, TOP_STEPS),
     }
     return {"strings": [text_of(int(id_)) for id_ in strings]}, columns
+
+
+def _classes(table: pa.Table) -> np.ndarray:
+    """The index in CLASSES of every token's class."""
+    return pc.index_in(pc.list_flatten(table["class"]), pa.array(CLASSES)).to_numpy()
 
 
 def _roots(values: np.ndarray, steps: int, most: int) -> np.ndarray:

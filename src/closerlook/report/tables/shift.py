@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from closerlook.core.schemas import CLASSES
 from closerlook.report.tables.lists import Tokens
 from closerlook.stats.bootstrap import Estimate, ratios
 
@@ -13,7 +14,6 @@ Measured = tuple[Mapping[str, object], str, Estimate]
 
 AVERAGED = ("kl_base_tuned", "kl_tuned_base", "base_prob", "base_rank")
 ALIGNTDS = ("aligntds_kl_base_tuned", "aligntds_base_prob", "aligntds_base_rank")
-CLASSES = ("unshifted", "marginal", "shifted")
 
 
 def by_cell(shift: Path) -> Iterator[Measured]:

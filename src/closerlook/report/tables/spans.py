@@ -9,8 +9,9 @@ import numpy as np
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
+from closerlook.core.schemas import CLASSES
 from closerlook.report.tables.lists import Tokens
-from closerlook.report.tables.shift import CLASSES, Measured
+from closerlook.report.tables.shift import Measured
 from closerlook.spans.marks import CAUSES, KINDS, UNALIGNED
 from closerlook.stats.bootstrap import Estimate, interval, ratios, resamplings
 

@@ -1,4 +1,4 @@
-// Annotation, blind: the answers to an instruction stand as A, B, C in an order drawn from the seed, and nothing says whose they are.
+// Blind annotation: the answers to an instruction are named A, B, C in an order drawn from the seed, without their cells.
 "use strict";
 {
   const { html, useEffect, useMemo, useRef, useState } = htmPreact;
@@ -77,7 +77,7 @@
         <fieldset><legend>Cells whose answers are read</legend>
           ${there.map((cell) => html`<label class="check"><input type="checkbox" name="cell" value=${cell}
             checked=${chosen.includes(cell)} onChange=${() => turn(cell)} /> ${cell}</label>`)}</fieldset>
-        <button class="button first" disabled=${!ready}>${session ? "Go on" : "Begin"}</button>
+        <button class="button first" disabled=${!ready}>${session ? "Continue" : "Begin"}</button>
       </form>
     </main>`;
   }

@@ -1,4 +1,4 @@
-// One answer: its tokens coloured by class, marked spans underlined; a token under the pointer or the cursor shows its numbers.
+// One answer: its tokens colored by class, marked spans underlined; a token under the pointer or the cursor shows its numbers.
 "use strict";
 {
   const { html, useEffect, useMemo, useRef, useState } = htmPreact;
@@ -7,7 +7,7 @@
     const text = cell.texts[place];
     const box = useRef(null);
     const [at, setAt] = useState(null); // the segment whose numbers show
-    const left = useRef(-1); // the segment that the cursor was last on: there it goes on when the focus comes back
+    const left = useRef(-1); // the last segment under the cursor, which resumes there when the focus returns
     const segments = useMemo(() => cut(cell, place, marker, selected), [cell, place, marker, String(selected)]);
     useEffect(() => {
       setAt(null);
@@ -57,7 +57,7 @@
     `;
   };
 
-  // What colours and lines mean.
+  // What colors and lines mean.
   closerlook.Legend = () => html`<p class="legend small">Each token by its rank in the base model: <span>unshifted
     </span> 1, <span class="marginal">marginal</span> 2 or 3, <span class="shifted">shifted</span> above 3; <span
     class="marked">waves</span> are under what is marked as hallucinated. <span class="noprint">Point at a token for its numbers, click to see where its word can have come from.
@@ -65,10 +65,8 @@
 
   const CONTROL = /[\u202a-\u202e\u2066-\u2069]/; // changes the direction of what follows: it is shown, and kept to itself
 
-  const code = (text) => `[U+${text.codePointAt(0).toString(16).toUpperCase()}]`;
-
   const Segment = ({ segment, i }) =>
-    html`<span data-s=${i} data-code=${CONTROL.test(segment.text) ? code(segment.text) : undefined}
+    html`<span data-s=${i} data-code=${CONTROL.test(segment.text) ? closerlook.codePoint(segment.text) : undefined}
       id=${`${segment.cell}-${i}`} role="option" aria-selected=${segment.selected ? "true" : "false"}
       class=${classes(segment)}>${segment.text}</span>`;
 
@@ -107,21 +105,21 @@
         piece,
         cell: cell.cell,
         text: text.slice(ruler.unit(cuts[i]), ruler.unit(end)),
-        name: piece.tokens.length ? closerlook.CLASSES[piece.class] : "",
+        name: piece.tokens.length ? closerlook.facts.classes[piece.class] : "",
         span: spans.some((span) => inside([span.start, span.end], cuts[i])),
         selected: Boolean(selected && inside(selected, cuts[i])),
       }));
     });
   }
 
-  // What a click on a segment selects: the marked span that it stands in, else the word, else itself; in code points.
+  // The offsets, in code points, that a click on a segment selects: of its marked span, else of its word, else its own.
   function target(cell, place, marker, segment) {
     const over = (one) => one.start < segment.end && segment.start < one.end;
     const found = cell.spans(place, marker).find(over) || cell.words(place).find(over) || segment;
     return [found.start, found.end];
   }
 
-  // The numbers of a segment's tokens, beside it.
+  // The numbers of a segment's tokens, in a tooltip.
   function Tip({ cell, segment, id, box, at }) {
     const tip = useRef(null);
     useEffect(() => {

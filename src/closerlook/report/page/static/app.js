@@ -51,13 +51,13 @@
   }
 
   const Help = () => html`
-    <p>Each token is coloured by its rank in the base model, which saw the same text: <span class="answer">
+    <p>Each token is colored by its rank in the base model, which saw the same text: <span class="answer">
       <span class="unshifted">unshifted</span> (rank 1), <span class="marginal">marginal
       </span> (2 or 3), <span class="shifted">shifted</span> (above 3)</span>. <span class="answer">
       <span class="marked">Waves</span>
       </span> are under spans marked as hallucinated. The base's probability and rank are those of the tuned model's most likely token.
       </p>
-    <p class="small">Probabilities are kept in 256 steps of their square root (right to 0.4 percentage points), those of the base's first five in 64 (to 1.6), divergences likewise (to 0.02 nats at 1).
+    <p class="small">Probabilities are kept in 256 steps of their square root (right to 0.4 percentage points), those of the base's first five in 64 (to 1.6), divergences in steps of their square root too (to 0.02 nats at 1).
       </p>
     <dl class="keys">${KEYS.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
     <p class="small">Every view is in its link: copy it from the address bar.</p>`;
@@ -67,7 +67,7 @@
 
   const show = (page) => {
     const place = document.getElementById("app");
-    place.replaceChildren(); // what stood there in case no script came
+    place.replaceChildren(); // shown until the scripts run
     render(page, place);
   };
   closerlook.load("site").then(

@@ -1,13 +1,6 @@
 // One cell's answers on one evalset, unpacked: what belongs to each response, in code points.
 "use strict";
 {
-  const CLASSES = ["unshifted", "marginal", "shifted"];
-  closerlook.CLASSES = CLASSES;
-  closerlook.RANKERS = ["fused", "lexical", "bm25", "semantic", "gradient"];
-  const MISSING = -32768;
-
-  const classOf = (rank) => (rank === 1 ? 0 : rank <= 3 ? 1 : 2);
-
   // Where the entries of each response begin in the columns that hold them one after the other.
   function offsets(counts) {
     const starts = new Uint32Array(counts.length + 1);
@@ -51,32 +44,33 @@
         }
       }
       if (open && pieces.length) pieces[pieces.length - 1].tokens.push(...open.tokens);
-      for (const piece of pieces) piece.class = Math.max(...piece.tokens.map((t) => classOf(this.columns.rank[t])));
+      for (const piece of pieces) piece.class = Math.max(...piece.tokens.map((t) => this.columns.class[t]));
       return pieces;
     }
 
     // One token's numbers; `top`: [text or null for the token itself, probability] of the base's first five (of an unshifted token, those above 5%).
     token(token) {
-      const { rank, prob, kl, top_ids: ids, top_probs: probs } = this.columns;
+      const { class: classes, rank, prob, kl, top_ids: ids, top_probs: probs } = this.columns;
+      const { steps } = closerlook.facts;
       const top = [];
       for (let i = this.topStarts[token]; i < this.topStarts[token + 1]; i++)
-        top.push([ids[i] ? this.file.strings[ids[i] - 1] : null, (probs[i] / 63) ** 2]);
-      if (top.length < 5) top.splice(rank[token] - 1, 0, [null, (prob[token] / 255) ** 2]); // itself was left out
+        top.push([ids[i] ? this.file.strings[ids[i] - 1] : null, (probs[i] / steps.top_probs) ** 2]);
+      if (top.length < 5) top.splice(rank[token] - 1, 0, [null, (prob[token] / steps.prob) ** 2]); // itself was left out
       return {
         rank: rank[token],
-        prob: (prob[token] / 255) ** 2,
-        kl: (kl[token] / 50) ** 2,
-        class: CLASSES[classOf(rank[token])],
+        prob: (prob[token] / steps.prob) ** 2,
+        kl: (kl[token] / steps.kl) ** 2,
+        class: closerlook.facts.classes[classes[token]],
         top,
       };
     }
 
     // Shares of the classes among a response's tokens; null where it has none.
     shares(place) {
-      const counts = [0, 0, 0];
       if (!this.file.shift) return null;
+      const counts = closerlook.facts.classes.map(() => 0);
       const [from, to] = [this.tokenStarts[place], this.tokenStarts[place + 1]];
-      for (let token = from; token < to; token++) counts[classOf(this.columns.rank[token])]++;
+      for (let token = from; token < to; token++) counts[this.columns.class[token]]++;
       return to > from ? counts.map((count) => count / (to - from)) : null;
     }
 
@@ -92,17 +86,18 @@
     candidates(span) {
       const column = (name) => this.columns[`trace/${span.marker}/${name}`];
       const count = span.trace ? span.trace[4] : 0;
+      const { missing, rankers, scales } = closerlook.facts;
       const found = Array.from({ length: count }, (_, i) => {
         const at = span.first + i;
-        const scaled = (name, scale) => (column(name)[at] === MISSING ? null : column(name)[at] / scale);
+        const scaled = (name) => (column(name)[at] === missing ? null : column(name)[at] / scales[name]);
         return {
           instance: column("instance")[at],
           verbatim: Boolean(column("verbatim")[at]),
           shared: column("shared")[at],
-          keyword: scaled("keyword", 100),
-          semantic: scaled("semantic", 100),
-          bm25: scaled("bm25", 10),
-          ranks: Object.fromEntries(closerlook.RANKERS.map((name) => [name, column(`rank_${name}`)[at]])),
+          keyword: scaled("keyword"),
+          semantic: scaled("semantic"),
+          bm25: scaled("bm25"),
+          ranks: Object.fromEntries(rankers.map((name) => [name, column(`rank_${name}`)[at]])),
         };
       });
       return found.sort((a, b) => (a.ranks.fused || Infinity) - (b.ranks.fused || Infinity));
@@ -162,12 +157,12 @@
 
   // The instances `numbers` of a dataset: a map from number to [id, instruction, response].
   closerlook.openInstances = async (dataset, numbers) => {
-    const files = closerlook.facts.datasets[dataset] ? closerlook.facts.datasets[dataset].files : [];
-    const size = 100; // closerlook.report.page.instances.SHARD
+    const { datasets, shard } = closerlook.facts;
+    const files = datasets[dataset] ? datasets[dataset].files : [];
     const found = new Map();
     for (const number of numbers) {
-      const file = files[Math.floor(number / size)];
-      if (file) found.set(number, (await closerlook.load(file)).instances[number % size]);
+      const file = files[Math.floor(number / shard)];
+      if (file) found.set(number, (await closerlook.load(file)).instances[number % shard]);
     }
     return found;
   };

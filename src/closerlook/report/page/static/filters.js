@@ -9,7 +9,7 @@
   closerlook.filtered = (evalset, cells, query) => {
     const text = (query.q || "").toLowerCase();
     const share = Number(query.share || 0) / 100;
-    const column = closerlook.CLASSES.indexOf(query.class);
+    const column = closerlook.facts.classes.indexOf(query.class);
     const [one, two] = [query.one, query.two].map((name, i) => cells.find((cell) => cell.cell === name) || cells[i]);
     const passes = (place) => {
       const id = evalset.ids[place];
@@ -55,7 +55,7 @@
         <summary>More filters</summary>
         ${tasks.length > 0 && choice("task", "Task type", tasks)}
         <fieldset><legend>Tokens of a class, in any cell shown</legend>
-          ${choice("class", "Class", closerlook.CLASSES)}
+          ${choice("class", "Class", closerlook.facts.classes)}
           <label>at least <input type="number" name="share" min="0" max="100" value=${query.share || ""}
             onChange=${(event) => set({ share: event.target.value })} /> %</label>
         </fieldset>

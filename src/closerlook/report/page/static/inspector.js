@@ -52,7 +52,7 @@
     const read = (other) => {
       if (other === undefined) return;
       go({ id: evalset.ids[other], at: "" });
-      main.current.scrollIntoView(); // on a narrow screen the list stands above
+      main.current.scrollIntoView(); // on a narrow screen the list is above
     };
     const at = shown.indexOf(place);
     const step = (by) => read(shown[at < 0 ? 0 : at + by]);

@@ -52,7 +52,7 @@
     }
   };
 
-  const THEMES = { auto: "Colours: system", light: "Colours: light", dark: "Colours: dark" };
+  const THEMES = { auto: "Colors: system", light: "Colors: light", dark: "Colors: dark" };
 
   closerlook.useTheme = (theme) =>
     useEffect(() => {
@@ -67,7 +67,7 @@
       set(event.target.value);
     };
     return html`<label class="theme"
-      ><span class="hidden">Colours</span>
+      ><span class="hidden">Colors</span>
       <select id="theme" value=${theme} onChange=${change}>
         ${Object.entries(THEMES).map(([name, label]) => html`<option value=${name}>${label}</option>`)}
       </select></label
@@ -77,16 +77,16 @@
   // How a response's tokens divide, as a bar with words for those who cannot see it.
   closerlook.ShareBar = ({ shares }) => {
     if (!shares) return null;
-    const words = closerlook.CLASSES.map((name, i) => `${closerlook.percent(shares[i])} ${name}`).join(", ");
+    const words = closerlook.facts.classes.map((name, i) => `${closerlook.percent(shares[i])} ${name}`).join(", ");
     return html`<div class="shares">
       <div class="bar" role="img" aria-label=${words}>
-        ${shares.map((share, i) => html`<i class=${closerlook.CLASSES[i]} style=${{ width: `${100 * share}%` }}></i>`)}
+        ${shares.map((share, i) => html`<i class=${closerlook.facts.classes[i]} style=${{ width: `${100 * share}%` }}></i>`)}
       </div>
       <span class="small" aria-hidden="true">${words}</span>
     </div>`;
   };
 
-  // Hands a text over as a file of that name.
+  // Downloads a text as a file of that name.
   closerlook.save = (name, type, text) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type }));

@@ -1,4 +1,4 @@
-// The tables: each as people read it (wide) or with every value (tidy), sortable and filterable, beside the figures drawn from it.
+// The tables: each as people read it (wide) or with every value (tidy), sortable and filterable, with the figures drawn from it.
 "use strict";
 {
   const { html, useMemo, useState } = htmPreact;

@@ -14,7 +14,7 @@
     return {
       length: units.length - 1,
       unit: (point) => units[Math.min(point, units.length - 1)],
-      point: (unit) => last(units, (value) => value <= unit), // of the code point that the unit stands in
+      point: (unit) => last(units, (value) => value <= unit), // of the code point that the unit belongs to
     };
   };
 
@@ -30,12 +30,16 @@
     return low;
   }
 
-  const WORD = /[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*/gu;
+  // A regular expression that the build exports (closerlook.report.page.constants), compiled when it is first used.
+  const compiled = {};
+  const exported = (name) => (compiled[name] = compiled[name] || new RegExp(closerlook.facts[name], "gu"));
 
-  // The words of a text, lower case, with their offsets in UTF-16 units.
+  const casefold = (text) => Array.from(text, (character) => closerlook.facts.casefold[character] || character).join("");
+
+  // The words of a text as the index splits it (closerlook.text.words), casefolded, with their offsets in UTF-16 units.
   closerlook.words = (text) =>
-    Array.from(text.matchAll(WORD), (found) => ({
-      text: found[0].toLowerCase(),
+    Array.from(text.matchAll(exported("word")), (found) => ({
+      text: casefold(found[0]),
       start: found.index,
       end: found.index + found[0].length,
     }));
@@ -60,15 +64,13 @@
     return { length, ranges: ends.map((end) => [words[end - length + 1].start, words[end].end]) };
   };
 
-  const SIGNS = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
-  const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u;
+  closerlook.codePoint = (character) =>
+    `[U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`;
 
-  // A token on one line: spaces and line ends as signs, what cannot be seen as its code point.
+  // A token on one line: whitespace as symbols, hidden characters as code points (closerlook.text.escape).
   closerlook.visible = (text) =>
-    Array.from(
-      text,
-      (c) => SIGNS[c] || (HIDDEN.test(c) ? `[U+${c.codePointAt(0).toString(16).toUpperCase()}]` : c),
-    ).join("");
+    text.replace(exported("hidden"), (character) => closerlook.facts.symbols[character] || closerlook.codePoint(character))
+      .replaceAll(" ", closerlook.facts.symbols[" "]);
 
   // A probability, to the digits that are kept of it (closerlook.report.page.tokens).
   closerlook.probability = (p) => {
@@ -77,8 +79,8 @@
     return p >= 0.001 ? `${(100 * p).toFixed(1)}%` : "<0.1%";
   };
 
-  // A divergence in nats, likewise.
-  closerlook.nats = (kl) => (kl >= 26 ? "≥ 26" : kl.toFixed(kl < 10 ? 2 : 1));
+  // A divergence in nats, to the digits that are kept of it.
+  closerlook.nats = (kl) => (kl >= Math.floor(closerlook.facts.kl_most) ? `≥ ${Math.floor(closerlook.facts.kl_most)}` : kl.toFixed(kl < 10 ? 2 : 1));
 
   closerlook.percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
 
