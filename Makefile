@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
-SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --configfile
+SNAKEMAKE := $(BIN)/snakemake --cores all --configfile
 
 .PHONY: demo small test quick lint format schema bench report profile docs clean help
 help:

@@ -59,5 +59,5 @@ onstart:
 onerror:
     # Tables never wait for a failed cell: they are drawn from what is there, and name what is missing and how to fill it.
     draw_partial_report()
-    rows = status(CONFIG, Path(RESULTS), CONFIGFILES)
+    rows = status(CONFIG, Path(RESULTS), resume_words())
     print("Status of each cell:", *status_lines(rows, whole=False), sep="\n")

@@ -2,12 +2,15 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from closerlook.config import load, site
+from closerlook import __version__
+from closerlook.config import site
 from closerlook.config.catalog import Catalog
+from closerlook.config.flags import add_config_flags, config_words, read_configuration, run_words
 from closerlook.config.preset import Preset
 from closerlook.config.settings import Settings
 from closerlook.config.site import Site
@@ -21,15 +24,21 @@ DEFAULT_SITE = Path("config/site.yaml")
 
 def main() -> None:
     """Entry point of the command."""
-    run(_main)
+    try:
+        run(_main)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `closerlook status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="closerlook", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"closerlook {__version__}")
+    parser.set_defaults(command=lambda arguments: parser.print_help())
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     check = commands.add_parser("check", help="check a preset and its catalog, and list its cells")
-    check.add_argument("--configfile", default="config/mini.yaml", help="the preset (default: %(default)s)")
+    add_config_flags(check)
     check.set_defaults(command=_check)
 
     show = commands.add_parser("show", help="print the tables of a run, and where its figures lie")
@@ -37,7 +46,7 @@ def _main() -> None:
     show.set_defaults(command=_show)
 
     plan = commands.add_parser("plan", help="what each cell of a preset will take: GPUs, memory, hours, disk")
-    plan.add_argument("--configfile", default="config/mini.yaml", help="the preset (default: %(default)s)")
+    add_config_flags(plan)
     plan.add_argument("--site", type=Path, help="the cluster (default: config/site.yaml, where there is one)")
     plan.add_argument("--gpu", metavar="TYPE", help="type of GPU of the site (default: its first)")
     plan.add_argument("--results", type=Path, help="results folder (default: results/<preset>)")
@@ -46,13 +55,13 @@ def _main() -> None:
 
     status = commands.add_parser(
         "status",
-        help="how far a run is: what is done, runs, failed and why, and the command that goes on",
+        help="how far a run is: what is done, runs, failed and why, and the command that resumes",
         description=(
             "Each stage of each cell, judged by its files: done, running, failed, stale (made with other settings, or from "
             "what is not as it was), waiting (for a file) or new. Slurm is asked once, about attempts that have no end."
         ),
     )
-    status.add_argument("--configfile", default="config/mini.yaml", help="the preset (default: %(default)s)")
+    add_config_flags(status)
     status.add_argument("--results", type=Path, help="results folder (default: results/<preset>)")
     status.add_argument("--json", action="store_true", help="print JSON, which has all, instead of a table")
     status.set_defaults(command=_status)
@@ -60,7 +69,7 @@ def _main() -> None:
     doctor = commands.add_parser(
         "doctor", help="is the cluster as the site file says, and can a job there do its work?"
     )
-    doctor.add_argument("--configfile", default="config/mini.yaml", help="the preset (default: %(default)s)")
+    add_config_flags(doctor)
     doctor.add_argument("--site", type=Path, default=DEFAULT_SITE, help="the cluster (default: %(default)s)")
     doctor.add_argument("--results", type=Path, help="results folder (default: results/<preset>)")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
@@ -77,10 +86,10 @@ def _main() -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    configuration = load.read(arguments.configfile, Path.cwd())
+    configuration = read_configuration(arguments.configfile, arguments.config, Path.cwd())
     for cell, evalsets in configuration.cells.items():
         print(cell.name, "on", ", ".join(evalsets))
-    print(f"{arguments.configfile}: {len(configuration.cells)} cells, all well")
+    print(f"{len(configuration.cells)} cells: OK")
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -93,7 +102,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     from closerlook.plan.build import make
     from closerlook.plan.text import lines
 
-    configuration = load.read(arguments.configfile, Path.cwd())
+    configuration = read_configuration(arguments.configfile, arguments.config, Path.cwd())
     results = arguments.results or Path("results") / configuration.preset.preset
     file = arguments.site or (DEFAULT_SITE if DEFAULT_SITE.is_file() else None)
     if arguments.gpu and not file:
@@ -109,9 +118,10 @@ def _status(arguments: argparse.Namespace) -> None:
     from closerlook.cluster.status import as_json, status
     from closerlook.cluster.status_text import lines
 
-    configuration = load.read(arguments.configfile, Path.cwd())
+    configuration = read_configuration(arguments.configfile, arguments.config, Path.cwd())
     results = arguments.results or Path("results") / configuration.preset.preset
-    rows = status(configuration, results, [arguments.configfile])
+    words = [*run_words(DEFAULT_SITE.is_file()), *config_words(arguments.configfile, arguments.config)]
+    rows = status(configuration, results, words)
     if arguments.json:
         print(json.dumps(as_json(configuration, results, rows), indent=2, allow_nan=False))
     else:
@@ -121,7 +131,7 @@ def _status(arguments: argparse.Namespace) -> None:
 def _doctor(arguments: argparse.Namespace) -> None:
     from closerlook.doctor.doctor import doctor
 
-    configuration = load.read(arguments.configfile, Path.cwd())
+    configuration = read_configuration(arguments.configfile, arguments.config, Path.cwd())
     results = arguments.results or Path("results") / configuration.preset.preset
     checks = []
     for check in doctor(configuration, arguments.site, results, not arguments.no_jobs, arguments.timeout):

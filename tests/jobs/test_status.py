@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -27,7 +28,7 @@ HERE = socket.gethostname()
 
 
 def rows(results: Results) -> dict[tuple[str, str], Row]:
-    found = status(results.configuration, results.folder, ["dag.yaml", "my files.yaml"])
+    found = status(results.configuration, results.folder, ["--configfile", "dag.yaml", "my files.yaml"])
     assert json.loads(json.dumps(as_json(results.configuration, results.folder, found), allow_nan=False))["stages"]
     assert list(lines(found))
     return {(row.cell, row.stage): row for row in found}
@@ -84,7 +85,7 @@ def test_a_failure_tells_everything(results: Results) -> None:
     assert row.command == (f"snakemake results/dag/cells/{FIRST}/manifest.json --configfile dag.yaml 'my files.yaml'")
     last = list(lines(list(rows(results).values())))[-6:]
     assert last[0] == f"failed: {FIRST}: train: non-finite loss: the loss is nan"
-    assert last[-1] == f"    go on with: {row.command}"
+    assert last[-1] == f"    resume with: {row.command}"
 
 
 def test_without_a_kept_tail_the_log_is_read(results: Results) -> None:
@@ -324,7 +325,9 @@ def test_the_command_prints_a_table_and_json(
     cli.main()
     found = json.loads(capsys.readouterr().out)
     assert (found["preset"], len(found["stages"])) == ("dag", 13)
-    assert found["stages"][0]["command"] == f"snakemake results/dag/cells/{FIRST}/manifest.json --configfile dag.yaml"
+    command = shlex.split(found["stages"][0]["command"])
+    assert command[:2] == ["snakemake", f"results/dag/cells/{FIRST}/manifest.json"]
+    assert command[-2:] == ["--configfile", "dag.yaml"]
 
 
 def test_it_imports_nothing_heavy() -> None:

@@ -198,7 +198,7 @@ def test_missing_cells_stay_in_the_table(judged: Folder, name: str, tmp_path: Pa
     half = judged.path / "cells" / "tiny/brief@1k/sft" / "ask" / "verdicts" / "beta.parquet"
     half.unlink()
     table = TABLES[name]
-    rows, missing = build(name, table, judged.path, ["my preset.yaml"])
+    rows, missing = build(name, table, judged.path, ["--configfile", "my preset.yaml"])
     commands = {item.command for item in missing}
     assert f"snakemake {half.as_posix()} --configfile 'my preset.yaml'" in commands
     assert f"snakemake {(unjudged / 'verdicts' / 'alpha.parquet').as_posix()} --configfile 'my preset.yaml'" in commands

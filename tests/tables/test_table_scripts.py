@@ -103,7 +103,7 @@ def test_every_figure_is_drawn_from_tables_there_are() -> None:
 @pytest.mark.parametrize("name", BY_CELL)
 def test_tables_hold_every_cell_once(small: Folder, name: str, tmp_path: Path) -> None:
     table = TABLES[name]
-    rows, missing = build(name, table, small.path, ["config/my preset.yaml"])
+    rows, missing = build(name, table, small.path, ["--configfile", "config/my preset.yaml"])
     write_csv(rows, table, tmp_path / "t.csv")
     rows = read_csv(tmp_path / "t.csv", table)
     keys = [tuple(row[column] for column in (*IDENTITY, *table.keys, "metric")) for row in rows]
@@ -147,7 +147,9 @@ def test_what_a_markdown_page_says(small: Folder) -> None:
     assert "95% percentile bootstrap over responses" in page
     assert "All rows: model tiny, seed 0, evalset ask." in page
     assert "## Missing" in page
-    assert "`snakemake mini/cells/tiny/verbose@2k/sft/ask/shift.parquet --configfile config/small.yaml`" in page
+    missing = "snakemake mini/cells/tiny/verbose@2k/sft/ask/shift.parquet"
+    snakefile = REPOSITORY / "Snakefile"  # there is none in this folder
+    assert f"`{missing} --snakefile {snakefile} --cores all --configfile config/small.yaml`" in page
     assert "`python workflow/scripts/table.py shift --results mini --out mini/tables/shift.csv`" in page
     lines = [line for line in page.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 7

@@ -91,7 +91,7 @@ class Run:
         self.first = self.snakemake()
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--configfile", "e2e.yaml"]
+        command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", "e2e.yaml"]
         return subprocess.run([*command, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=1200)
 
     def table(self, name: str) -> list[dict[str, str]]:
@@ -110,7 +110,7 @@ def test_the_failed_cell_stops_no_other_and_says_why(run: Run) -> None:
     assert "loss" in output
     assert "failed: miniature/brief@128/bias: train: non-finite loss: " in output
     assert (
-        "go on with: snakemake results/e2e/cells/miniature/brief@128/bias/manifest.json --configfile e2e.yaml" in output
+        "resume with: snakemake results/e2e/cells/miniature/brief@128/bias/manifest.json --configfile e2e.yaml" in output
     )
     assert not (run.results / "cells/miniature/brief@128/bias/manifest.json").exists()
     for cell in ("brief@64/lft", "brief@64/sft", "brief@128/lft", "brief@128/sft"):

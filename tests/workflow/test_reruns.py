@@ -1,6 +1,9 @@
 """Only what changed is run again: that is what makes a grid of GPU-days affordable."""
 
+import shlex
 import shutil
+import subprocess
+import sys
 
 from tests.workflow.conftest import Project
 
@@ -76,3 +79,6 @@ def test_a_failed_cell_stops_no_other_and_its_rerun_is_partial(project: Project)
     assert not (project.folder / CELLS / "brief/sft/manifest.json").exists()
     (project.folder / "fail").unlink()
     assert jobs(project) == ONE_CELL
+    (command,) = (line.split("resume with: ")[1] for line in output.splitlines() if "resume with: " in line)
+    subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=project.folder, check=True, capture_output=True)
+    assert (project.folder / CELLS / "brief/sft/manifest.json").exists(), "the printed command runs as it is printed"

@@ -18,7 +18,9 @@ SITE = None
 if SITE_FILE.is_file():
     try:
         SITE = sites.read(SITE_FILE)
-        refuse(problems(CONFIG, SITE, CONFIGFILES[-1]))
+        refuse(
+            problems(CONFIG, SITE, CONFIGFILES[-1] if CONFIGFILES else str(SITE_FILE))
+        )
     except CloserlookError as error:
         raise WorkflowError(str(error)) from None
     if SITE.modules:
@@ -58,6 +60,11 @@ def running_the_model(folder, stage):
 
 def threads_of(wildcards):
     return CATALOG.models[wildcards.model].threads
+
+
+def resume_words():
+    """The flags of a printed command that resumes this run."""
+    return [*run_words(not workflow.local_exec), *CONFIG_WORDS]
 
 
 def python_for(ranks, threads):

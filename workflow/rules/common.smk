@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from closerlook.config import load as configuration
+from closerlook.config.flags import config_words, run_words
 from closerlook.config.grid import NO_DATASET
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
@@ -15,11 +16,30 @@ from closerlook.report.tables.registry import TABLES
 
 prefer_this_python()
 
-CONFIGFILES = [os.path.relpath(file) for file in workflow.overwrite_configfiles] or [
-    "config/mini.yaml"
-]
+
+RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+
+
+def source_file(path):
+    """A file of this workflow, from the folder of the rules; where the workflow is remote, in Snakemake's cache."""
+    local = Path(os.path.normpath(RULES / path))
+    return local if local.is_file() else Path(workflow.source_path(path))
+
+
+CONFIGFILES = [os.path.relpath(file) for file in workflow.configfiles]
+CONFIG_WORDS = config_words(
+    [os.path.relpath(file) for file in workflow.overwrite_configfiles],
+    workflow.config_settings.config,
+)
+"""The flags that this configuration was given with: printed commands repeat them."""
 try:
-    CONFIG = configuration.load(config, " + ".join(CONFIGFILES), root=Path.cwd())
+    CONFIG = configuration.load(
+        config,
+        " + ".join(CONFIGFILES) or "the configuration",
+        root=Path.cwd(),
+        preset_folder=Path(CONFIGFILES[0]).parent if CONFIGFILES else None,
+        workflow=source_file("../../config/catalog.yaml").parents[1],
+    )
 except CloserlookError as error:
     raise WorkflowError(str(error)) from None
 
@@ -44,7 +64,7 @@ def at(path):
 
 def script(name):
     """The program of a rule, wherever this workflow is installed; for the shell, whose wildcards are in braces."""
-    path = Path(workflow.source_path(f"../scripts/{name}.py"))
+    path = source_file(f"../scripts/{name}.py")
     if path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
     return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")

@@ -33,7 +33,7 @@ rule pretrain:
     input:
         corpus=at(layout.corpus()),
         world=at(layout.world()),
-        few_shot=ancient("config/prompts/miniature_icl.txt"),
+        few_shot=ancient(CONFIG.find("config/prompts/miniature_icl.txt")),
     output:
         directory(at(layout.model("{model}"))),
     log:

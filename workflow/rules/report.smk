@@ -41,8 +41,9 @@ PARTIAL_REPORT = f"{python('partial_report')} --results {RESULTS}"
 
 def draw_partial_report():
     """After a failure: draw what can be drawn, and print why the rest cannot."""
-    configfiles = shlex.join(CONFIGFILES)
-    command = f"{PARTIAL_REPORT} --configfile {configfiles} -- {' '.join(SHOWN)}"
+    profile = [] if workflow.local_exec else ["--profile", "slurm"]
+    words = shlex.join([*profile, *CONFIG_WORDS, "--", *SHOWN])
+    command = f"{PARTIAL_REPORT} {words}"
     subprocess.run(command, shell=True, check=False)
 
 

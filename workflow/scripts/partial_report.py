@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from closerlook.config.flags import add_config_flags, config_words, run_words
 from closerlook.core import layout
 from closerlook.core.scripts import run
 from closerlook.report.tables.registry import TABLES
@@ -14,9 +15,11 @@ def main() -> None:
     parser.add_argument("names", nargs="+", choices=TABLES, metavar="NAME", help=f"of {', '.join(TABLES)}")
     parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
     parser.add_argument(
-        "--configfile", nargs="+", default=[], help="preset, for the commands that fill what is missing"
+        "--profile", choices=["slurm"], help="of the commands that fill what is missing (default: they run here)"
     )
+    add_config_flags(parser)
     arguments = parser.parse_args()
+    flags = [*run_words(arguments.profile == "slurm"), *config_words(arguments.configfile, arguments.config)]
     results: Path = arguments.results
     if not (results / layout.GRID_CSV).is_file():
         print(f"{results}: no table can be drawn before {layout.GRID_CSV} is written")
@@ -27,7 +30,7 @@ def main() -> None:
 
     for name in arguments.names:
         try:
-            write_table(name, results, results / layout.table(name), arguments.configfile)
+            write_table(name, results, results / layout.table(name), flags)
         except Exception as error:  # whatever it is, the other tables must not wait for this one
             print(f"table {name} could not be drawn: {type(error).__name__}: {error}")
     try:

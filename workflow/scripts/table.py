@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from closerlook.config.flags import add_config_flags, config_words, run_words
 from closerlook.core.scripts import run
 from closerlook.report.tables.registry import TABLES
 
@@ -14,13 +15,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
     parser.add_argument("--out", type=Path, required=True, help="the .csv to write; .md and .tex get the same name")
     parser.add_argument(
-        "--configfile", nargs="+", default=[], help="preset, for the commands that fill what is missing"
+        "--profile", choices=["slurm"], help="of the commands that fill what is missing (default: they run here)"
     )
+    add_config_flags(parser)
     arguments = parser.parse_args()
+    flags = [*run_words(arguments.profile == "slurm"), *config_words(arguments.configfile, arguments.config)]
 
     from closerlook.report.tables.write import write_table
 
-    write_table(arguments.name, arguments.results, arguments.out, arguments.configfile)
+    write_table(arguments.name, arguments.results, arguments.out, flags)
 
 
 if __name__ == "__main__":

@@ -57,11 +57,11 @@ class Row:
     """What makes it, where it failed."""
 
 
-def status(configuration: Configuration, results: Path, configfiles: Sequence[str]) -> list[Row]:
-    """A row for each stage of each cell, in the grid's order; `configfiles` are named in the commands."""
+def status(configuration: Configuration, results: Path, flags: Sequence[str]) -> list[Row]:
+    """A row for each stage of each cell, in the grid's order; the commands that resume a stage end with `flags`."""
     found = survey(configuration, results, read_manifests(results))
     made = f"results/{configuration.preset.preset}"
-    return [_row(one, configuration, results, made, configfiles) for one in found]
+    return [_row(one, configuration, results, made, flags) for one in found]
 
 
 def totals(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
@@ -84,7 +84,7 @@ def as_json(configuration: Configuration, results: Path, rows: Sequence[Row]) ->
     }
 
 
-def _row(found: Found, configuration: Configuration, results: Path, made: str, configfiles: Sequence[str]) -> Row:
+def _row(found: Found, configuration: Configuration, results: Path, made: str, flags: Sequence[str]) -> Row:
     stage, standing, failed = found.stage, found.standing, found.standing.state == "failed"
     last = found.attempts[-1] if found.attempts else None
     log = one_line(last.log) if last else str(results / stage.log)
@@ -108,7 +108,7 @@ def _row(found: Found, configuration: Configuration, results: Path, made: str, c
         log=log,
         log_tail=_tail(results / stage.folder, stage.name, last, Path(log)) if failed else [],
         file=file,
-        command=shlex.join(["snakemake", file, "--configfile", *configfiles]) if failed else None,
+        command=shlex.join(["snakemake", file, *flags]) if failed else None,
     )
 
 

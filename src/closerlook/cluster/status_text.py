@@ -55,7 +55,7 @@ def _failure(row: Row) -> Iterator[str]:
     yield f"failed: {_name(row)}: {row.reason}{f': {row.message}' if row.message else ''}"
     yield f"    log: {row.log}"
     yield from (f"    | {line}" for line in row.log_tail)
-    yield f"    go on with: {row.command}"
+    yield f"    resume with: {row.command}"
 
 
 def _name(row: Row) -> str:

@@ -1,6 +1,6 @@
-"""From a preset's mapping (as Snakemake hands it over) to a checked configuration. Nothing runs on one that is not whole."""
+"""Load and validate a preset; no job starts on an invalid one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from closerlook.config.grid import Cell
 from closerlook.config.judges import OpenAIJudge, OracleJudge
 from closerlook.config.lineage import Lineage
 from closerlook.config.markers import HumanMarker, JudgeMarker
-from closerlook.config.preset import Preset
+from closerlook.config.preset import Comparison, Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
@@ -35,6 +35,12 @@ class Configuration:
     preset: Preset
     catalog: Catalog
     root: Path
+    folders: tuple[Path, ...] = (Path(),)
+    """Where files are looked up, from `root`."""
+
+    def find(self, name: str) -> str:
+        """The path, from `root`, of a file that the workflow ships or the user has put in its place."""
+        return find_file(name, self.folders, self.root)
 
     @cached_property
     def cells(self) -> dict[Cell, list[str]]:
@@ -135,22 +141,61 @@ class Configuration:
         return self.preset.generate.model_copy(update={"stop": [*self.preset.generate.stop, *stop]})
 
 
-def load(config: Mapping[str, Any], file: str, root: Path) -> Configuration:
+WORKFLOW = Path(__file__).parents[3]
+"""The workflow's own folder, where closerlook is installed from a checkout: catalog, presets, prompts are in its config/."""
+_FILE_KEYS = frozenset({"file", "folder", "local", "prompt_file", "labels", "deepspeed", "scores", "human"})
+
+
+def find_file(name: str, folders: Iterable[Path], root: Path) -> str:
+    """The path, from `root`, of a file or folder that a preset or the catalog names: the first of `folders` that has it.
+
+    A name that none of them has is returned as it is, for a message about it.
+    """
+    for candidate in (folder / name for folder in folders):
+        if (root / candidate).exists():
+            return str(candidate.relative_to(root) if candidate.is_relative_to(root) else candidate)
+    return name
+
+
+def _find_files(value: Any, folders: Sequence[Path], root: Path) -> Any:
+    """A mapping of settings, with each file that it names found."""
+    if isinstance(value, list):
+        return [_find_files(item, folders, root) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: find_file(item, folders, root)
+        if key in _FILE_KEYS and isinstance(item, str)
+        else _find_files(item, folders, root)
+        for key, item in value.items()
+    }
+
+
+def load(
+    config: Mapping[str, Any], file: str, root: Path, preset_folder: Path | None = None, workflow: Path = WORKFLOW
+) -> Configuration:
     """Check a preset's mapping, its catalog with the preset's overrides, and the grid.
 
-    `file` is where the mapping was read from, for messages. Raises CloserlookError that names every problem at once.
+    file: where the mapping was read from, for messages. Files that the preset or the catalog name are looked up in
+    `preset_folder` (the preset's own), then in `root` (the working directory), then in `workflow` (whose config/ has the shipped
+    ones). Raises CloserlookError that names every problem at once.
     """
+    folders = [*([preset_folder] if preset_folder else []), Path(), workflow]
     try:
         preset = Preset.model_validate(config)
     except ValidationError as error:
         refuse(Problem(file, path(where), found, expected) for where, found, expected in from_pydantic(error))
         raise
-    written = read_yaml(root / preset.catalog, named=preset.catalog)
+    written = read_yaml(root / find_file(preset.catalog, folders, root), named=preset.catalog)
     try:
         catalog = Catalog.model_validate(_override(written, preset.overrides))
     except ValidationError as error:
         refuse(_problem_in(file, preset, written, *problem) for problem in from_pydantic(error))
         raise
+    # Validated again from what it holds, so that files that are defaults of settings are found too.
+    catalog = Catalog.model_validate(_find_files(catalog.model_dump(), folders, root))
+    comparison = _find_files(preset.comparison.model_dump(), folders, root)
+    preset = preset.model_copy(update={"comparison": Comparison.model_validate(comparison)})
     refuse(checks.unknown_names(preset, catalog, file))
     refuse(checks.impossible_settings(preset, catalog, file))
     refuse(sweep.problems(preset, catalog, file))
@@ -158,22 +203,24 @@ def load(config: Mapping[str, Any], file: str, root: Path) -> Configuration:
     refuse(checks.impossible_tracing(preset, catalog, file))
     compares = {key: getattr(preset.comparison, key) for key in ("prompt_file", "labels")}
     absent = ((key, name) for key, name in compares.items() if name and not (root / name).is_file())
-    refuse(Problem(file, f"comparison.{key}", name, "a file that exists") for key, name in absent)
+    places = ", ".join(dict.fromkeys(str((root / folder).resolve()) for folder in folders))
+    refuse(Problem(file, f"comparison.{key}", name, f"a file that exists in {places}") for key, name in absent)
     if (preset.comparison.judges or preset.comparison.labels) and not grid.originals(
         grid.expand(preset, catalog), catalog
     ):
         expected = "a simplified dataset in the grid beside the one it is made of: same size, model, method and seed"
         refuse([Problem(file, "comparison", preset.comparison.model_dump(exclude_defaults=True), expected)])
     missing = ((where, name) for where, name in _files(preset, catalog) if not (root / name).exists())
-    refuse(_problem_in(file, preset, written, where, name, "a file or folder that exists") for where, name in missing)
-    configuration = Configuration(preset, catalog, root)
+    expected = f"a file or folder that exists in {places}"
+    refuse(_problem_in(file, preset, written, where, name, expected) for where, name in missing)
+    configuration = Configuration(preset, catalog, root, tuple(folders))
     _ = configuration.templates  # refuses a template without its place for the instruction
     return configuration
 
 
 def read(file: str, root: Path) -> Configuration:
-    """`load` for a preset's file, as the command line names it."""
-    return load(read_yaml(Path(file), named=file), file, root)
+    """`load` for a preset's file."""
+    return load(read_yaml(root / file, named=file), file, root, Path(file).parent)
 
 
 def read_yaml(file: Path, named: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def read_grid(results: Path) -> list[Row]:
     return rows
 
 
-def build(name: str, table: Table, results: Path, configfiles: Sequence[str] = ()) -> tuple[list[Row], list[Missing]]:
+def build(name: str, table: Table, results: Path, flags: Sequence[str] = ()) -> tuple[list[Row], list[Missing]]:
     """All rows of a table, in the grid's order (by what is measured together first), and the files that were not there.
 
     A row of the grid whose files are absent has one row per metric with an empty value and n = 0.
@@ -53,7 +53,7 @@ def build(name: str, table: Table, results: Path, configfiles: Sequence[str] = (
             paths = [results / path for path in part.paths(cell)]
             absent = [path for path in paths if not path.exists()]
             for path in absent:
-                missing.setdefault(path, Missing(_what(path, cell, part), _command(path, configfiles)))
+                missing.setdefault(path, Missing(_what(path, cell, part), _command(path, flags)))
             if not set(absent) & set(paths[: len(part.needs)]):
                 there.append((cell, paths))
         rows += _rows(part, cells, there, table)
@@ -115,5 +115,5 @@ def _what(path: Path, cell: Row, part: Part) -> str:
     return " on ".join(filter(None, [name, cell["evalset"] if "evalset" in part.of else ""]))
 
 
-def _command(path: Path, configfiles: Sequence[str]) -> str:
-    return shlex.join(["snakemake", path.as_posix(), *(["--configfile", *configfiles] if configfiles else [])])
+def _command(path: Path, flags: Sequence[str]) -> str:
+    return shlex.join(["snakemake", path.as_posix(), *flags])

@@ -12,13 +12,13 @@ from closerlook.report.tables.tidy import read_csv, write_csv
 from closerlook.report.tables.wide import sections
 
 
-def write_table(name: str, results: Path, out: Path, configfiles: Sequence[str] = ()) -> None:
+def write_table(name: str, results: Path, out: Path, flags: Sequence[str] = ()) -> None:
     """Measure the table `name`, write `out` (.csv), and next to it .md and .tex.
 
-    configfiles: named in the commands that fill what is missing. Raises CloserlookError for files that cannot be read.
+    flags: of the commands that fill what is missing (config.flags). Raises CloserlookError for files that cannot be read.
     """
     table = TABLES[name]
-    rows, missing = build(name, table, results, configfiles)
+    rows, missing = build(name, table, results, flags)
     write_csv(rows, table, out)
     # Without the configuration files: a whole table is the same bytes, whether a finished or a failed run drew it.
     command = shlex.join(["python", "workflow/scripts/table.py", name, "--results", str(results), "--out", str(out)])
