@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import REPOSITORY
+
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # tests run beside each other; more threads than cores only slow them down
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.page.made_results import large, small
+from tests.support.made_results import large, small
 
 from closerlook.report.page.build import build
 

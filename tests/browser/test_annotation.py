@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.page.made_results import FIRST_ID
+from tests.support.made_results import FIRST_ID
 
 from closerlook.core.files import read_parquet
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tests.page.made_results import EMPTY_ID, FIRST_ID, HUGE_ID
+from tests.support.made_results import EMPTY_ID, FIRST_ID, HUGE_ID
 
 from closerlook.core.files import read_parquet
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.page.made_results import SVG
+from tests.support.made_results import SVG
 
 from closerlook.report.page.build import build
 from closerlook.report.page.pack import ENCODING

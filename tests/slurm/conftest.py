@@ -8,8 +8,8 @@ from getpass import getuser
 from pathlib import Path
 
 import pytest
-from tests.slurm.cluster import Cluster
-from tests.slurm.project import Project
+from tests.support.slurm.cluster import Cluster
+from tests.support.slurm.project import Project
 
 FOLDER = Path(__file__).parent
 

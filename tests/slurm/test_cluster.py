@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from tests.slurm.cluster import Cluster
-from tests.slurm.cluster_files import KILL_WAIT
+from tests.support.slurm.cluster import Cluster
+from tests.support.slurm.cluster_files import KILL_WAIT
 
 RANK = """
 import json, os, pathlib, socket, sys

@@ -1,11 +1,11 @@
-"""`closerlook doctor` on a real Slurm: what the fakes of tests/doctor pretend is what Slurm says."""
+"""`closerlook doctor` on a real Slurm: what the fakes of tests/unit/doctor pretend is what Slurm says."""
 
 import json
 from pathlib import Path
 
 import yaml
-from tests.conftest import REPOSITORY
-from tests.slurm.cluster import Cluster
+from tests.support import REPOSITORY
+from tests.support.slurm.cluster import Cluster
 
 GPU = {
     "partition": "gpu",

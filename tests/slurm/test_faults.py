@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.slurm.cluster import Cluster
-from tests.slurm.project import CELL, Project
+from tests.support.slurm.cluster import Cluster
+from tests.support.slurm.project import CELL, Project
 
 from closerlook.cluster import attempts
 

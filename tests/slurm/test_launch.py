@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.slurm.cluster import Cluster
-from tests.slurm.project import CELL, Project
+from tests.support.slurm.cluster import Cluster
+from tests.support.slurm.project import CELL, Project
 
 pytestmark = pytest.mark.timeout(900)
 MANIFEST = f"results/lab/cells/{CELL}/manifest.json"

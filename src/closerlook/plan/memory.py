@@ -1,7 +1,7 @@
 """Memory of a training, per GPU and per node: parameters, gradients, optimizer states, activations, logits, buffers.
 
 Model states after Rajbhandari et al. 2020 (ZeRO), with this project's precisions; activations counted as Korthikanti et al.
-2022 do, for what this project's models really save. tests/plan compares the one with DeepSpeed's estimators, the other with
+2022 do, for what this project's models really save. tests/unit/plan compares the one with DeepSpeed's estimators, the other with
 the tensors that autograd holds.
 """
 

@@ -27,7 +27,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Shape:
-    """Counts of an architecture. Checked against transformers' own models in tests/plan."""
+    """Counts of an architecture. Checked against transformers' own models in tests/unit/plan."""
 
     architecture: Architecture
 

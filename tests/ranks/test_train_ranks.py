@@ -1,0 +1,126 @@
+"""Several processes equal one: data parallelism and DeepSpeed's ZeRO on gloo ranks."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.support.tiny_training import REPOSITORY, command, lines, losses, run_script
+
+from closerlook.config.settings import TrainSettings
+from closerlook.core.errors import CloserlookError
+from closerlook.models.load import load_tuned
+from closerlook.train import zero
+
+CONFIGS = REPOSITORY / "config" / "deepspeed"
+SETTINGS = {"micro_batch": 2, "neftune_alpha": 5.0}
+
+
+def check_same(cell, reference, base):
+    """The same losses, gradients and predictions, but for float32 sums in another order through six steps of AdamW."""
+    assert losses(cell) == pytest.approx(losses(reference), abs=1e-5)
+    for key in ("tokens", "trained_tokens", "padding_share", "learning_rate"):
+        assert [line[key] for line in lines(cell)] == [line[key] for line in lines(reference)]
+    assert [line["grad_norm"] for line in lines(cell)] == pytest.approx(
+        [line["grad_norm"] for line in lines(reference)], rel=1e-3
+    )
+    names = {path.name for path in (reference / "model").glob("*.safetensors")}
+    assert {path.name for path in (cell / "model").glob("*.safetensors")} == names
+    for name in names:
+        found, expected = load_file(cell / "model" / name), load_file(reference / "model" / name)
+        assert {key: tensor.shape for key, tensor in found.items()} == {
+            key: tensor.shape for key, tensor in expected.items()
+        }
+        assert all(tensor.abs().max() > 0 for tensor in found.values())
+    tokens = torch.tensor([[1, 4, 5, 9, 12, 30]])
+    with torch.no_grad():
+        found, expected = (load_tuned(base, folder / "model")(input_ids=tokens).logits for folder in (cell, reference))
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "ranks", "deepspeed", "engine"),
+    [
+        ("full", 2, None, {}),
+        ("lora", 2, None, {}),
+        ("full", 2, "zero2", {}),
+        ("full", 2, "zero3", {}),
+        ("full", 1, "zero3", {}),
+        ("lora", 2, "zero3", {"gradient_checkpointing": True}),
+    ],
+)
+def test_ranks_equal_one_process(make_job, trained, base, kind, ranks, deepspeed, engine):
+    reference = trained("one", kind=kind, **SETTINGS)
+    if deepspeed:
+        engine = engine | {"deepspeed": str(CONFIGS / f"{deepspeed}.json")}
+    job = make_job("many", kind=kind, **SETTINGS, **engine)
+    done = run_script(job, ranks)
+    assert done.returncode == 0, done.stderr[-4000:]
+    check_same(job.out, reference, base)
+    manifest = json.loads((job.out / "manifest.json").read_text())
+    assert manifest["world_size"] == ranks
+    assert manifest["parameters"] == json.loads((reference / "manifest.json").read_text())["parameters"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "deepspeed"), [("full", None), ("full", "zero3"), ("lora", "zero3")])
+def test_killed_ranks_go_on(make_job, kind, deepspeed):
+    """Kill all ranks in mid-training; resumed, every later loss equals the uninterrupted run's."""
+    settings = SETTINGS | {"kind": kind, "epochs": 12.0, "checkpoint_steps": 4, "lora_dropout": 0.2}
+    if deepspeed:
+        settings["deepspeed"] = str(CONFIGS / f"{deepspeed}.json")
+    whole, job = make_job("whole", **settings), make_job("killed", **settings)
+    assert run_script(whole, 2).returncode == 0
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    process = subprocess.Popen([*launcher, *command(job)], cwd=REPOSITORY, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not (job.out / "checkpoints" / "step-8" / "COMPLETE").exists():
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+        os.kill(one.pid, signal.SIGKILL)
+    process.wait()
+    done = run_script(job, 2)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert json.loads((job.out / "manifest.json").read_text())["resumed_from"][0] >= 8
+    assert losses(job.out) == losses(whole.out)
+
+
+def read(path, **changes):
+    known = {"bfloat16": True, "micro_steps": 2, "ranks": 4, "hidden_size": 64}
+    return zero.read_config(path, TrainSettings(kind="full", max_grad_norm=0.7), **(known | changes))
+
+
+@pytest.mark.parametrize("name", ["zero2", "zero3"])
+def test_shipped_configurations_are_complete(name):
+    config = read(CONFIGS / f"{name}.json")
+    assert '"auto"' not in json.dumps(config)
+    assert config["gradient_clipping"] == 0.7
+    assert config["bf16"]["enabled"] is True
+    product = math.prod(config[key] for key in ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps")) * 4
+    assert config["train_batch_size"] == product == 32
+    assert zero.stage(config) == int(name[-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read as JSON"),
+        ('{"optimizer": {}, "fp16": {}}', "remove optimizer, fp16; the training settings decide it"),
+        ('{"zero_optimization": {"sub_group_size": "auto"}}', 'zero_optimization.sub_group_size is "auto"'),
+    ],
+)
+def test_bad_configurations_are_refused(tmp_path, text, message):
+    (tmp_path / "ds.json").write_text(text)
+    with pytest.raises(CloserlookError, match=message):
+        read(tmp_path / "ds.json")

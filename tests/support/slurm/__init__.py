@@ -1,0 +1,1 @@
+"""A real Slurm on this machine, and a project that runs on it."""

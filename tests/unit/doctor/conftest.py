@@ -1,0 +1,5 @@
+"""A cluster made of shell scripts."""
+
+from tests.support.pretended_slurm import pretended
+
+__all__ = ["pretended"]

@@ -1,0 +1,250 @@
+"""responses.parquet end to end: contents, order, resuming after kill -9, several ranks, adapters."""
+
+import hashlib
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tests.support import REPOSITORY
+from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
+
+from closerlook.config.cell import CellConfig, PromptTemplate
+from closerlook.config.settings import GenerateSettings
+from closerlook.core import resumable
+from closerlook.core.errors import CloserlookError
+from closerlook.core.schemas import EVALSET, RESPONSES
+from closerlook.generate import responses as module
+from closerlook.generate.responses import generate
+
+SCRIPT = REPOSITORY / "workflow/scripts/generate.py"
+TEMPLATE = "Q: {instruction}\nA:"
+QUESTIONS = ["Who?", "What is {this}? 你好", "Say 🙂", "the cat and the dog said " * 4, "a", "Why not? " * 3, "b"]
+
+
+def write_evalset(path, questions=QUESTIONS, **first):
+    rows = [
+        {"id": f"q{i}", "instruction": text, "task_types": [], "topics": [], "source": "test"}
+        for i, text in enumerate(questions)
+    ]
+    rows[0] |= first
+    pq.write_table(pa.Table.from_pylist(rows, schema=EVALSET), path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    saved(tiny_model(), tmp_path / "base", byte_tokenizer())
+    write_evalset(tmp_path / "evalset.parquet")
+    config = CellConfig(template=PromptTemplate(text=TEMPLATE), generate=GenerateSettings(max_new_tokens=12))
+    config.write(tmp_path / "config.json")
+    return tmp_path
+
+
+def run(
+    folder,
+    *,
+    tuned=None,
+    template=TEMPLATE,
+    batch_size=3,
+    name="responses.parquet",
+    evalset="evalset.parquet",
+    **settings,
+):
+    inputs = {"base": folder / "base", "tuned": tuned, "evalset": folder / evalset, "template": template}
+    settings = GenerateSettings(**{"max_new_tokens": 12} | settings)
+    generate(**inputs, settings=settings, out=folder / name, batch_size=batch_size, precision="float32")
+    table = pq.read_table(folder / name)
+    assert table.schema.equals(RESPONSES)
+    return table.to_pylist()
+
+
+def test_rows_say_what_happened_in_the_evalset_s_order(folder):
+    tokenizer = byte_tokenizer()
+    rows = run(folder)
+    assert [row["id"] for row in rows] == [f"q{i}" for i in range(len(QUESTIONS))]
+    for row, question in zip(rows, QUESTIONS, strict=True):
+        assert row["prompt"] == f"Q: {question}\nA:"
+        assert tokenizer.decode(row["prompt_token_ids"]) == row["prompt"]
+        assert row["text"] == tokenizer.decode(row["token_ids"], skip_special_tokens=True)
+        assert 1 not in row["token_ids"], "the end-of-sequence token is no part of a response"
+        assert row["finish_reason"] in ("eos", "length")
+        assert (row["finish_reason"] == "length") == (len(row["token_ids"]) == 12)
+
+
+def test_batch_and_part_sizes_do_not_matter(folder, monkeypatch):
+    rows = run(folder)
+    assert run(folder, batch_size=1) == rows
+    assert run(folder, batch_size=64) == rows
+    monkeypatch.setattr(module, "PART", 2)
+    assert run(folder) == rows
+    assert run(folder, temperature=1.0) == run(folder, temperature=1.0, batch_size=1) != rows
+
+
+def test_an_adapter_answers_like_its_merged_weights(folder):
+    torch.manual_seed(3)
+    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0, 0.2)
+    adapted.save_pretrained(folder / "adapter")
+    saved(adapted.merge_and_unload(), folder / "merged")
+    rows = run(folder, tuned=folder / "adapter")
+    assert rows == run(folder, tuned=folder / "merged")
+    assert rows != run(folder)
+
+
+def test_two_runs_same_bytes(folder):
+    for name in ("one.parquet", "two.parquet"):
+        run(folder, name=name)
+    assert (folder / "one.parquet").read_bytes() == (folder / "two.parquet").read_bytes()
+
+
+def test_stops_are_cut(folder):
+    plain = run(folder, max_new_tokens=30)
+    longest = max(plain, key=lambda row: len(row["token_ids"]))
+    stop = longest["text"][4:6]
+    for row, before in zip(run(folder, max_new_tokens=30, stop=[stop]), plain, strict=True):
+        assert stop not in row["text"]
+        assert (row["finish_reason"] == "stop") == (stop in before["text"])
+        assert before["text"].startswith(row["text"].rstrip("\ufffd"))
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (
+            {"instruction": "long " * 300},
+            r"prompt q0: \d+ tokens leave no room for a response in the model's context of 256",
+        ),
+        ({"id": "q3"}, "found id 'q3' in more than one row"),
+    ],
+)
+def test_evalsets_that_cannot_be_answered(folder, first, message):
+    write_evalset(folder / "bad.parquet", **first)
+    with pytest.raises(CloserlookError, match=message):
+        run(folder, evalset="bad.parquet")
+    assert not (folder / "responses.parquet").exists()
+
+
+def test_an_empty_evalset_gives_an_empty_table(folder):
+    pq.write_table(EVALSET.empty_table(), folder / "none.parquet")
+    assert run(folder, evalset="none.parquet") == []
+
+
+def command(folder, out, *extra):
+    named = {"model": "base", "evalset": "evalset.parquet", "config": "config.json", "out": out}
+    flags = [f"--{flag}={folder / name}" for flag, name in named.items()]
+    return [sys.executable, str(SCRIPT), *flags, *extra]
+
+
+def test_the_script(folder, monkeypatch, capsys):
+    rows = run(folder)
+    monkeypatch.setattr(sys, "argv", command(folder, "new/script.parquet")[1:])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert pq.read_table(folder / "new/script.parquet").to_pylist() == rows
+    monkeypatch.setattr(sys, "argv", command(folder, "x.parquet", "--temperature=-1")[1:])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert "error: --temperature" in capsys.readouterr().err
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        f"import runpy, sys; sys.argv = ['x', '--help']\ntry: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+    )
+    check = script + "except SystemExit: pass\nassert not {'torch', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
+
+
+def hidden_parts(folder):
+    return sorted(folder.glob(".responses.parquet.parts/*/*.parquet"))
+
+
+def test_finished_parts_are_taken_and_stale_ones_are_not(folder, monkeypatch):
+    monkeypatch.setattr(module, "PART", 2)
+    whole = run(folder)
+    bytes_of = hashlib.sha256((folder / "responses.parquet").read_bytes()).hexdigest()
+    assert not (folder / ".responses.parquet.parts").exists()
+    (folder / "responses.parquet").unlink()  # as Snakemake does with the outputs of a failed job
+
+    original, calls = resumable.write_parquet, []
+
+    def third_part_fails(rows, schema, path):
+        calls.append(path.name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        original(rows, schema, path)
+
+    monkeypatch.setattr(resumable, "write_parquet", third_part_fails)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder)
+    assert len(hidden_parts(folder)) == 2
+    calls.clear()
+    calls.extend(["x"] * 3)  # no more failures
+    assert run(folder) == whole
+    assert calls[3:] == ["000002.parquet", "000003.parquet", "responses.parquet"], "only what was missing"
+    assert hashlib.sha256((folder / "responses.parquet").read_bytes()).hexdigest() == bytes_of
+
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(folder)
+    changed = run(folder, template="Question: {instruction}")
+    assert all(row["prompt"].startswith("Question: ") for row in changed), "parts of another template are never taken"
+    assert not (folder / ".responses.parquet.parts").exists()
+
+
+def test_another_model_or_setting_is_another_identity(folder, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "in_parts", lambda *arguments: seen.append(arguments[-1]))
+    pq.write_table(RESPONSES.empty_table(), folder / "responses.parquet")
+    run(folder)
+    run(folder)
+    run(folder, max_new_tokens=13)
+    run(folder, tuned=folder / "base")
+    saved(tiny_model(seed=1), folder / "base")
+    run(folder)
+    write_evalset(folder / "evalset.parquet", id="other")
+    run(folder)
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 5
+
+
+@pytest.mark.slow
+def test_kill_9_then_again_gives_the_same_bytes(folder):
+    write_evalset(folder / "evalset.parquet", [f"{i} {QUESTIONS[i % 7]}" for i in range(300)])
+    long = ["--max-new-tokens", "100"]
+    subprocess.run(command(folder, "whole.parquet", *long), check=True, capture_output=True)
+    process = subprocess.Popen(command(folder, "responses.parquet", *long), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(hidden_parts(folder)) < 2 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = hidden_parts(folder)
+    assert left
+    assert not (folder / "responses.parquet").exists()
+    subprocess.run(command(folder, "responses.parquet", *long), check=True, capture_output=True)
+    assert (folder / "responses.parquet").read_bytes() == (folder / "whole.parquet").read_bytes()
+    assert not (folder / ".responses.parquet.parts").exists()
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_prompts(folder):
+    write_evalset(folder / "evalset.parquet", [f"{i} {QUESTIONS[i % 7]}" for i in range(150)])
+    subprocess.run(command(folder, "one.parquet"), check=True, capture_output=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone"]
+    two = command(folder, "two.parquet")[1:]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*torchrun, *two], check=True, capture_output=True, text=True, env=environment)
+    assert "rank 1 of 2" in done.stderr
+    assert (folder / "one.parquet").read_bytes() == (folder / "two.parquet").read_bytes()
+    assert not (folder / ".two.parquet.parts").exists()

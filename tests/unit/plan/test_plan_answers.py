@@ -1,0 +1,138 @@
+"""Generation and shift in a plan: what is assumed, what is measured, and that nothing else counts as measured."""
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.cell_results import attempt
+from tests.support.plan_project import Project, preset
+
+from closerlook.cluster import attempts
+from closerlook.plan.measured import Rates, Run
+
+CELL = "phi-1.5/alpaca@1k/lft"
+SMALL = preset() | {
+    "grid": [
+        {
+            "models": ["phi-1.5"],
+            "datasets": ["alpaca@1k"],
+            "methods": ["lft", "sft"],
+            "evalsets": ["just-eval-instruct"],
+        },
+        {"models": ["phi-1.5"], "methods": ["base"], "evalsets": ["just-eval-instruct"]},
+    ]
+}
+PARAMETERS = 1_418_270_720  # as published
+
+
+def answer(project: Project, cell: str = CELL, responses: int = 10, minutes: float = 2) -> Path:
+    """Responses of 30 tokens to prompts of 50, and the attempts at making them and their shift."""
+    folder = project.root / "results/scale/cells" / cell / "just-eval-instruct"
+    folder.mkdir(parents=True, exist_ok=True)
+    table = {"prompt_token_ids": [[1] * 50] * responses, "token_ids": [[1] * 20, [1] * 40] * (responses // 2)}
+    pq.write_table(pa.table(table), folder / "responses.parquet")
+    attempts.write(folder, "generate", [attempt("generate", minutes)])
+    if "base" not in cell:
+        (folder / "shift.parquet").touch()
+        attempts.write(folder, "shift", [attempt("shift", minutes / 2)])
+    return folder
+
+
+def answering(found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return found["totals"]["answering"]["generate"], found["totals"]["answering"]["shift"]
+
+
+def test_without_answers_all_is_assumed(plan) -> None:
+    found = plan(SMALL)
+    generate, shift = answering(found)
+    # the paper's 800 instructions, three cells; shift has no row for the base model
+    assert generate["gpu_hours"] == pytest.approx(3 * 2 * PARAMETERS * 800 * 256 / (0.02 * 989e12) / 3600)
+    assert shift["gpu_hours"] == pytest.approx(2 * 4 * PARAMETERS * 800 * (256 + 128) / (0.4 * 989e12) / 3600)
+    assert (generate["gpu_hours_to_do"], generate["unknown"], generate["measured_runs"]) == (
+        generate["gpu_hours"],
+        0,
+        0,
+    )
+    assert sum(row["answering_gpu_hours"] for row in found["cells"]) == pytest.approx(
+        generate["gpu_hours"] + shift["gpu_hours"]
+    )
+
+
+def test_answers_that_a_marker_samples_are_generated_too(plan) -> None:
+    sampling = {"markers": ["mine"], "overrides": {"markers": {"mine": {"consistency": {"samples": 4}}}}}
+    generate, shift = answering(plan(SMALL | sampling))
+    once, as_before = answering(plan(SMALL))
+    assert generate["gpu_hours"] == pytest.approx((1 + 4) * once["gpu_hours"])
+    assert shift == as_before
+
+
+def test_short_answers_are_not_taken_for_long_ones(plan) -> None:
+    short = answering(plan(SMALL | {"generate": {"max_new_tokens": 64}}))[0]["gpu_hours"]
+    assert short == pytest.approx(answering(plan(SMALL))[0]["gpu_hours"] / 4)
+
+
+def test_finished_answers_say_how_long_and_how_fast(project: Project, plan) -> None:
+    project.finish(CELL, "lora")
+    answer(project)
+    generate, shift = answering(plan(SMALL))
+    assert generate["measured_runs"] == shift["measured_runs"] == 1
+    assert generate["flops_per_second"] == pytest.approx(2 * PARAMETERS * 10 * 30 / 120)
+    assert shift["flops_per_second"] == pytest.approx(4 * PARAMETERS * 10 * 80 / 60)
+    # 10 responses took two minutes; each cell asks for 800
+    assert generate["gpu_hours"] == pytest.approx(3 * 80 * 2 / 60)
+    assert generate["gpu_hours_to_do"] == pytest.approx(2 * 80 * 2 / 60)
+
+
+def test_what_ran_elsewhere_or_in_parts_measures_no_speed(project: Project, plan) -> None:
+    folder = answer(project, "phi-1.5/none/base")  # nothing tells on which device a control answered
+    assert answering(plan(SMALL))[0]["measured_runs"] == 0
+    project.finish(CELL, "lora", device="NVIDIA A100-SXM4-80GB")
+    folder = answer(project)
+    lab = ("--site", "config/site.example.yaml")
+    assert answering(plan(SMALL, *lab))[0]["measured_runs"] == 0  # its first GPU is another
+    assert answering(plan(SMALL, *lab, "--gpu", "a100"))[0]["measured_runs"] == 1
+    attempts.write(folder, "generate", [attempt("generate", 1, reason="preempted"), attempt("generate", 1)])
+    assert answering(plan(SMALL, *lab, "--gpu", "a100"))[0]["measured_runs"] == 0
+
+
+def test_on_a_device_without_a_known_peak_generation_is_unknown(project: Project, plan) -> None:
+    project.finish(CELL, "lora", device="CPU AMD EPYC", world_size=1)
+    generate, shift = answering(plan(SMALL))
+    assert (generate["flops_per_second"], generate["unknown"]) == (None, 3)
+    assert shift["gpu_hours"] > 0
+    assert all(row["answering_gpu_hours"] is None for row in plan(SMALL)["cells"])
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        None,
+        {"id": ["a"]},
+        {"prompt_token_ids": [1], "token_ids": [1]},
+        {"prompt_token_ids": [[1]], "token_ids": [[]]},
+        {"prompt_token_ids": [], "token_ids": []},
+        {"prompt_token_ids": [None], "token_ids": [None]},
+    ],
+    ids=str,
+)
+def test_answers_that_tell_nothing_are_passed_over(project: Project, plan, table: dict[str, Any] | None) -> None:
+    project.finish(CELL, "lora")
+    file = answer(project) / "responses.parquet"
+    if table is None:
+        file.write_bytes(b"PAR1")
+    else:
+        pq.write_table(pa.table(table), file)
+    assert answering(plan(SMALL))[0]["measured_runs"] == 0
+
+
+@given(st.lists(st.integers(1, 5), max_size=8))
+def test_a_median_without_one_is_that_of_the_others(rates: list[int]) -> None:
+    runs = [Run(Path(str(place)), "", 1, 1.0, float(rate), 1.0, 1.0) for place, rate in enumerate(rates)]
+    for but in [None, Path("x"), *(run.cell for run in runs)]:
+        left = [run.rate for run in runs if run.cell != but]
+        assert Rates(runs).median(but) == (median(left) if left else None)

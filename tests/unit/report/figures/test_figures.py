@@ -1,0 +1,235 @@
+"""Figures: drawn from CSV alone, whatever it holds, and to the same bytes."""
+
+import os
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from tests.support import REPOSITORY
+from tests.support.table_rows import (
+    CONTROL,
+    HOSTILE_NAMES,
+    LARGE,
+    LONG_NAMES,
+    MANY,
+    ONE_SIZE,
+    SIZES,
+    Cells,
+    rows_of,
+)
+
+from closerlook.report.figures import radar, simplification
+from closerlook.report.figures.common import plain, size_label, whiskers
+from closerlook.report.figures.page import page
+from closerlook.report.figures.registry import FIGURES
+from closerlook.report.figures.style import STYLE, colours, drawable, save
+from closerlook.report.tables.metrics import CLASSES
+from closerlook.report.tables.registry import IDENTITY, TABLES
+from closerlook.report.tables.tidy import read_csv, write_csv
+
+
+def draw(name: str, results: Path, cells: Cells, absent: Cells = (), out: str = "f") -> Path:
+    figure = FIGURES[name]
+    tables = []
+    for needed in figure.tables:
+        path = results / "tables" / f"{needed}.csv"
+        write_csv(rows_of(needed, cells, absent), TABLES[needed], path)
+        tables.append(read_csv(path, TABLES[needed]))
+    module, function = figure.draw.split(":")
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("error")  # a glyph the font lacks, a layout that does not fit
+        save(getattr(import_module(module), function)(*tables), results / f"{out}.svg")
+    return results / f"{out}.svg"
+
+
+GRIDS: dict[str, tuple[Cells, Cells]] = {
+    "one size": (ONE_SIZE, CONTROL),
+    "sizes": (SIZES, ONE_SIZE[:1]),
+    "nothing there": ([], ONE_SIZE),
+    "no cell": ([], []),
+    "control": (CONTROL, []),
+    "one cell": (ONE_SIZE[:1], []),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_draws(name: str, grid: str, tmp_path: Path) -> None:
+    svg = draw(name, tmp_path, *GRIDS[grid])
+    root = ElementTree.parse(svg).getroot()
+    assert root.tag.endswith("svg")
+    assert not [e for e in root.iter() if e.tag.endswith(("script", "text", "foreignObject"))]
+    png = svg.with_suffix(".png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert b"Software" not in png
+    assert b"<dc:date>" not in svg.read_bytes()
+    pdf = svg.with_suffix(".pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"CreationDate" not in pdf
+    assert b"/Type3" not in pdf
+
+
+def drawn(name: str, cells: Cells) -> Figure:
+    """The figure as it is saved, every part in its place."""
+    module, function = FIGURES[name].draw.split(":")
+    with matplotlib.rc_context(STYLE):
+        figure = getattr(import_module(module), function)(*(rows_of(table, cells) for table in FIGURES[name].tables))
+        figure.draw_without_rendering()
+    return figure
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut(name: str) -> None:
+    """What is drawn, legends and labels too, lies on the page."""
+    for cells in (ONE_SIZE, LONG_NAMES):
+        figure = drawn(name, cells)
+        x0, y0, x1, y1 = figure.get_tightbbox().extents
+        assert min(x0, y0) > -0.02, (x0, y0)
+        assert x1 < figure.get_figwidth() + 0.02
+        assert y1 < figure.get_figheight() + 0.02
+
+
+def test_names_and_sizes_of_datasets_stand_apart() -> None:
+    """Under the panels of Figure 1, which has them side by side; datasets that begin alike can be told apart."""
+    figure = drawn("token_shift", LONG_NAMES)
+    for axes in figure.axes:
+        if not axes.texts:
+            continue
+        for texts in (axes.texts, axes.get_xticklabels()):
+            boxes = sorted((text.get_window_extent().extents for text in texts), key=lambda box: box[0])
+            assert all(left[2] < right[0] for left, right in pairwise(boxes))
+        assert len({text.get_text() for text in axes.texts}) == 5
+
+
+@pytest.mark.parametrize("name", ["borrowing", "scores_by_aspect", "scores_by_task"])
+def test_labels_of_rows_of_panels_stand_apart(name: str) -> None:
+    axes = [one for one in drawn(name, LONG_NAMES).axes if one.get_ylabel()]
+    assert len(axes) > 1
+    boxes = sorted((one.yaxis.label.get_window_extent().extents for one in axes), key=lambda box: box[1])
+    assert all(low[3] < high[1] for low, high in pairwise(boxes))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_something_is_drawn(name: str) -> None:
+    """Or the other tests would say nothing."""
+    assert not [
+        text.get_text() for axes in drawn(name, ONE_SIZE).axes for text in axes.texts if "no" in text.get_text()
+    ]
+
+
+def test_a_polygon_has_three_corners() -> None:
+    """Of fewer task types none is drawn, and that is said once; of controls only beside what was tuned."""
+    rows = [row for row in rows_of("scores_by_task", [*ONE_SIZE, *CONTROL]) if row["judge"] == "oracle"]
+    for types, panels in ((3, 2), (2, 1)):
+        rows = [row for row in rows if types > 2 or row["task_type"] != "math"]
+        with matplotlib.rc_context(STYLE):
+            axes = radar.draw_tasks(rows).axes
+        assert len(axes) == panels
+        assert [text.get_text() for one in axes for text in one.texts] == (
+            [] if types > 2 else ["A polygon needs 3 values. No cell has as many."]
+        )
+
+
+def test_tokens_of_the_methods_that_are_there() -> None:
+    """A grid without a cell has nothing missing."""
+    cells: Cells = [("m", "a", "1000", "lft", "0", "ask"), ("m", "b", "1000", "lft", "0", "ask")]
+    figure = drawn("top_shifted_tokens", [*cells, ("m", "b", "1000", "sft", "0", "ask")])
+    assert len(figure.axes) == 2 + 4
+    assert "no data" not in {text.get_text() for axes in figure.axes for text in axes.texts}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_same_bytes_again(name: str, tmp_path: Path) -> None:
+    first, second = (draw(name, tmp_path, ONE_SIZE, SIZES[:1], out) for out in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.with_suffix(".png").read_bytes() == second.with_suffix(".png").read_bytes()
+    assert first.with_suffix(".pdf").read_bytes() == second.with_suffix(".pdf").read_bytes()
+
+
+@pytest.mark.slow
+def test_same_bytes_in_another_process(tmp_path: Path) -> None:
+    """Whatever order that process's sets are in: the glyphs of a font in a PDF are such a set."""
+    draw("top_shifted_tokens", tmp_path, ONE_SIZE)
+    contents = []
+    for seed in ("1", "2"):
+        arguments = ["top_shifted_tokens", "--results", str(tmp_path), "--out", str(tmp_path / "f.svg")]
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run(
+            [sys.executable, "workflow/scripts/figure.py", *arguments], cwd=REPOSITORY, env=environment, check=True
+        )
+        contents.append({path.name: path.read_bytes() for path in sorted(tmp_path.glob("f.*"))})
+    assert contents[0] == contents[1]
+    assert list(contents[0]) == ["f.md", "f.pdf", "f.png", "f.svg"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_page_says_what_the_figure_does_not(name: str) -> None:
+    """Caption, files, number of responses, command, and cells without data; names made of markup stay text."""
+    hostile: Cells = [("m", "<script>", "1000", "a|b_c*", "0", "ask")]
+    figure = FIGURES[name]
+    tables = [rows_of(table, ONE_SIZE, hostile) for table in figure.tables]
+    text = page(figure, tables, "f", "python workflow/scripts/figure.py x")
+    assert figure.caption in text
+    assert "![" in text
+    assert "(f.svg)" in text
+    assert "f.pdf" in text
+    assert " 9 " in text
+    assert "`python workflow/scripts/figure.py x`" in text
+    assert "## Missing" in text
+    assert "<script>" not in text
+    assert "## Missing" not in page(figure, [rows_of(table, ONE_SIZE) for table in figure.tables], "f", "x")
+
+
+def test_bars_of_the_simplification_study_are_the_shares() -> None:
+    """Figure 6: the parts of a bar lie end to end, in the order of the classes, and are as wide as the shares."""
+    blank = dict.fromkeys(TABLES["simplification"].columns, "") | dict(zip(IDENTITY, ONE_SIZE[0], strict=True))
+    blank |= {"ci_low": None, "ci_high": None, "n": 8, "n_null": 0, "judge": "oracle"}
+    shares = dict(zip(CLASSES, (0.25, 0.125, 0.0, 0.5, 0.125, 0.0, 0.0), strict=True))
+    rows = [blank | {"metric": name, "value": share} for name, share in shares.items()]
+    other = [row | {"judge": "labels", "value": None, "n": 0} for row in rows]
+    with matplotlib.rc_context(STYLE):
+        (axes,) = simplification.draw([*rows, *other, blank | {"metric": "tokens", "value": 7.0}]).axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    assert [width for _, width in bars] == list(shares.values())
+    assert [x for x, _ in bars] == [sum(list(shares.values())[:i]) for i in range(len(shares))]
+    assert {text.get_text() for text in axes.texts} == {"25%", "12%", "50%", "n=8"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("cells", [MANY, LARGE, *HOSTILE_NAMES.values()], ids=["many", "large", *HOSTILE_NAMES])
+def test_draws_what_no_one_should_ask_for(name: str, cells: Cells, tmp_path: Path) -> None:
+    """Several models, seeds and evalsets; 36 cells; names made of markup."""
+    draw(name, tmp_path, cells, [("m1", "it", "", "sft", "0", "ask")])
+
+
+def test_methods_keep_their_colours() -> None:
+    assert colours(["sft", "lft"])["lft"] == colours(["lft"])["lft"]
+    many = colours(["lft", "sft", "nft", "bias", "base", "icl", "x", "y", "z"])
+    assert len(set(many.values())) == len(many)
+    assert all(to_rgb(colour) for colour in many.values())
+
+
+def test_whiskers_and_labels() -> None:
+    assert whiskers({"value": 1.0, "ci_low": None, "ci_high": None}) == [[0.0], [0.0]]
+    assert whiskers({"value": 1.0, "ci_low": 1.5, "ci_high": 2.0}) == [[0.0], [1.0]]
+    sizes = {
+        "500": "500",
+        "1000": "1k",
+        "1500": "1.5k",
+        "52002": "52k",
+        "326154": "326k",
+        "1234567": "1230k",
+        "": "all",
+    }
+    assert {size: size_label(size) for size in sizes} == sizes
+    assert plain("x" * 99).endswith("…")
+    assert drawable("a\u4e2d") == "a[U+4E2D]"

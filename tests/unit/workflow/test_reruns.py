@@ -1,0 +1,84 @@
+"""Only what changed is run again: that is what makes a grid of GPU-days affordable."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+
+from tests.support.workflow_project import Project
+
+ONE_CELL = {"train": 1, "generate": 1, "shift": 1}
+CELLS = "results/dag/cells/miniature"
+DRAWN = ("all", "table", "figure", "page", "grid")
+
+
+def jobs(project: Project) -> dict[str, int]:
+    """A dry run's jobs, without what every change must draw again."""
+    return {rule: n for rule, n in project.plan().items() if rule not in DRAWN}
+
+
+def test_nothing_is_done_twice(project: Project) -> None:
+    assert project.plan() == {}
+
+
+def test_a_line_added_to_the_grid_runs_its_cells_alone(project: Project) -> None:
+    project.preset["grid"].append(
+        {"models": ["miniature"], "datasets": ["verbose"], "methods": ["sft"], "evalsets": ["questions"]}
+    )
+    assert jobs(project) == {**ONE_CELL, "dataset": 1, "contamination": 1}
+
+
+def test_a_seed_added_runs_its_cells_alone(project: Project) -> None:
+    project.preset["grid"][0]["seeds"] = [0, 1]
+    assert jobs(project) == {"train": 4, "generate": 4, "shift": 4}
+
+
+def test_a_deleted_result_runs_its_cell_alone(project: Project) -> None:
+    shutil.rmtree(project.folder / CELLS / "brief/sft")
+    assert jobs(project) == ONE_CELL
+
+
+def test_deleted_responses_train_nothing(project: Project) -> None:
+    (project.folder / CELLS / "brief/sft/questions/responses.parquet").unlink()
+    assert jobs(project) == {"generate": 1, "shift": 1}
+
+
+def test_another_learning_rate_trains_that_methods_cells_alone(project: Project) -> None:
+    project.preset["overrides"] = {"methods": {"sft": {"train": {"learning_rate": 0.25}}}}
+    assert jobs(project) == {"train": 2, "generate": 2, "shift": 2}
+
+
+def test_another_launch_trains_nothing(project: Project) -> None:
+    launch = {"full": {"micro_batch": 1, "ranks": 2, "gradient_checkpointing": True}}
+    project.preset["overrides"] = {
+        "models": {"miniature": {"threads": 2, "launch": launch, "generate": {"batch_size": 1}}}
+    }
+    assert jobs(project) == {}
+
+
+def test_more_new_tokens_answer_again_and_train_nothing(project: Project) -> None:
+    project.preset["generate"] = {"max_new_tokens": 7}
+    assert jobs(project) == {"generate": 5, "shift": 4}
+
+
+def test_a_template_with_another_text_trains_all_and_a_touched_one_nothing(project: Project) -> None:
+    template = project.folder / "config/prompts/alpaca.txt"
+    template.touch()
+    assert jobs(project) == {}
+    template.write_text("Asked: {instruction}\nAnswered: ")
+    assert jobs(project) == {"train": 4, "generate": 5, "shift": 4}
+
+
+def test_a_failed_cell_stops_no_other_and_its_rerun_is_partial(project: Project) -> None:
+    shutil.rmtree(project.folder / CELLS)
+    (project.folder / "fail").write_text("brief/sft")
+    output = project.snakemake(check=False)
+    assert "told to fail" in output
+    assert "Status of each cell:" in output
+    assert (project.folder / CELLS / "brief/lft/questions/shift.parquet").exists()
+    assert not (project.folder / CELLS / "brief/sft/manifest.json").exists()
+    (project.folder / "fail").unlink()
+    assert jobs(project) == ONE_CELL
+    (command,) = (line.split("resume with: ")[1] for line in output.splitlines() if "resume with: " in line)
+    subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=project.folder, check=True, capture_output=True)
+    assert (project.folder / CELLS / "brief/sft/manifest.json").exists(), "the printed command runs as it is printed"
