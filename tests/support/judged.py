@@ -7,7 +7,7 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, RESPONSES, VERDICTS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.scores import by_aspect
+from closerlook.report.tables.scores import measure_aspects
 from tests.support.synthetic import Folder, random_responses
 
 
@@ -29,7 +29,7 @@ def questions(types: dict[str, list[str]], path: Path) -> Path:
 
 
 def aspects_of(verdicts: Path, responses: Path) -> dict[tuple[str, str], Any]:
-    measured = by_aspect([({}, [verdicts, responses])])
+    measured = measure_aspects([({}, [verdicts, responses])])
     return {(keys["aspect"], metric): estimate for _, keys, metric, estimate in measured}
 
 

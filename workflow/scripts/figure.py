@@ -1,7 +1,6 @@
 """Draw one figure of a results folder from its tables' CSV files: SVG, the same as PNG and PDF, and a page with its caption."""
 
 import argparse
-import importlib
 import shlex
 from pathlib import Path
 
@@ -22,15 +21,16 @@ def main() -> None:
     import matplotlib
 
     from closerlook.core.files import write_text
+    from closerlook.report.figures.drawing import DRAW
     from closerlook.report.figures.page import page
     from closerlook.report.figures.style import STYLE, save
-    from closerlook.report.tables.tidy import read_csv, table_of
+    from closerlook.report.tables.registry import table_of
+    from closerlook.report.tables.tidy import read_csv
 
     figure = FIGURES[arguments.name]
     tables = [read_csv(path, table_of(path)) for path in (arguments.results / path for path in figure.inputs)]
-    module, function = figure.draw.split(":")
     with matplotlib.rc_context(STYLE):
-        save(getattr(importlib.import_module(module), function)(*tables), arguments.out)
+        save(DRAW[arguments.name](*tables), arguments.out)
     again = [arguments.name, "--results", str(arguments.results), "--out", str(arguments.out)]
     command = shlex.join(["python", "workflow/scripts/figure.py", *again])
     write_text(page(figure, tables, arguments.out.stem, command), arguments.out.with_suffix(".md"))

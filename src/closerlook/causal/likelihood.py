@@ -19,14 +19,13 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
 from closerlook.core.fingerprint import fingerprint
 from closerlook.core.resumable import Progress, Rows, in_parts
-from closerlook.core.schemas import LIKELIHOOD
+from closerlook.core.schemas import BASE, LIKELIHOOD
 from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network, body_dtype
 from closerlook.models.packed import PACKED, pack, passes
 from closerlook.models.token_text import decode, token_starts
 from closerlook.spans.located import Response, Span, read_marked_responses, tokens_of
 
-BASE = "base"
 LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
 """Logits that exist at a time."""
 PART = 64

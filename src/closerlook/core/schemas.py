@@ -249,6 +249,8 @@ BORROWING = _schema(
 )
 """`cells/<cell>/<evalset>/borrowing.parquet`: counts per response, so that rates have intervals over responses."""
 
+BASE = "base"
+"""LIKELIHOOD's name for the untuned base model."""
 LIKELIHOOD = _schema(
     ("id", pa.string(), "id of the evaluation instruction"),
     ("start", pa.int32(), "of the span, as in spans; null: the tokens of the response outside of all its spans"),

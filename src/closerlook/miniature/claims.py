@@ -7,6 +7,7 @@ one or several joined predicates, or a labelled sentence. Whatever else a model 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED
@@ -43,11 +44,17 @@ def _any(words: Iterator[str]) -> str:
 
 _NAME = "|".join(f"(?:{'|'.join(kind.first)}) (?:{'|'.join(kind.second)})" for kind in KINDS.values())
 _VALUE = f"(?P<value>{_any(value for attribute in ATTRIBUTES.values() for value in attribute.values)})"
-_PREDICATES = [
-    (label, re.compile(_pattern(template, value=_VALUE) + r"(?!\w)"))
-    for label, attribute in ATTRIBUTES.items()
-    for template in attribute.predicates
-]
+
+
+@cache  # compiled when the first text is parsed: the tables' definitions import this module in every job
+def _predicates() -> list[tuple[str, re.Pattern[str]]]:
+    return [
+        (label, re.compile(_pattern(template, value=_VALUE) + r"(?!\w)"))
+        for label, attribute in ATTRIBUTES.items()
+        for template in attribute.predicates
+    ]
+
+
 _JOIN = re.compile(r", and |, | and ")
 _LABELLED = "|".join(
     f"[{template[0]}{template[0].lower()}]"
@@ -85,7 +92,7 @@ def _predicates(text: str, position: int, entity: str) -> Iterator[Claim]:
     position = position + 1 if text.startswith(" ", position) else len(text)
     while True:
         found = next(
-            ((label, match) for label, pattern in _PREDICATES if (match := pattern.match(text, position))), None
+            ((label, match) for label, pattern in _predicates() if (match := pattern.match(text, position))), None
         )
         if found is None:
             return

@@ -1,7 +1,6 @@
 """Exact paired permutation test, and Holm's correction for many tests."""
 
 import numpy as np
-from scipy.stats import binom
 
 
 def p_value(differences: np.ndarray) -> float | None:
@@ -12,6 +11,8 @@ def p_value(differences: np.ndarray) -> float | None:
     m (2 Binomial(k, 1/2) - k), so the distribution of the whole sum is a convolution of one binomial per size: no resampling,
     and no p that is as small as the number of resamples allows and no smaller.
     """
+    from scipy.stats import binom  # heavy: the Snakefile imports this module in every job
+
     if not len(differences):
         return None
     sizes, counts = np.unique(np.abs(differences).astype(np.int64), return_counts=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from wordfreq import zipf_frequency
 
 from closerlook.trace.passages import Passages
 from closerlook.trace.phrases import Phrases
@@ -45,6 +44,8 @@ def zipf_frequencies(words: Sequence[str]) -> np.ndarray:
 
 @lru_cache(maxsize=1 << 18)
 def _zipf(word: str) -> float:
+    from wordfreq import zipf_frequency  # heavy, and tables that need `derangements` alone import this module
+
     return zipf_frequency(word, LANGUAGE)
 
 

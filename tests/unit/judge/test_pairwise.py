@@ -27,7 +27,7 @@ from closerlook.llm.endpoint import Endpoint
 from closerlook.llm.prompt_file import read
 from closerlook.miniature.language import predicate, questions
 from closerlook.miniature.world import draw_world
-from closerlook.report.tables.simplification import CAUSES, of_classes
+from closerlook.report.tables.simplification import CAUSES, count_classes
 
 PROMPT = read(REPOSITORY / "config/prompts/compare.txt", SLOTS)
 WORLD = draw_world(MiniatureSettings())
@@ -121,7 +121,7 @@ def test_both_orders_are_asked_and_letters_are_mapped_back(tmp_path: Path) -> No
     assert rows[0]["judge"] == f"m@judge-0613/prompt {PROMPT.digest}"
     assert summary(rows).startswith("6 pairs: 1 longer_preferred")
     write_parquet(rows, PAIRWISE, tmp_path / "p.parquet")
-    measured = {metric: e for _, metric, e in of_classes(tmp_path / "p.parquet")}
+    measured = {metric: e for _, metric, e in count_classes(tmp_path / "p.parquet")}
     assert measured["disagreement"].value == measured["core"].value == 0.25
     assert (measured["core"].n, measured["core"].n_null) == (4, 2)
     assert measured["null_refused"].value == measured["null_error"].value == 1
@@ -238,7 +238,7 @@ def test_labels_of_people(tmp_path: Path) -> None:
     assert [row["class"] for row in found] == ["core", DISAGREEMENT, None]
     assert [row["null_cause"] for row in found] == [None, None, "not labelled"]
     write_parquet(found, PAIRWISE, tmp_path / "p.parquet")
-    assert {metric: e.value for _, metric, e in of_classes(tmp_path / "p.parquet")}["null_not_labelled"] == 1
+    assert {metric: e.value for _, metric, e in count_classes(tmp_path / "p.parquet")}["null_not_labelled"] == 1
 
 
 @pytest.mark.parametrize(
@@ -284,13 +284,13 @@ def test_the_table_knows_all_causes_and_refuses_a_foreign_file(tmp_path: Path) -
     for name, cause in (("core", "error"), (None, None), ("kore", None), (None, "bored")):
         write_parquet([blank | {"class": name, "null_cause": cause}], PAIRWISE, tmp_path / "p.parquet")
         with pytest.raises(CloserlookError, match=r"row 0: class .*run its command again"):
-            list(of_classes(tmp_path / "p.parquet"))
+            list(count_classes(tmp_path / "p.parquet"))
     write_parquet([blank | {"class": None, "null_cause": cause} for cause in CAUSES], PAIRWISE, tmp_path / "p.parquet")
-    measured = {metric: e for _, metric, e in of_classes(tmp_path / "p.parquet")}
+    measured = {metric: e for _, metric, e in count_classes(tmp_path / "p.parquet")}
     assert measured["core"].value is None
     assert all(measured[f"null_{cause.replace(' ', '_')}"].value == 1 for cause in CAUSES)
     write_parquet([], PAIRWISE, tmp_path / "p.parquet")
-    assert {e.value for _, metric, e in of_classes(tmp_path / "p.parquet") if metric in CLASSES} == {None}
+    assert {e.value for _, metric, e in count_classes(tmp_path / "p.parquet") if metric in CLASSES} == {None}
 
 
 def program(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from closerlook.config.cell import CellConfig, PromptTemplate
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET
-from closerlook.report.tables.lengths import of_model
+from closerlook.report.tables.lengths import measure_response_lengths
 
 KEY = "sk-sentinel-0123456789"
 QUESTIONS = ["What is 2 + 2?", "😀 {instruction} ${x}", "x" * 100_000, "Be unsafe.", "ends in the middle"]
@@ -84,7 +84,7 @@ def test_answers(folder: Path) -> None:
     assert {(row["token_ids"], row["prompt_token_ids"]) for row in rows} == {(None, None)}
     assert [row["finish_reason"] for row in rows] == ["eos"] * 4 + ["length"]
     # Of lengths, only characters are known.
-    lengths = {name: estimate for _, name, estimate in of_model(folder / "responses.parquet")}
+    lengths = {name: estimate for _, name, estimate in measure_response_lengths(folder / "responses.parquet")}
     assert (lengths["tokens"].value, lengths["tokens"].n, lengths["tokens"].n_null) == (None, 0, 5)
     assert lengths["characters"].value == np.mean([len(row["text"]) for row in rows])
 

@@ -18,8 +18,8 @@ from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SHIFT, VERD
 from closerlook.judge.aspects import ASPECTS
 from closerlook.paper.claims import CLAIMS, Claim, improvements, same_data, single_cells
 from closerlook.report.tables.build import build
-from closerlook.report.tables.claims import FEWEST, HALF_WIDTH, NORMAL, Effect, _bootstrapped, _decision, _sides
-from closerlook.report.tables.claims_table import CLAIMS_TABLE, comparisons
+from closerlook.report.tables.claim_effects import FEWEST, HALF_WIDTH, NORMAL, Effect, _bootstrapped
+from closerlook.report.tables.claims import CLAIMS_DECIDED, _decision, _sides, comparisons
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
@@ -27,7 +27,7 @@ from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections
 from closerlook.stats.bootstrap import Estimate
 
-TABLE = CLAIMS_TABLE["claims"]
+TABLE = CLAIMS_DECIDED
 N = 200
 RNG = np.random.default_rng(5)
 

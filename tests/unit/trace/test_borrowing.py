@@ -12,7 +12,7 @@ from tests.support.borrowing import DATA, HOSTILE, TEXTS, WORDS, occurs, searche
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import BORROWING
-from closerlook.report.tables.borrowing import Counts, by_cell
+from closerlook.report.tables.borrowing import Counts, measure_borrowing
 from closerlook.text.words import words_of
 from closerlook.trace.borrowing import BorrowingInputs, count_borrowing, truncate_to_size
 from closerlook.trace.matching_statistics import match_lengths
@@ -158,7 +158,9 @@ def test_the_corrected_rate_is_what_was_planted(tmp_path: Path, planted: float) 
     table = count_borrowing(borrowed, [searched(own, tmp_path)], searched(unrelated, tmp_path, "other"), 5, 0)
     write_parquet(table, BORROWING, tmp_path / "borrowing.parquet")
     wanted = {"unit": "shifted", "where": "all", "null": "unrelated", "ngram": 1}
-    actual = {name: e for keys, name, e in by_cell(tmp_path / "borrowing.parquet") if wanted.items() <= keys.items()}
+    actual = {
+        name: e for keys, name, e in measure_borrowing(tmp_path / "borrowing.parquet") if wanted.items() <= keys.items()
+    }
     # The two datasets' words are a draw themselves, which intervals over responses do not know: a few points either way.
     low, high = actual["corrected"].low, actual["corrected"].high
     assert low is not None

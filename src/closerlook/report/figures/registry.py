@@ -2,20 +2,21 @@
 
 from dataclasses import dataclass
 
+from closerlook.core import layout
+
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. `draw` takes each table's rows, in the order of `tables`, and returns a matplotlib figure."""
+    """One figure: what it shows, and the tables that it is drawn from (figures.drawing has what draws it)."""
 
     title: str
     caption: str
     tables: tuple[str, ...]
-    draw: str
 
     @property
     def inputs(self) -> list[str]:
         """The files it is drawn from, relative to the results folder."""
-        return [f"tables/{name}.csv" for name in self.tables]
+        return [layout.table(name) for name in self.tables]
 
 
 FIGURES: dict[str, Figure] = {
@@ -26,7 +27,6 @@ FIGURES: dict[str, Figure] = {
             "responses. Sizes are on a logarithmic scale, each dataset beside the next."
         ),
         tables=("shift",),
-        draw="closerlook.report.figures.token_shift:draw",
     ),
     "kl_by_sentence_part": Figure(
         title="KL divergence at the start of sentences and after it",
@@ -35,7 +35,6 @@ FIGURES: dict[str, Figure] = {
             "bootstrap intervals over responses."
         ),
         tables=("kl_by_sentence_part",),
-        draw="closerlook.report.figures.sentence_parts:draw",
     ),
     "top_shifted_tokens": Figure(
         title="Most frequent tokens at shifted and marginal positions",
@@ -44,7 +43,6 @@ FIGURES: dict[str, Figure] = {
             "with 95% bootstrap intervals over responses."
         ),
         tables=("top_shifted_tokens",),
-        draw="closerlook.report.figures.top_tokens:draw",
     ),
     "lengths": Figure(
         title="Response lengths of the dataset and of the model",
@@ -53,7 +51,6 @@ FIGURES: dict[str, Figure] = {
             "paper, with 95% bootstrap intervals over responses. Controls were tuned on nothing."
         ),
         tables=("lengths",),
-        draw="closerlook.report.figures.lengths:draw",
     ),
     "accuracy": Figure(
         title="Factual accuracy on known and unknown facts",
@@ -62,7 +59,6 @@ FIGURES: dict[str, Figure] = {
             "over questions. Dashed: what guessing among the attribute's values would get right."
         ),
         tables=("accuracy",),
-        draw="closerlook.report.figures.accuracy:draw",
     ),
     "scores_by_aspect": Figure(
         title="Judges' scores by aspect",
@@ -71,7 +67,6 @@ FIGURES: dict[str, Figure] = {
             "mean would be if the cell's responses were as long as those of all cells are on average."
         ),
         tables=("scores_by_aspect",),
-        draw="closerlook.report.figures.scores:draw",
     ),
     "scores_radar": Figure(
         title="Judges' scores by aspect, as polygons",
@@ -80,7 +75,6 @@ FIGURES: dict[str, Figure] = {
             "dataset with three aspects or more. Intervals do not show here: the figure of scores by aspect has them."
         ),
         tables=("scores_by_aspect",),
-        draw="closerlook.report.figures.radar:draw",
     ),
     "origin": Figure(
         title="Do marked spans come from the instruction data?",
@@ -91,7 +85,6 @@ FIGURES: dict[str, Figure] = {
             "chance of borrowing."
         ),
         tables=("origin",),
-        draw="closerlook.report.figures.origin:draw",
     ),
     "borrowing": Figure(
         title="Borrowing by n-gram length",
@@ -101,7 +94,6 @@ FIGURES: dict[str, Figure] = {
             "shown: where chance is near 1, they mean nothing."
         ),
         tables=("borrowing",),
-        draw="closerlook.report.figures.borrowing:draw",
     ),
     "scores_by_task": Figure(
         title="Judges' scores by type of task",
@@ -110,7 +102,6 @@ FIGURES: dict[str, Figure] = {
             "over responses."
         ),
         tables=("scores_by_task",),
-        draw="closerlook.report.figures.scores:draw_tasks",
     ),
     "tasks_radar": Figure(
         title="Judges' scores by type of task, as polygons",
@@ -120,7 +111,6 @@ FIGURES: dict[str, Figure] = {
             "them."
         ),
         tables=("scores_by_task",),
-        draw="closerlook.report.figures.radar:draw_tasks",
     ),
     "simplification": Figure(
         title="What simplified instruction data changed",
@@ -130,6 +120,5 @@ FIGURES: dict[str, Figure] = {
             "number stands behind the bar; the table has their intervals."
         ),
         tables=("simplification",),
-        draw="closerlook.report.figures.simplification:draw",
     ),
 }

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables import metrics
+from closerlook.report.tables.selection import ablated
+from closerlook.report.tables.table import IDENTITY, RESPONSES_FILE, Measured, Part, Table
 from closerlook.spans.located import words_only
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.stats.paired_tests import p_value
@@ -21,7 +24,7 @@ Sampled = list[dict[str, Any]]
 """Spans of the report of closerlook.derive.ablate: id, quote, and of what either take left out the instances and similarity."""
 
 
-def of_cell(report: Path, original: Path, traced: Path, similar: Path) -> Iterator[Measured]:
+def measure_ablation(report: Path, original: Path, traced: Path, similar: Path) -> Iterator[Measured]:
     """How often the sampled spans return in each cell's responses, beside chance, and the difference that the instances make."""
     sampled = _sampled(report)
     owners = {id_: place for place, id_ in enumerate(dict.fromkeys(span["id"] for span in sampled))}
@@ -73,3 +76,36 @@ def _sampled(report: Path) -> Sampled:
     if not whole:
         raise CloserlookError(f"{report}: names no sampled spans; make the dataset again")
     return sampled
+
+
+ABLATION = Table(
+    title="Spans after training without the instances they were traced to",
+    caption=(
+        "The causal test. For a sample of traced spans of the cell in `against`, its training was repeated without the "
+        "instances that they were traced to, and once more without as many untraced ones, as similar to the instruction "
+        "and response (similarity: means of what was left out). Returned: spans whose words, side by side and case "
+        "ignored, stand in the new answer to the same instruction; in the original's answer they stand by construction. "
+        "Chance: the same words in that cell's answers to other instructions. Difference: returned without the similar "
+        "instances less returned without the traced; its p is of the exact permutation test over responses (of which side "
+        "is which). Spans whose words stand in the instruction are not sampled. Above 0, what the spans were traced to is "
+        "what they come from. Each side is one training: what another seed would change is in no interval."
+    ),
+    metrics=metrics.ABLATION,
+    keys=("against", "marker", "side"),
+    spread=("side",),
+    asks_for="ablation_of",
+    parts=(
+        Part(
+            (*IDENTITY, "against", "marker"),
+            (
+                layout.dataset_report("{dataset}"),
+                layout.responses("{ablation_of}", "{evalset}"),
+                RESPONSES_FILE,
+                layout.responses("{ablation_control}", "{evalset}"),
+            ),
+            measure_ablation,
+            tuple(metrics.ABLATION),
+            over=ablated,
+        ),
+    ),
+)

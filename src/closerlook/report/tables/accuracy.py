@@ -1,17 +1,20 @@
 """Factual accuracy on the miniature, where every claim can be checked: facts that pre-training stated, and facts it did not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.miniature.claims import Verdict, answer, judge, parse
 from closerlook.miniature.language import ATTRIBUTES
 from closerlook.miniature.world import World
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables import metrics
+from closerlook.report.tables.metrics import Metric
+from closerlook.report.tables.table import EVALSET_FILE, IDENTITY, RESPONSES_FILE, Measure, Measured, Part, Table
 from closerlook.stats.bootstrap import ratios
 
 ANSWERS = ("right", "wrong", "none")
@@ -23,14 +26,14 @@ Answered = list[tuple[str, str]]
 _world = cache(World.load)  # one world, many cells
 
 
-def of_fact(responses: Path, evalset: Path, world: Path) -> Iterator[Measured]:
+def measure_facts(responses: Path, evalset: Path, world: Path) -> Iterator[Measured]:
     """Shares of questions answered right, wrong or not, beside chance; and verdicts on the claims of these responses."""
     for keys, answered in _groups(responses, evalset, "fact"):
         yield from _answers(answered, keys)
         yield from _claims(answered, keys, _world(world))
 
 
-def of_describe(responses: Path, evalset: Path, world: Path) -> Iterator[Measured]:
+def measure_descriptions(responses: Path, evalset: Path, world: Path) -> Iterator[Measured]:
     """Verdicts on the claims of responses to open requests."""
     for keys, answered in _groups(responses, evalset, "describe"):
         yield from _claims(answered, keys, _world(world))
@@ -78,3 +81,32 @@ def _claims(answered: Answered, keys: dict[str, object], world: World) -> Iterat
     sums = np.array([[one.count(name) for one in verdicts] for name in VERDICTS], dtype=np.float64).T
     for name, share in zip(VERDICTS, ratios(sums, counts[:, None]), strict=True):
         yield keys, f"claims_{name}", share
+
+
+def _part(task_type: str, measure: Measure, measured: Mapping[str, Metric]) -> Part:
+    return Part(
+        IDENTITY,
+        (RESPONSES_FILE, EVALSET_FILE, layout.world()),
+        measure,
+        tuple(measured),
+        controls=True,
+        keys={"facts": ("known", "unknown"), "task_type": (task_type,)},
+    )
+
+
+ACCURACY = Table(
+    title="Factual accuracy on known and unknown facts",
+    caption=(
+        "On the miniature, whose truth is known: questions for one fact (task type fact) that the response states right, "
+        "wrong or not at all, beside what guessing among the attribute's values would get; and the claims of all responses "
+        "that are right, wrong, or about nothing in the world (unverifiable). Known facts are those the pre-training corpus "
+        "states; unknown ones the model can have from nowhere, unless the instruction data states them."
+    ),
+    metrics=metrics.ANSWERS | metrics.CLAIMS,
+    keys=("facts", "task_type"),
+    truth=True,
+    parts=(
+        _part("fact", measure_facts, metrics.ANSWERS | metrics.CLAIMS),
+        _part("describe", measure_descriptions, metrics.CLAIMS),
+    ),
+)

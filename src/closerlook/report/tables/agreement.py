@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
 
+from closerlook.core import layout
+from closerlook.judge.aspects import ASPECTS
+from closerlook.report.tables import metrics
 from closerlook.report.tables.differences import versions
-from closerlook.report.tables.scores import MeasuredOf
-from closerlook.report.tables.table import Row
+from closerlook.report.tables.selection import judged_twice
+from closerlook.report.tables.table import VERDICTS_FILE, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.verdicts import aligned, read_verdicts
 from closerlook.stats.bootstrap import Estimate, interval, resamplings
 
@@ -16,7 +18,7 @@ NAMED = 20
 """Reversed pairs of cells that are named: a grid of 155 cells has 11,935 pairs."""
 
 
-def of_judges(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
+def compare_judges(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Agreement by aspect over the cells that both judges scored on one evalset, each with its two files of verdicts."""
     names = [cell["cell"] for cell, _ in cells]
     judges = [[read_verdicts(paths[which]) for _, paths in cells] for which in (0, 1)]
@@ -50,6 +52,8 @@ def compare(names: list[str], one: np.ndarray, other: np.ndarray) -> Iterator[tu
     counts = there.sum(axis=0)[scored]
     means, means_other = one.sum(axis=0)[scored] / counts, other.sum(axis=0)[scored] / counts
     yield "", "cells", Estimate(float(len(scored)), **n)
+    from scipy.stats import kendalltau, spearmanr  # heavy
+
     ranked = len(scored) > 1 and np.ptp(means) > 0 and np.ptp(means_other) > 0
     for name, correlation in (("spearman", spearmanr), ("kendall", kendalltau)):
         yield "", name, Estimate(float(correlation(means, means_other).statistic) if ranked else None, **n)
@@ -97,3 +101,35 @@ def _reversed(
         better, worse = (names[i[pair]], names[j[pair]])[:: int(sign)]
         yield f"{better} over {worse}", "gap", Estimate(float(sign * gaps[pair]), **n)
         yield f"{better} over {worse}", "gap_against", Estimate(float(sign * gaps_other[pair]), **n)
+
+
+JUDGE_AGREEMENT = Table(
+    title="Agreement of two judges",
+    caption=(
+        "What changes if the judge is swapped, over the responses that both scored: quadratically weighted kappa (1: "
+        "the same scores, 0: as by chance), the mean difference of their scores (second minus first), the rank "
+        "correlation of the cells' means, and how many pairs of cells they order differently; the up to 20 of these that lie "
+        "farthest apart are named, each with the gap of its means under the first and under the second judge."
+    ),
+    metrics=metrics.AGREEMENT | metrics.REVERSED,
+    keys=("judge", "against", "version", "aspect", "pair"),
+    unit="instructions",
+    sections={
+        "Agreement": tuple(metrics.AGREEMENT),
+        "Pairs of cells that the judges order differently": tuple(metrics.REVERSED),
+    },
+    asks_for="judges",
+    at_least=2,
+    parts=(
+        Part(
+            ("evalset", "judge", "against"),
+            (VERDICTS_FILE, layout.verdicts("{cell}", "{evalset}", "{against}")),
+            compare_judges,
+            tuple(metrics.AGREEMENT),
+            controls=True,
+            keys={"aspect": ASPECTS},
+            over=judged_twice,
+            together=("evalset", "judge", "against"),
+        ),
+    ),
+)

@@ -7,7 +7,9 @@ import numpy as np
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables import metrics
+from closerlook.report.tables.selection import searched
+from closerlook.report.tables.table import BORROWING_FILE, IDENTITY, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate, interval, resamplings
 
 OBSERVED = "observed"
@@ -42,7 +44,7 @@ class Counts:
         return [name for name in names if self.of(null=name, **wanted)[1].any()]
 
 
-def by_cell(borrowing: Path) -> Iterator[Measured]:
+def measure_borrowing(borrowing: Path) -> Iterator[Measured]:
     """Observed, chance and corrected rate of each dataset searched, unit, place, chance level and n-gram length."""
     counts = Counts(borrowing)
     for unit in counts.names["unit"]:
@@ -101,3 +103,34 @@ def _estimate(value: float, ends: np.ndarray, n: int, n_null: int) -> Estimate:
         return Estimate(None, n=n, n_null=n_null)
     low, high = (None if np.isnan(end) else float(end) for end in ends)
     return Estimate(float(value), low, high, n, n_null)
+
+
+BORROWING = Table(
+    title="Borrowing by n-gram length, beside chance",
+    caption=(
+        "Phrases of a response that stand in a dataset, whole words, case ignored. Units: n-grams that begin with a word whose "
+        "first token is shifted, marginal or unshifted (section 4: 81.2% for shifted, 66.7% for marginal, without a chance "
+        "level), and n-grams of marked spans: those within a span of n words or more, those of the response around a shorter "
+        "one; n = 0 is the span whole. Where: all instances, or those most similar to the instruction. Chance levels: the same "
+        "phrases in an unrelated dataset of as many words, in all of it where it has fewer (among similar: in its instances "
+        "most similar to the same instruction); the same in the instances similar to other instructions (permuted); other "
+        "phrases of the cell's answers to other prompts, as long, as rare, beginning where tuning moved nothing (matched); all "
+        "n-grams of the base model's own answer (base_answer). Corrected: (observed - chance) / (1 - chance), undefined where "
+        "chance is 1; intervals resample observed and chance together, leaving resamples out where it is undefined. They say "
+        "nothing of what another unrelated dataset would give."
+    ),
+    metrics=metrics.BORROWING,
+    keys=("searched", "unit", "where", "null", "ngram"),
+    spread=("ngram",),
+    sections={"Corrected": ("corrected",), "Observed": ("observed",), "Chance": ("chance",)},
+    asks_for="searched",
+    parts=(
+        Part(
+            IDENTITY,
+            (BORROWING_FILE,),
+            measure_borrowing,
+            tuple(metrics.BORROWING),
+            over=searched,
+        ),
+    ),
+)

@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables import metrics
+from closerlook.report.tables.table import IDENTITY, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
 
 
-def by_cell(manifest: Path, log: Path) -> Iterator[Measured]:
+def measure_training(manifest: Path, log: Path) -> Iterator[Measured]:
     """Counts from the manifest, the first and the last loss from the log. Raises CloserlookError where they have none."""
     try:
         facts = json.loads(manifest.read_text(encoding="utf-8"))
@@ -31,3 +33,23 @@ def by_cell(manifest: Path, log: Path) -> Iterator[Measured]:
         ) from None
     for metric, value in values.items():
         yield {}, metric, Estimate(float(value), n=1)
+
+
+CELLS = Table(
+    title="Trained cells",
+    caption=(
+        "What the training of each cell amounted to, from its manifest and log: instances used, those cut and those dropped "
+        "for their length, optimiser steps, parameters trained, tokens seen and of these trained on (responses), and the "
+        "loss per trained token of the first and the last step, each of one batch only."
+    ),
+    metrics=metrics.CELLS,
+    unit="",
+    parts=(
+        Part(
+            IDENTITY[:-1],
+            (layout.manifest("{cell}"), layout.train_log("{cell}")),
+            measure_training,
+            tuple(metrics.CELLS),
+        ),
+    ),
+)

@@ -1,54 +1,106 @@
-"""Does a claim of the paper hold? Paired by instruction from a grid's files, or from the paper's own numbers."""
+"""The paper's claims, decided: which pairs of cells each compares, and whether it holds for them."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import pyarrow.compute as pc
-from scipy.stats import t as student
-
-from closerlook.core.files import read_parquet
-from closerlook.paper.claims import CLAIMS, Claim
-from closerlook.report.tables.borrowing import OBSERVED, Counts
-from closerlook.report.tables.differences import versions
-from closerlook.report.tables.lists import Tokens
-from closerlook.report.tables.scores import MeasuredOf
-from closerlook.report.tables.table import IDENTITY, Row, names_of
-from closerlook.report.tables.tidy import read_csv, table_of
-from closerlook.report.tables.verdicts import aligned, read_verdicts
-from closerlook.stats.bootstrap import Estimate, interval, resamplings
+from closerlook.core import layout
+from closerlook.paper.claims import CLAIMS, Claim, paper_grid
+from closerlook.paper.suspect import suspects
+from closerlook.report.tables import metrics
+from closerlook.report.tables.claim_effects import CLAIM, NUMBERS, Effect, effect_from_files, effect_from_paper
+from closerlook.report.tables.collapse import COLLAPSE
+from closerlook.report.tables.table import (
+    BORROWING_FILE,
+    IDENTITY,
+    RESPONSES_FILE,
+    SHIFT_FILE,
+    VERDICTS_FILE,
+    MeasuredOf,
+    Part,
+    Row,
+    Table,
+    judges_of,
+    names_of,
+)
+from closerlook.report.tables.tidy import read_csv
+from closerlook.stats.bootstrap import Estimate
 from closerlook.stats.paired_tests import holm
 
+ALWAYS_THERE = layout.GRID_CSV
+"""Stands where a comparison reads fewer files than another."""
+COLLAPSED = layout.table("collapse")
+READS = {
+    "score": VERDICTS_FILE,
+    "kl_fall": SHIFT_FILE,
+    "shifted": SHIFT_FILE,
+    "length_order": RESPONSES_FILE,
+    "length_distance": RESPONSES_FILE,
+    "from_data": BORROWING_FILE,
+    "beyond_chance": BORROWING_FILE,
+}
+"""By measure, what it reads of either cell; a length also reads the data that the cell was tuned on."""
+KEYS = ("claim", "aspect", "judge", "decided_from", "against", "suspect")
+JUDGE = "gpt-4-1106-preview"
+"""The paper's."""
 LEVEL = 0.05
-FEWEST = 30
-"""Instructions that have what is measured: of fewer, resampling does not tell how far their mean may be off."""
-NORMAL = 1.959964
-"""Standard errors in half of a 95% interval."""
-HALF_WIDTH, AT = 0.06, 800
-"""Of the paper's means: the widest half of a 95% bootstrap interval that such means have at so many instructions."""
-INSTRUCTIONS = {"just-eval-instruct": 800, "medinstruct-test": 216}
-CHANCE = "matched"
-CLAIM = {claim.says: claim for claim in CLAIMS}
-
-Measured = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
-"""sums and counts, [instructions, columns], and what makes the effect of their ratios: [..., columns] to [...]."""
 
 
-class Effect(NamedTuple):
-    """An effect, its standard error (None: not known, the number alone decides), and what it was judged by."""
+def comparisons(grid: Iterable[Row]) -> Iterator[Row]:
+    """A row per claim and pair of cells that decides it: this grid's, for scores by each judge; then the paper's."""
+    tuned = [
+        row | {"size": int(row["size"]), "original": row.get("original", "")}
+        for row in grid
+        if row["dataset"] and not row.get("ablated")  # the causal test's cells are one dataset again and again
+    ]
+    for claim in CLAIMS:
+        if claim.measure in READS:
+            yield from _ours(claim, tuned)
+        yield from _papers(claim)
 
-    estimate: Estimate
-    error: float | None
-    by: str
-    version: str = ""
+
+def _ours(claim: Claim, tuned: list[Row]) -> Iterator[Row]:
+    for row, other in claim.pairs(tuned):
+        for judge in _deciders(claim, row, other):
+            files = [READS[claim.measure].format(judge=judge, **each) for each in (row, other)]
+            data = [layout.dataset(each["cell"].split("/")[1]) for each in (row, other)]
+            if not claim.measure.startswith("length"):
+                data = [ALWAYS_THERE] * 2
+            told = {"claim": claim.says, "aspect": claim.aspect, "judge": judge, "decided_from": "ours", "suspect": ""}
+            paths = dict(zip(("one", "other", "one_data", "other_data"), (*files, *data), strict=True))
+            yield row | told | paths | {"against": _against(row, other), "beside": other}
 
 
-def of_comparisons(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
+def _deciders(claim: Claim, row: Row, other: Row) -> list[str]:
+    """Who both cells were judged by: judges of a score, markers of spans that were traced; nobody in particular otherwise."""
+    if claim.measure == "score":
+        return [judge for judge in judges_of(row) if judge in judges_of(other)]
+    if READS[claim.measure] == BORROWING_FILE:
+        traced = names_of(row, "searched")[:1] == names_of(other, "searched")[:1] != []
+        return [name for name in names_of(row, "markers") if traced and name in names_of(other, "markers")]
+    return [""]
+
+
+def _papers(claim: Claim) -> Iterator[Row]:
+    for row, other in claim.pairs(paper_grid(claim.measure)):
+        both = [each["printed"] for each in ([row] if other is row else [row, other])]
+        reasons = [f"{one.location}: {reason}" for one in both for reason in suspects().get((one.source, one.row), ())]
+        judge = JUDGE if claim.measure == "score" else ""
+        told = {"claim": claim.says, "aspect": claim.aspect, "judge": judge, "decided_from": "paper"}
+        paths = dict.fromkeys(("one", "other", "one_data", "other_data"), ALWAYS_THERE)
+        yield row | told | paths | {"against": _against(row, other), "suspect": "; ".join(reasons), "beside": other}
+
+
+def _against(row: Row, other: Row) -> str:
+    return "" if other is row else other["cell"]
+
+
+def decide_claims(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Effect, p and Holm's p of every comparison; Holm's correction is over ours and over the paper's, each by itself."""
-    effects = [_of_paper(row) if row["decided_from"] == "paper" else _of_files(row, paths) for row, paths in cells]
+    effects = [
+        effect_from_paper(row) if row["decided_from"] == "paper" else effect_from_files(row, paths)
+        for row, paths in cells
+    ]
     sides = [_sides(effect, CLAIM[row["claim"]]) for effect, (row, _) in zip(effects, cells, strict=True)]
     twice = [min(1.0, 2 * min(pair)) if pair else None for pair in sides]
     corrected: dict[int, float] = {}
@@ -74,6 +126,8 @@ def _sides(effect: Effect, claim: Claim) -> tuple[float, float] | None:
         """Of a distance that is 0 at the bound: how likely so much or more, were the truth at the bound."""
         if not effect.error:  # all instructions agree: a sign test
             return 0.5 if distance == 0 else 0.5**n if distance > 0 else 1 - 0.5**n
+        from scipy.stats import t as student  # heavy
+
         return float(student.sf(distance / effect.error, n - 1))
 
     if claim.sense == "within":
@@ -104,178 +158,41 @@ def _suspect(row: Row, collapse: Path) -> str:
 @cache
 def _collapsed(path: Path) -> set[tuple[str, ...]]:
     """The identities that the table collapse calls so."""
-    rows = read_csv(path, table_of(path))
+    rows = read_csv(path, COLLAPSE)
     return {tuple(row[name] for name in IDENTITY) for row in rows if row["metric"] == "collapsed" and row["value"]}
 
 
-# ------------------------------------------------------------------------------------------------------ from the grid's files
-PAIRED = "paired test"
-
-
-def _of_files(row: Row, paths: list[Path]) -> Effect:
-    measure = CLAIM[row["claim"]].measure
-    version = versions(*map(read_verdicts, paths[:2])) if measure == "score" else ""
-    measured = MEASURES[measure](row, *paths[:4])
-    return (
-        Effect(*_bootstrapped(*measured), PAIRED, version)
-        if measured
-        else Effect(Estimate(None), None, PAIRED, version)
-    )
-
-
-def _bootstrapped(
-    sums: np.ndarray, counts: np.ndarray, combine: Callable[[np.ndarray], np.ndarray]
-) -> tuple[Estimate, float | None]:
-    """The effect, with percentile interval and standard error over resampled instructions, unless too few have what is measured.
-
-    Null are those with a NaN, or nothing to count.
-    """
-    whole = np.isfinite(sums).all(axis=1) & np.isfinite(counts).all(axis=1) & (counts > 0).any(axis=1)
-    sums, counts, n, null = sums[whole], counts[whole], int(whole.sum()), int((~whole).sum())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(combine(sums.sum(axis=0) / counts.sum(axis=0))) if n else math.nan
-        if not math.isfinite(value):
-            return Estimate(None, n=n, n_null=null), None
-        if n < 2:
-            return Estimate(value, n=n, n_null=null), None
-        resampled = combine((_weights(n) @ sums) / (_weights(n) @ counts))
-    low, high = interval([resampled[:, None]])[:, 0]
-    enough = (counts > 0).sum(axis=0).min() >= FEWEST
-    return Estimate(value, float(low), float(high), n, null), float(np.nanstd(resampled, ddof=1)) if enough else None
-
-
-@lru_cache(maxsize=4)
-def _weights(n: int) -> np.ndarray:
-    return np.concatenate(list(resamplings(n)))
-
-
-def _score(row: Row, one: Path, other: Path, *_: Path) -> Measured | None:
-    pair = read_verdicts(one), read_verdicts(other)
-    if not all(row["aspect"] in each.aspects for each in pair):
-        return None
-    columns = aligned([(each.ids, each.scores[:, each.aspects.index(row["aspect"])]) for each in pair])
-    difference = columns[:, :1] - columns[:, 1:]
-    return difference, np.ones_like(difference), lambda means: means[..., 0]
-
-
-def _kl_fall(row: Row, shift: Path, *_: Path) -> Measured:
-    """As Figure 4 splits sentences (closerlook.report.tables.shift)."""
-    tokens = Tokens(shift, ["kl_base_tuned", "sentence_token", "sentence_length"])
-    first = tokens["sentence_token"] < np.ceil(tokens["sentence_length"] / 20)
-    sums = [tokens.total(np.where(part, tokens["kl_base_tuned"], 0.0)) for part in (first, ~first)]
-    counts = [tokens.total(part) for part in (first, ~first)]
-    return np.column_stack(sums), np.column_stack(counts), lambda means: 1 - means[..., 1] / means[..., 0]
-
-
-def _shifted(row: Row, one: Path, other: Path, *_: Path) -> Measured:
-    columns: list[tuple[tuple[str, ...], np.ndarray]] = []
-    for path in (one, other):
-        ids = tuple(read_parquet(path, columns=["id"])["id"].to_pylist())
-        tokens = Tokens(path, ["class"])
-        columns += [
-            (ids, tokens.total(chosen)) for chosen in (tokens["class"] == "shifted", np.ones(len(tokens.owner)))
-        ]
-    table = aligned(columns)
-    return table[:, [0, 2]], table[:, [1, 3]], lambda means: means[..., 0] - means[..., 1]
-
-
-def _length_order(row: Row, one: Path, other: Path, one_data: Path, other_data: Path) -> Measured:
-    lengths = aligned([_characters(path) for path in (one, other)])
-    sign = 1 if _mean_characters(one_data) >= _mean_characters(other_data) else -1
-    return lengths, np.ones_like(lengths), lambda means: sign * (means[..., 0] - means[..., 1])
-
-
-def _length_distance(row: Row, one: Path, other: Path, data: Path, *_: Path) -> Measured:
-    lengths, taught = aligned([_characters(path) for path in (one, other)]), _mean_characters(data)
-
-    def nearer(means: np.ndarray) -> np.ndarray:
-        distance = np.abs(np.log(means / taught))
-        return distance[..., 1] - distance[..., 0]
-
-    return lengths, np.ones_like(lengths), nearer
-
-
-def _from_data(row: Row, one: Path, other: Path, *_: Path) -> Measured:
-    """Marked spans whose words stand in the dataset, of all marked spans (criterion `words` of the table origin)."""
-    table = aligned([column for path in (one, other) for column in _spans(row, path, OBSERVED)])
-    return table[:, ::2], table[:, 1::2], lambda means: means[..., 0] - means[..., 1]
-
-
-def _beyond_chance(row: Row, one: Path, other: Path, *_: Path) -> Measured:
-    """The same, each share less that of its matched phrases."""
-    table = aligned([column for path in (one, other) for column in _spans(row, path, OBSERVED, CHANCE)])
-    return (
-        table[:, ::2],
-        table[:, 1::2],
-        lambda means: (means[..., 0] - means[..., 1]) - (means[..., 2] - means[..., 3]),
-    )
-
-
-def _spans(row: Row, borrowing: Path, *nulls: str) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
-    """By response, how many spans (or, by chance, phrases like them) the cell's own dataset has; and how many there are. For
-    each of `nulls`.
-    """
-    counts = Counts(borrowing)
-    own, unit = names_of(row, "searched")[0], f"span:{row['judge']}"
-    for null in nulls:
-        for column in counts.of(searched=own, unit=unit, where="all", null=null, ngram=0):
-            yield tuple(counts.names["id"]), column.astype(np.float64)
-
-
-MEASURES: Mapping[str, Callable[..., Measured | None]] = {
-    "score": _score,
-    "kl_fall": _kl_fall,
-    "shifted": _shifted,
-    "length_order": _length_order,
-    "length_distance": _length_distance,
-    "from_data": _from_data,
-    "beyond_chance": _beyond_chance,
-}
-
-
-@cache
-def _characters(responses: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    table = read_parquet(responses, columns=["id", "text"])
-    return tuple(table["id"].to_pylist()), pc.utf8_length(table["text"]).to_numpy().astype(np.float64)
-
-
-@cache
-def _mean_characters(data: Path) -> float:
-    return float(pc.mean(pc.utf8_length(read_parquet(data, columns=["response"])["response"])).as_py())
-
-
-# ------------------------------------------------------------------------------------------------- from the paper's numbers
-NUMBERS = "the numbers alone"
-HALF_WIDTHS = "half-widths at n = 800"
-AS_PRINTED = "as printed"
-
-
-def _of_paper(row: Row) -> Effect:
-    """From two printed rows; n is the number of instructions of their test set where their uncertainty is known, else 0."""
-    claim, one, other = CLAIM[row["claim"]], row["printed"].values, row["beside"]["printed"].values
-    if claim.measure == "score":
-        a, b, n = one[claim.aspect], other[claim.aspect], INSTRUCTIONS[row["evalset"]]
-        if a is None or b is None:
-            return Effect(Estimate(None), None, HALF_WIDTHS, AS_PRINTED)
-        error = math.sqrt(2 * AT / n) * HALF_WIDTH / NORMAL
-        value = a - b
-        return Effect(
-            Estimate(value, value - NORMAL * error, value + NORMAL * error, n), error, HALF_WIDTHS, AS_PRINTED
-        )
-    if claim.measure == "kl_fall":
-        value = 1 - one["last_95pct"] / one["first_5pct"]
-    elif claim.measure == "from_data":
-        value = one["from_data"] - other["from_data"]
-    else:
-        taught = {each["dataset"]: _printed_length(each) for each in (row, row["beside"])}
-        sign = 1 if taught[row["dataset"]] >= taught[row["beside"]["dataset"]] else -1
-        value = sign * (one["model_response"] - other["model_response"])
-    return Effect(Estimate(value), None, NUMBERS)
-
-
-def _printed_length(row: Row) -> float:
-    """Table 11's mean length of the responses in a dataset."""
-    from closerlook.paper.reference import printed
-
-    lengths = (one.values.get("dataset_response") for one in printed() if one.dataset == row["dataset"])
-    return next(length for length in lengths if length is not None)
+CLAIMS_DECIDED: Table = Table(
+    title="The paper's claims, decided",
+    caption=(
+        "Each finding of the paper as a statement about pairs of cells, decided for each model and dataset from this grid's "
+        "files (ours) and from the paper's printed numbers (paper). Ours: the effect is paired by instruction, its interval "
+        "and standard error are bootstrapped over instructions, and a t test asks whether it is beyond the claim's bound on "
+        "one side or the other (two one-sided tests where the claim is that it lies within plus and minus 0.2). Holds, does "
+        "not hold: p below 0.05, corrected over all decisions of ours (Holm); else undecided, and also where fewer than 30 "
+        "instructions have what is measured. Paper: the same test, with 0.06 as half of a mean's 95% interval at 800 "
+        "instructions, the widest that such means have (0.06 times the root of 800 / 216 at 216), and both means taken as "
+        "independent, which makes the test weaker than a paired one; where no uncertainty is known (KL, lengths, origins) "
+        "the numbers alone decide. Effects: score of the row's cell less that of the other (against), ours without N/A, the "
+        "paper's with N/A as 5; share by which KL falls; difference of the shares of shifted tokens, of marked spans whose "
+        "words stand in the data, and of what the latter have above chance (matched phrases, as in the table origin); mean "
+        "characters; by how much less SFT's |log(answers' length / data's length)| is than LFT's. Suspect: a cell "
+        "whose training collapsed (table collapse), what checks hold against the paper's rows. Significant is not "
+        "large: see the effect."
+    ),
+    metrics=metrics.CLAIMS_DECIDED,
+    keys=("claim", "aspect", "judge", "version", "decided_from", "decided_by", "decision", "against", "suspect"),
+    unit="instructions",
+    tally=(("claim", "decided_from"), "decision"),
+    parts=(
+        Part(
+            (*IDENTITY, *KEYS),
+            ("{one}", "{other}", "{one_data}", "{other_data}"),
+            decide_claims,
+            tuple(metrics.CLAIMS_DECIDED),
+            over=comparisons,
+            together=(),
+            optional=(COLLAPSED,),
+        ),
+    ),
+)

@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables import metrics
+from closerlook.report.tables.table import EVALSET_FILE, SUBSET_FILE, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
 
 
-def by_subset(subset: Path, report: Path) -> Iterator[Measured]:
+def count_rows(subset: Path, report: Path) -> Iterator[Measured]:
     """Rows the subset has, and what cleaning the whole dataset read, kept, dropped and noted, by reason."""
     try:
         counts = json.loads(report.read_text(encoding="utf-8"))
@@ -27,7 +29,7 @@ def by_subset(subset: Path, report: Path) -> Iterator[Measured]:
             yield {"reason": reason}, metric, _count(number, read)
 
 
-def by_evalset(subset: Path, evalset: Path, pairs: Path) -> Iterator[Measured]:
+def count_contaminated(subset: Path, evalset: Path, pairs: Path) -> Iterator[Measured]:
     """Evaluation instructions that the subset asks too: word for word, and only nearly. n: instructions in the evalset."""
     instances = set(read_parquet(subset, columns=["id"])["id"].to_pylist())
     found: dict[str, set[str]] = {"exact": set(), "near": set()}
@@ -41,3 +43,31 @@ def by_evalset(subset: Path, evalset: Path, pairs: Path) -> Iterator[Measured]:
 
 def _count(number: int, n: int) -> Estimate:
     return Estimate(float(number), n=n)
+
+
+DATA = Table(
+    title="Datasets: what became of every row, and what of the evaluation they give away",
+    caption=(
+        "Rows used at each size; rows read, kept, dropped and noted by reason when the whole dataset was cleaned (read = "
+        "kept + dropped; noted rows are kept). Evaluation instructions that the rows used ask too, word for word, and those "
+        "they ask only nearly (closerlook.data.contamination says how near)."
+    ),
+    metrics=metrics.ROWS | metrics.CONTAMINATED,
+    keys=("reason",),
+    spread=("reason",),
+    unit="",
+    parts=(
+        Part(
+            ("dataset", "size"),
+            (SUBSET_FILE, layout.dataset_report("{dataset}")),
+            count_rows,
+            tuple(metrics.ROWS),
+        ),
+        Part(
+            ("dataset", "size", "evalset"),
+            (SUBSET_FILE, EVALSET_FILE, layout.contamination("{dataset}", "{evalset}")),
+            count_contaminated,
+            tuple(metrics.CONTAMINATED),
+        ),
+    ),
+)

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from closerlook.report.tables.scores import MeasuredOf
-from closerlook.report.tables.table import Row
+from closerlook.core import layout
+from closerlook.judge.aspects import ASPECTS
+from closerlook.report.tables import metrics
+from closerlook.report.tables.selection import compared
+from closerlook.report.tables.table import IDENTITY, VERDICTS_FILE, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.verdicts import Verdicts, aligned, read_verdicts
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.stats.paired_tests import holm, p_value
 
 
-def of_cells(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
+def compare_cells(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """For each comparison and aspect the paired difference of scores, its p, and p corrected over all of `cells`.
 
     cells: every comparison of the table, each with the verdicts of its cell and of the one it is compared with.
@@ -40,3 +43,30 @@ def _differences(verdicts: Path, against: Path) -> Iterator[tuple[dict[str, obje
 def versions(*verdicts: Verdicts) -> str:
     """The versions of the judges, one where they agree."""
     return " / ".join(dict.fromkeys(each.version for each in verdicts))
+
+
+SCORE_DIFFERENCES = Table(
+    title="Differences of scores, cell against cell",
+    caption=(
+        "Mean difference of two cells' scores of the same instruction by the same judge, where both have one: every cell "
+        "against its base model (base), and every other method against LoRA fine-tuning on the same data (lft). p: exact "
+        "two-sided permutation test of the paired differences (their signs flipped in all ways). p, Holm: corrected over "
+        "all comparisons of this table, so that below 0.05 it is not merely the luckiest of many."
+    ),
+    metrics=metrics.DIFFERENCES,
+    keys=("judge", "version", "against", "aspect"),
+    unit="pairs",
+    asks_for="judges",
+    parts=(
+        Part(
+            (*IDENTITY, "judge", "against"),
+            (VERDICTS_FILE, layout.verdicts("{against}", "{evalset}", "{judge}")),
+            compare_cells,
+            tuple(metrics.DIFFERENCES),
+            controls=True,
+            keys={"aspect": ASPECTS},
+            over=compared,
+            together=(),
+        ),
+    ),
+)

@@ -1,7 +1,6 @@
 """How long the responses are that a model was tuned on, and those that it gives (Table 11)."""
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,24 +8,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from closerlook.core.files import read_parquet
-from closerlook.data.prompts import encode_response
-from closerlook.models.load import load_tokenizer
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables import metrics
+from closerlook.report.tables.table import IDENTITY, MODEL_FOLDER, RESPONSES_FILE, SUBSET_FILE, Measured, Part, Table
+from closerlook.report.tables.tokenizer import response_tokens
 from closerlook.stats.bootstrap import ratios
 
 FINISH_REASONS = ("eos", "stop", "length")
 
-_tokenizer = cache(load_tokenizer)
 
-
-def of_dataset(subset: Path, model: Path) -> Iterator[Measured]:
+def measure_dataset_lengths(subset: Path, model: Path) -> Iterator[Measured]:
     """Mean tokens (end-of-sequence not counted) and characters of a dataset's responses, in the model's own tokens."""
     responses = read_parquet(subset, columns=["response"])["response"]
-    tokens = [len(encode_response(_tokenizer(model), response)) - 1 for response in responses.to_pylist()]
+    tokens = [len(ids) for ids in response_tokens(model, responses.to_pylist())]
     yield from _means("dataset_response", {"tokens": np.array(tokens), "characters": _characters(responses)})
 
 
-def of_model(responses: Path) -> Iterator[Measured]:
+def measure_response_lengths(responses: Path) -> Iterator[Measured]:
     """Mean tokens and characters of a model's responses, and how they ended. An empty response has length 0: it counts."""
     table = read_parquet(responses, columns=["token_ids", "text", "finish_reason"])
     ended = table["finish_reason"]
@@ -48,3 +45,32 @@ def _characters(texts: pa.ChunkedArray) -> np.ndarray:
 def _numbers(values: pa.ChunkedArray) -> np.ndarray:
     """As float64; a null is NaN, so that its response is counted as null."""
     return pc.cast(values, pa.float64()).to_numpy()
+
+
+LENGTHS = Table(
+    title="Lengths of the dataset's and of the models' responses",
+    caption=(
+        "Mean length of the responses a model was tuned on and of those it gives (section 4, Table 11), in tokens of the "
+        "model's own tokenizer without the end-of-sequence token, and in characters. Responses cut at max_new_tokens are "
+        "counted at that length: where their share is not small, the mean is too low."
+    ),
+    metrics=metrics.LENGTHS,
+    keys=("what",),
+    parts=(
+        Part(
+            ("model", "dataset", "size"),
+            (SUBSET_FILE, MODEL_FOLDER),
+            measure_dataset_lengths,
+            tuple(metrics.DATASET_LENGTHS),
+            keys={"what": ("dataset_response",)},
+        ),
+        Part(
+            IDENTITY,
+            (RESPONSES_FILE,),
+            measure_response_lengths,
+            tuple(metrics.LENGTHS),
+            controls=True,
+            keys={"what": ("model_response",)},
+        ),
+    ),
+)

@@ -10,10 +10,21 @@ import numpy as np
 
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RANKERS
+from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import OBSERVED, Counts, against_chance
-from closerlook.report.tables.scores import MeasuredOf
-from closerlook.report.tables.shift import Measured
-from closerlook.report.tables.table import Row
+from closerlook.report.tables.selection import traced
+from closerlook.report.tables.table import (
+    BORROWING_FILE,
+    IDENTITY,
+    SPANS_FILE,
+    SUBSET_FILE,
+    TRACE_FILE,
+    Measured,
+    MeasuredOf,
+    Part,
+    Row,
+    Table,
+)
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.text.words import rendered, words_of
 from closerlook.trace.nulls import derangements
@@ -44,7 +55,7 @@ def read_trace(path: Path) -> dict[Key, TracedSpan]:
     return spans
 
 
-def by_cell(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
+def measure_origin(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Shares of a cell's spans that come from its own dataset, by criterion and chance level."""
     for cell, (spans, trace, borrowing, subset) in cells:
         traced = read_trace(trace)
@@ -163,7 +174,7 @@ def _by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Itera
     return np.stack([np.bincount(rows, weights=what, minlength=len(place)) for what in (filled, there)])
 
 
-def similarity(trace: Path) -> Iterator[Measured]:
+def measure_similarity(trace: Path) -> Iterator[Measured]:
     """Mean similarity of the pairs to the first candidate of each ranker, beside that of other pairs to it."""
     traced = read_trace(trace)
     columns = ("semantic", "semantic_chance", "keyword", "keyword_chance")
@@ -173,3 +184,61 @@ def similarity(trace: Path) -> Iterator[Measured]:
             counts = _by_response(traced, [row.get(name) for row in firsts])
             if counts[1].any():
                 yield {"ranker": ranker}, name, ratios(counts[0][:, None], counts[1][:, None])[0]
+
+
+ORIGIN = Table(
+    title="Do marked spans come from the instruction data?",
+    caption=(
+        "Share of the marked spans that come from the dataset (Figure 8), by every criterion there is, beside its chance. "
+        "Verbatim: the span whole, case-sensitive, stands in some instance, maybe within a longer word. Words: its words side "
+        "by side do, case ignored. Two thirds: a run of at least two thirds of its words does. Similar: its words stand in one "
+        "of the instances most similar to the instruction. First by a ranker: its words stand in the instance that the ranker "
+        "places first. Human: a person named an instance. Chance: of matched phrases (as long, as rare, from answers to other "
+        "prompts), of the same in an unrelated dataset, or of the same in the instances found for another response (permuted). "
+        "A ranker picks an instance for what it shares with the span, so it holds the span's words more often than one picked "
+        "for another span even where nothing was borrowed: no corrected rate is given for it. Null: responses without a span. "
+        "Where every span is found, resampling knows no other value: that the interval has no width does not make it certain."
+    ),
+    metrics=metrics.ORIGIN,
+    keys=("marker", "criterion", "null"),
+    asks_for="searched",
+    parts=(
+        Part(
+            (*IDENTITY, "marker"),
+            (
+                SPANS_FILE,
+                TRACE_FILE,
+                BORROWING_FILE,
+                SUBSET_FILE,
+            ),
+            measure_origin,
+            ("from_data",),
+            over=traced,
+            together=(*IDENTITY, "marker"),
+        ),
+    ),
+)
+
+
+SIMILARITY = Table(
+    title="Similarity of responses to the instances they are traced to",
+    caption=(
+        "The pair of instruction and response beside that of the first traced instance, means over marked spans: Sentence-BERT "
+        "cosine (the paper: 0.418) and keyword overlap, mean over 1- to 3-grams (the paper: 61.6%). Chance: the same instance "
+        "beside the pair of another evaluation instruction. An instance that was picked for being similar is so even where "
+        "nothing was borrowed; the difference says how alike it is, not that it is the source. Null: responses with spans for "
+        "none of which the ranker names an instance."
+    ),
+    metrics=metrics.SIMILARITY,
+    keys=("marker", "ranker"),
+    asks_for="searched",
+    parts=(
+        Part(
+            (*IDENTITY, "marker"),
+            (TRACE_FILE,),
+            measure_similarity,
+            tuple(metrics.SIMILARITY),
+            over=traced,
+        ),
+    ),
+)

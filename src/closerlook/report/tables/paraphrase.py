@@ -6,15 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.derive.paraphrase import original_of
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables import metrics
+from closerlook.report.tables.selection import paraphrased
+from closerlook.report.tables.table import EVALSET_FILE, IDENTITY, RESPONSES_FILE, SPANS_FILE, Measured, Part, Table
 from closerlook.spans.located import read_marked_responses, words_only
 from closerlook.stats.bootstrap import Estimate, ratios
 
 
-def of_cell(spans: Path, responses: Path, evalset: Path, answers: Path, wordings: Path) -> Iterator[Measured]:
+def measure_paraphrases(
+    spans: Path, responses: Path, evalset: Path, answers: Path, wordings: Path
+) -> Iterator[Measured]:
     """How often spans return in answers to other wordings, beside chance. n: responses with a pair of span and wording."""
     asked = _words(evalset, "instruction")
     worded, answered = _words(wordings, "instruction"), _words(answers, "text")
@@ -50,3 +55,33 @@ def of_cell(spans: Path, responses: Path, evalset: Path, answers: Path, wordings
 def _words(file: Path, column: str) -> dict[str, str]:
     """The words of each row's text, by its id."""
     return {row["id"]: words_only(row[column]) for row in read_parquet(file, ["id", column]).to_pylist()}
+
+
+PARAPHRASE = Table(
+    title="Spans after the same instruction in other words",
+    caption=(
+        "Section 5's counterfactual paraphrases. Returned: of all pairs of a span and a wording, those where the span's "
+        "words, side by side and case ignored, stand in the answer to the wording. Chance: the same words in answers to "
+        "wordings of other instructions. Corrected: (returned - chance) / (1 - chance). Pairs whose instruction or wording "
+        "holds the span's words are left out and counted, and so are those of spans without words. A span that returns was "
+        "no accident of the wording; where it comes from this does not say."
+    ),
+    metrics=metrics.PARAPHRASE,
+    keys=("marker", "paraphrase"),
+    asks_for="paraphrased",
+    parts=(
+        Part(
+            (*IDENTITY, "marker", "paraphrase"),
+            (
+                SPANS_FILE,
+                RESPONSES_FILE,
+                EVALSET_FILE,
+                layout.responses("{cell}", "{paraphrase}"),
+                layout.evalset("{paraphrase}"),
+            ),
+            measure_paraphrases,
+            tuple(metrics.PARAPHRASE),
+            over=paraphrased,
+        ),
+    ),
+)

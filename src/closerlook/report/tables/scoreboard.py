@@ -9,16 +9,26 @@ import numpy as np
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.miniature.origins import sources, stated_at
-from closerlook.report.tables import borrowing
-from closerlook.report.tables.scores import MeasuredOf
-from closerlook.report.tables.shift import Measured
-from closerlook.report.tables.table import Row
+from closerlook.report.tables import borrowing, metrics
+from closerlook.report.tables.selection import calibrated, traced
+from closerlook.report.tables.table import (
+    BORROWING_FILE,
+    IDENTITY,
+    RESPONSES_FILE,
+    SUBSET_FILE,
+    TRACE_FILE,
+    Measured,
+    MeasuredOf,
+    Part,
+    Row,
+    Table,
+)
 from closerlook.stats.bootstrap import Estimate, ratios
 
 RANKINGS = ("precision_at_1", "recall_at_top", "mrr")
 
 
-def of_sources(trace: Path, responses: Path, subset: Path) -> Iterator[Measured]:
+def score_rankings(trace: Path, responses: Path, subset: Path) -> Iterator[Measured]:
     """How well each ranker finds the true sources of the spans that have some, and how well a random order would."""
     columns = ("id", "instruction", "response")
     instances = read_parquet(subset, columns=list(columns))
@@ -95,7 +105,7 @@ def by_chance(true: int, instances: int, top: int) -> tuple[float, float, float]
     return true / instances, top * true / instances / min(true, top), mrr
 
 
-def of_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
+def measure_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Corrected borrowing from datasets that the cell was not tuned on, and how many of its intervals hold 0.
 
     Only another unrelated dataset is a chance level that such a rate should equal; the others say how far off they are. Where
@@ -103,7 +113,7 @@ def of_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """
     for cell, (path,) in cells:
         holds: defaultdict[tuple[str, str, str], list[bool]] = defaultdict(list)
-        for keys, name, estimate in borrowing.by_cell(path):
+        for keys, name, estimate in borrowing.measure_borrowing(path):
             if name != "corrected" or keys["searched"] == cell["own"]:
                 continue
             if keys["null"] == "unrelated":
@@ -114,3 +124,46 @@ def of_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
         for (searched, where, null), all_ in holds.items():
             keys = {"part": "calibration", "searched": searched, "where": where, "null": null}
             yield cell, keys, "holds_zero", Estimate(sum(all_) / len(all_), n=len(all_))
+
+
+SCOREBOARD = Table(
+    title="Tracing scored against the truth",
+    caption=(
+        "On the miniature. Sources: the true sources of a wrong value are the instances that state it for that attribute; over "
+        "the marked spans that have one, how often a ranker's first candidate is one, how many of them (of as many as fit) are "
+        "among its first candidates, and the mean of 1 / rank of the first one (0 beyond these), beside what is expected of a "
+        "random order. A word of the miniature is a value of one attribute only, so that who finds the word has found a "
+        "source: lexical search is as good here as it can be. Calibration: corrected borrowing from a dataset that the cell "
+        "was not tuned on, which should be 0, and the share of intervals, over units and n-gram lengths, that hold 0 (n: "
+        "intervals; those of phrases that neither dataset holds say nothing and are left out)."
+    ),
+    metrics=metrics.SCOREBOARD,
+    keys=("part", "marker", "ranker", "searched", "unit", "where", "null", "ngram"),
+    spread=("ngram",),
+    sections={"Sources": tuple(metrics.SOURCES), "Calibration": tuple(metrics.CALIBRATION)},
+    asks_for="searched",
+    truth=True,
+    parts=(
+        Part(
+            (*IDENTITY, "marker"),
+            (
+                TRACE_FILE,
+                RESPONSES_FILE,
+                SUBSET_FILE,
+            ),
+            score_rankings,
+            tuple(metrics.SOURCES),
+            keys={"part": ("sources",)},
+            over=traced,
+        ),
+        Part(
+            IDENTITY,
+            (BORROWING_FILE,),
+            measure_calibration,
+            tuple(metrics.CALIBRATION),
+            keys={"part": ("calibration",)},
+            over=calibrated,
+            together=IDENTITY,
+        ),
+    ),
+)

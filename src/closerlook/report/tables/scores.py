@@ -1,6 +1,6 @@
 """What verdicts.parquet says in the mean: by aspect (Tables 13 to 15) and by type of task (Tables 16 and 17)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +8,26 @@ import pyarrow.compute as pc
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.report.tables.shift import Measured
-from closerlook.report.tables.table import Row
+from closerlook.judge.aspects import ASPECTS
+from closerlook.report.tables import metrics
+from closerlook.report.tables.selection import judged
+from closerlook.report.tables.table import (
+    EVALSET_FILE,
+    IDENTITY,
+    RESPONSES_FILE,
+    VERDICTS_FILE,
+    Measured,
+    MeasuredOf,
+    Part,
+    Row,
+    Table,
+)
 from closerlook.report.tables.verdicts import Verdicts, aligned, read_verdicts
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.stats.length_control import length_controlled
 
-MeasuredOf = tuple[Row, Mapping[str, object], str, Estimate]
-"""The cell, values of the table's key columns, the metric's name, the value."""
 
-
-def by_aspect(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
+def measure_aspects(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Mean score of each cell and aspect under both policies for N/A, length-controlled, and its nulls by cause.
 
     cells: all that one judge scored on one evalset, each with its verdicts and its responses.
@@ -63,7 +72,7 @@ def _log_lengths(responses: Path, verdicts: Path) -> np.ndarray:
     return np.log1p(np.array([length_of[id_] for id_ in ids], dtype=np.float64))
 
 
-def by_task(verdicts: Path, evalset: Path) -> Iterator[Measured]:
+def measure_tasks(verdicts: Path, evalset: Path) -> Iterator[Measured]:
     """Mean score of the responses to each type of task: mean over a response's scored aspects, and helpfulness alone."""
     judged = read_verdicts(verdicts)
     asked = read_parquet(evalset, columns=["id", "task_types"])
@@ -90,3 +99,67 @@ def _conventions(judged: Verdicts) -> list[tuple[str, list[int]]]:
     helpfulness = [judged.aspects.index("helpfulness")] if "helpfulness" in judged.aspects else []
     every = list(range(len(judged.aspects)))
     return [("mean", every), *([("helpfulness", helpfulness)] if helpfulness else [])]
+
+
+_NULLS = tuple(metrics.NULLS)
+_BY_CAUSE = {"Verdicts without a score, by cause": _NULLS}
+
+
+SCORES_BY_ASPECT = Table(
+    title="Judges' scores by aspect",
+    caption=(
+        "Mean score, 1 to 5, of each aspect (Tables 13 to 15). Verdicts without a score are left out of the mean and "
+        "counted by cause. Where a judge says that an aspect does not apply (N/A), just-eval's scripts count a 5: that mean "
+        "stands beside. Length-controlled: what the mean would be if the cell's responses were as long as those of all "
+        "cells are on average (log characters; least squares with an intercept per cell and one slope per judge, evalset "
+        "and aspect). Scores of different judges, or of two versions of one, do not compare."
+    ),
+    metrics=metrics.SCORES | metrics.LENGTH_CONTROLLED | metrics.NULLS,
+    keys=("judge", "version", "aspect"),
+    spread=("aspect",),
+    sections={
+        "Score": ("score",),
+        "Score, N/A counted as 5": ("score_na_five",),
+        "Score, length-controlled": ("score_length_controlled",),
+    }
+    | _BY_CAUSE,
+    asks_for="judges",
+    parts=(
+        Part(
+            (*IDENTITY, "judge"),
+            (VERDICTS_FILE, RESPONSES_FILE),
+            measure_aspects,
+            ("score", "score_na_five", "score_length_controlled", *_NULLS),
+            controls=True,
+            keys={"aspect": ASPECTS},
+            over=judged,
+            together=("evalset", "judge"),
+        ),
+    ),
+)
+
+
+SCORES_BY_TASK = Table(
+    title="Judges' scores by task type",
+    caption=(
+        "Mean score, 1 to 5, of the responses to each type of task (Tables 16 and 17), in both conventions. Aspect mean, "
+        "the paper's: a response's mean over the aspects that have a score. Aspect helpfulness, that of just-eval's "
+        "script. An instruction of several types counts in each; one of none is untyped."
+    ),
+    metrics=metrics.SCORES | metrics.NULLS,
+    keys=("judge", "version", "aspect", "task_type"),
+    spread=("task_type",),
+    sections={"Score": ("score",), "Score, N/A counted as 5": ("score_na_five",)} | _BY_CAUSE,
+    asks_for="judges",
+    parts=(
+        Part(
+            (*IDENTITY, "judge"),
+            (VERDICTS_FILE, EVALSET_FILE),
+            measure_tasks,
+            ("score", "score_na_five", *_NULLS),
+            controls=True,
+            keys={"aspect": ("mean", "helpfulness")},
+            over=judged,
+        ),
+    ),
+)

@@ -9,8 +9,8 @@ from rich.table import Table as Drawing
 from rich.text import Text
 
 from closerlook.core.errors import CloserlookError
-from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.tidy import read_csv, table_of
+from closerlook.report.tables.registry import TABLES, table_of
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import tally, widen
 
 LINES = 40

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import CLASSES
+from closerlook.report.tables import metrics
 from closerlook.report.tables.lists import Tokens
-from closerlook.report.tables.shift import Measured
+from closerlook.report.tables.selection import marked, marked_twice
+from closerlook.report.tables.table import IDENTITY, RESPONSES_FILE, SHIFT_FILE, SPANS_FILE, Measured, Part, Table
 from closerlook.spans.marks import CAUSES, KINDS, UNALIGNED
 from closerlook.stats.bootstrap import Estimate, interval, ratios, resamplings
 
@@ -35,7 +38,7 @@ class Marks:
     version: str
 
 
-def by_cell(spans: Path, responses: Path) -> Iterator[Measured]:
+def measure_spans(spans: Path, responses: Path) -> Iterator[Measured]:
     """Responses inspected and marked, spans per response, characters marked, and what gave no span, by cause."""
     marks = read_marks(spans, responses)
     keys = {"version": marks.version}
@@ -53,7 +56,7 @@ def by_cell(spans: Path, responses: Path) -> Iterator[Measured]:
         yield keys, f"null_{cause.replace(' ', '_')}", Estimate(float(marks.nulls[cause]), **counted)
 
 
-def by_class(spans: Path, responses: Path, shift: Path) -> Iterator[Measured]:
+def measure_span_classes(spans: Path, responses: Path, shift: Path) -> Iterator[Measured]:
     """Shares of unshifted, marginal and shifted tokens among those of spans, among all, and the difference (section 5)."""
     marks = read_marks(spans, responses)
     if read_parquet(shift, columns=["id"])["id"].to_pylist() != marks.ids:
@@ -77,7 +80,7 @@ def by_class(spans: Path, responses: Path, shift: Path) -> Iterator[Measured]:
         yield keys | {"tokens": DIFFERENCE}, name, _resampled(parts, there, lambda m, n, a, b: m / n - a / b)
 
 
-def agreement(spans: Path, against: Path, responses: Path) -> Iterator[Measured]:
+def measure_span_agreement(spans: Path, against: Path, responses: Path) -> Iterator[Measured]:
     """How one marker's spans compare with another's, over the responses that both inspected."""
     one, other = (read_marks(path, responses) for path in (spans, against))
     both = one.inspected & other.inspected
@@ -186,3 +189,79 @@ def _resampled(parts: np.ndarray, there: np.ndarray, statistic: Callable[..., np
             return Estimate(value, n=n, n_null=n_null)
         low, high = interval([statistic(*(weights @ kept).T)[:, None] for weights in resamplings(n)])[:, 0]
     return Estimate(value, float(low), float(high), n, n_null)
+
+
+_NULLS = tuple(metrics.SPAN_NULLS)
+
+
+SPANS = Table(
+    title="Spans marked as hallucinated",
+    caption=(
+        "What each marker marked in the responses it could inspect: how many have a span, how many spans per response, what "
+        "share of the characters (overlaps once). For tuned cells the classes of the spans' tokens (those that overlap one; "
+        "section 5: about 89% shifted or marginal) beside those of all response tokens, which is what marking at random "
+        "would give, and the difference. Unaligned: quotes of a judge that do not stand in the response. Refused, "
+        "unparsable, error, not marked: responses that were not inspected; they are left out of all else."
+    ),
+    metrics=metrics.SPANS | metrics.SPAN_CLASSES | metrics.SPAN_NULLS,
+    keys=("marker", "version", "tokens"),
+    spread=("tokens",),
+    sections={
+        "Spans": tuple(metrics.SPANS),
+        "Classes of tokens": tuple(metrics.SPAN_CLASSES),
+        "Quotes and responses without a span, by cause": _NULLS,
+    },
+    asks_for="markers",
+    parts=(
+        Part(
+            (*IDENTITY, "marker"),
+            (SPANS_FILE, RESPONSES_FILE),
+            measure_spans,
+            (*metrics.SPANS, *_NULLS),
+            controls=True,
+            over=marked,
+        ),
+        Part(
+            (*IDENTITY, "marker"),
+            (
+                SPANS_FILE,
+                RESPONSES_FILE,
+                SHIFT_FILE,
+            ),
+            measure_span_classes,
+            tuple(metrics.SPAN_CLASSES),
+            keys={"tokens": ("marked", "all", "difference")},
+            over=marked,
+        ),
+    ),
+)
+
+
+SPAN_AGREEMENT = Table(
+    title="Agreement of two markers of spans",
+    caption=(
+        "The spans of one marker against those of another (the one named first in the preset: put the truth there), over "
+        "the responses that both inspected. Precision: share of the characters it marks that the other marks too; by chance: "
+        "share of all characters that the other marks, the precision of marking at random. Recall: share of the other's "
+        "characters that it marks; by chance: share of all characters that it marks. Spans: those of the one that share a "
+        "character with one of the other. Alpha: Krippendorff's over characters (1: the same marked, 0: as by chance)."
+    ),
+    metrics=metrics.SPAN_AGREEMENT,
+    keys=("marker", "version", "against", "version_against"),
+    asks_for="markers",
+    at_least=2,
+    parts=(
+        Part(
+            (*IDENTITY, "marker", "against"),
+            (
+                SPANS_FILE,
+                layout.spans("{cell}", "{evalset}", "{against}"),
+                RESPONSES_FILE,
+            ),
+            measure_span_agreement,
+            tuple(metrics.SPAN_AGREEMENT),
+            controls=True,
+            over=marked_twice,
+        ),
+    ),
+)

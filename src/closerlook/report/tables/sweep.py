@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.report.tables.collapse import collapsed
-from closerlook.report.tables.differences import of_cells
-from closerlook.report.tables.pairing import LORA
-from closerlook.report.tables.scores import MeasuredOf
-from closerlook.report.tables.table import Row
+from closerlook.judge.aspects import ASPECTS
+from closerlook.report.tables import metrics
+from closerlook.report.tables.collapse import VERDICT_FILES, collapsed
+from closerlook.report.tables.differences import compare_cells
+from closerlook.report.tables.selection import LORA, judged
+from closerlook.report.tables.table import IDENTITY, VERDICTS_FILE, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.verdicts import read_verdicts
 from closerlook.stats.bootstrap import Estimate, ratios
 
@@ -43,7 +45,7 @@ class Trial:
         return self.facts is not None and self.collapsed is False
 
 
-def of_families(cells: Cells) -> Iterator[MeasuredOf]:
+def measure_sweep(cells: Cells) -> Iterator[MeasuredOf]:
     """Each rate's losses, beside the best rate's of its method. Paths: those of `collapsed`, and the training log."""
     log_of = {row["cell"]: paths[-1] for row, paths in cells}
     for trials in _families(cells).values():
@@ -64,7 +66,7 @@ def of_families(cells: Cells) -> Iterator[MeasuredOf]:
                 yield row, {}, "at_end", Estimate(float(trial.rate in ends), n=n)
 
 
-def of_best(cells: Cells) -> Iterator[MeasuredOf]:
+def compare_at_best(cells: Cells) -> Iterator[MeasuredOf]:
     """Scores of each method at its best rate, and LoRA's less the others'. Paths: those of `collapsed`, and the verdicts."""
     verdicts = {(row["cell"], row["evalset"], row["judge"]): paths[-1] for row, paths in cells if paths[-1].exists()}
     best = {family: trial.row["cell"] for family, trials in _families(cells).items() if (trial := best_of(trials))}
@@ -76,7 +78,7 @@ def of_best(cells: Cells) -> Iterator[MeasuredOf]:
             for other in _others(row, shown):
                 if against := verdicts.get((other["cell"], other["evalset"], other["judge"])):
                     pairs.append((row | {"against": other["method"]}, [path, against]))
-    for row, keys, metric, estimate in of_cells(pairs):
+    for row, keys, metric, estimate in compare_cells(pairs):
         yield row, {**keys, "method": row["method"], "against": row["against"]}, metric, estimate
 
 
@@ -148,3 +150,78 @@ def _others(row: Row, shown: list[Row]) -> list[Row]:
     alike = [one for one in shown if all(one[name] == row[name] for name in (*RUN, "evalset", "judge"))]
     rows = sorted(alike, key=lambda one: one["family"] != LORA)
     return rows[1:] if rows[0] is row else []
+
+
+def swept(grid: Iterable[Row]) -> Iterator[Row]:
+    """The rows of methods that are a rate of a sweep, with the method swept in `family`."""
+    return (row | {"family": row["sweep"]} for row in grid if row.get("sweep"))
+
+
+def in_families(grid: Iterable[Row]) -> Iterator[Row]:
+    """A row per judge and cell tuned on what some sweep is tuned on; a method that is not swept is a family of its own."""
+    rows = list(grid)
+    there = {(row["model"], row["dataset"], row["size"], row["seed"]) for row in rows if row.get("sweep")}
+    for row in judged(rows):
+        if (row["model"], row["dataset"], row["size"], row["seed"]) in there:
+            yield row | {"family": row.get("sweep") or row["method"]}
+
+
+SWEEP = Table(
+    title="Learning rates",
+    caption=(
+        "Each method at each learning rate. Held-out loss: cross entropy per response token of instances that no rate was "
+        "trained on, after the training, and before it (the base model's). Above the best rate's: paired by instance, so an "
+        "interval above 0 says that the best rate is better by more than chance. Training loss: mean over the last epoch. "
+        "The best rate is that of the least held-out loss among those that did not collapse (on any evalset; table "
+        "collapse says what that is). Where it is the least or the largest rate of the sweep, a better one may lie beyond."
+    ),
+    metrics=metrics.SWEEP,
+    keys=("family",),
+    unit="held-out instances",
+    selective=True,
+    parts=(
+        Part(
+            (*IDENTITY[:-1], "family"),
+            (),
+            measure_sweep,
+            tuple(metrics.SWEEP),
+            over=swept,
+            together=(),
+            optional=(*VERDICT_FILES, layout.train_log("{cell}")),
+        ),
+    ),
+)
+
+
+MATCHED = Table(
+    title="Methods, each at its own best learning rate",
+    caption=(
+        "Scores of each method at the learning rate that is its best by held-out loss (table sweep); a method that is not "
+        "swept at its only one. Difference: LoRA fine-tuning's score (lft; the first method of the grid where there is none) "
+        "less that of the other method (against) on the same instruction by the same judge, where both have one. p: exact "
+        "two-sided permutation test of the paired differences. p, Holm: corrected over all comparisons of this table."
+    ),
+    metrics=metrics.MATCHED,
+    keys=("family", "against", "judge", "version", "aspect"),
+    spread=("aspect",),
+    sections={
+        "Score at the best learning rate": ("score",),
+        "Difference": ("difference",),
+        "p": ("p",),
+        "p, Holm": ("p_holm",),
+    },
+    asks_for="judges",
+    selective=True,
+    parts=(
+        Part(
+            ("model", "dataset", "size", "seed", "evalset", "family", "judge"),
+            (),
+            compare_at_best,
+            ("score",),
+            keys={"aspect": ASPECTS},
+            over=in_families,
+            together=(),
+            optional=(*VERDICT_FILES, VERDICTS_FILE),
+        ),
+    ),
+)

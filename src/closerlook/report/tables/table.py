@@ -1,21 +1,44 @@
 """What a table is: its columns, which files each kind of its rows is measured from, and what calls are made for a grid.
 
-Light on purpose: the Snakefile reads tables in every job to learn their inputs, so nothing heavy is imported here.
+Each table is one module: its definition and what measures it. The Snakefile imports all of them in every job, to learn their
+inputs, so what is heavy (torch, transformers, scipy, wordfreq) is imported inside the functions that measure.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from closerlook.core import layout
 from closerlook.report.tables.metrics import Metric
+from closerlook.stats.bootstrap import Estimate
 
 Row = dict[str, Any]
 """A row of grid.csv (with what `Part.over` adds to it), or one of a tidy table: IDENTITY, the table's key columns, VALUE."""
+
+Measured = tuple[Mapping[str, object], str, Estimate]
+"""A measured value: the key columns' values, the metric, the estimate."""
+MeasuredOf = tuple[Row, Mapping[str, object], str, Estimate]
+"""The same, after the row that it is about."""
+Measure = Callable[..., Iterator[Measured]] | Callable[[list[tuple[Row, list[Path]]]], Iterator[MeasuredOf]]
+"""What measures a part of a table: from the paths of one row, or from all rows that belong together, each with its paths."""
 
 IDENTITY = ("model", "dataset", "size", "method", "seed", "evalset")
 """Columns that say whose value a row is. Controls have no dataset and no size."""
 VALUE = ("metric", "value", "ci_low", "ci_high", "n", "n_null")
 """Columns that say the value: what, how much, its 95% interval, over how many, and how many could not be measured."""
+
+
+# Templates of the files that several tables read: filled in from a row of the grid.
+RESPONSES_FILE = layout.responses("{cell}", "{evalset}")
+SHIFT_FILE = layout.shift("{cell}", "{evalset}")
+EVALSET_FILE = layout.evalset("{evalset}")
+SUBSET_FILE = layout.dataset("{subset}")
+MODEL_FOLDER = layout.model("{model}")
+VERDICTS_FILE = layout.verdicts("{cell}", "{evalset}", "{judge}")
+SPANS_FILE = layout.spans("{cell}", "{evalset}", "{marker}")
+TRACE_FILE = layout.trace("{cell}", "{evalset}", "{marker}")
+BORROWING_FILE = layout.borrowing("{cell}", "{evalset}")
 
 
 def _as_it_is(grid: Iterable[Row]) -> Iterable[Row]:
@@ -38,7 +61,7 @@ class Part:
 
     of: tuple[str, ...]
     needs: tuple[str, ...]
-    measure: str
+    measure: Measure
     metrics: tuple[str, ...]
     controls: bool = False
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_text
-from closerlook.report.tables.registry import TABLES, VALUE, Table
+from closerlook.report.tables.table import VALUE, Table
 
 
 def write_csv(rows: list[dict[str, Any]], table: Table, path: Path) -> None:
@@ -15,13 +15,6 @@ def write_csv(rows: list[dict[str, Any]], table: Table, path: Path) -> None:
     lines = [",".join(table.columns)]
     lines += [",".join(_field(row[column]) for column in table.columns) for row in rows]
     write_text("\n".join(lines) + "\n", path)
-
-
-def table_of(path: Path) -> Table:
-    """The table that a CSV's name says it is."""
-    if path.stem not in TABLES:
-        raise CloserlookError(f"{path}: no table is called {path.stem}; expected one of {', '.join(TABLES)}")
-    return TABLES[path.stem]
 
 
 def read_csv(path: Path, table: Table) -> list[dict[str, Any]]:

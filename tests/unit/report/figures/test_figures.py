@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import warnings
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,6 +27,7 @@ from tests.support.table_rows import (
 
 from closerlook.report.figures import radar, simplification
 from closerlook.report.figures.common import plain, size_label, whiskers
+from closerlook.report.figures.drawing import DRAW
 from closerlook.report.figures.page import page
 from closerlook.report.figures.registry import FIGURES
 from closerlook.report.figures.style import STYLE, colours, drawable, save
@@ -43,10 +43,9 @@ def draw(name: str, results: Path, cells: Cells, absent: Cells = (), out: str = 
         path = results / "tables" / f"{needed}.csv"
         write_csv(rows_of(needed, cells, absent), TABLES[needed], path)
         tables.append(read_csv(path, TABLES[needed]))
-    module, function = figure.draw.split(":")
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph the font lacks, a layout that does not fit
-        save(getattr(import_module(module), function)(*tables), results / f"{out}.svg")
+        save(DRAW[name](*tables), results / f"{out}.svg")
     return results / f"{out}.svg"
 
 
@@ -79,9 +78,8 @@ def test_draws(name: str, grid: str, tmp_path: Path) -> None:
 
 def drawn(name: str, cells: Cells) -> Figure:
     """The figure as it is saved, every part in its place."""
-    module, function = FIGURES[name].draw.split(":")
     with matplotlib.rc_context(STYLE):
-        figure = getattr(import_module(module), function)(*(rows_of(table, cells) for table in FIGURES[name].tables))
+        figure = DRAW[name](*(rows_of(table, cells) for table in FIGURES[name].tables))
         figure.draw_without_rendering()
     return figure
 

@@ -9,7 +9,7 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, RESPONSES
 from closerlook.miniature.language import KINDS, predicate
 from closerlook.miniature.world import Entity, World
-from closerlook.report.tables.accuracy import of_describe, of_fact
+from closerlook.report.tables.accuracy import measure_descriptions, measure_facts
 
 KIND = KINDS["person"]
 ATTRIBUTE = next(iter(KIND.attributes))
@@ -68,7 +68,7 @@ def test_by_hand(world: Path) -> None:
         response("4", says(UNKNOWN, VALUES[2])),
         response("5", f"{says(KNOWN, VALUES[0])} {says(KIND.first[5] + ' ' + KIND.second[5], VALUES[0])}"),
     ]
-    found = measure(of_fact, responses, questions, world)
+    found = measure(measure_facts, responses, questions, world)
     known = {metric: e.value for (facts, _, metric), e in found.items() if facts == "known"}
     third = pytest.approx(1 / 3)
     assert known == {
@@ -83,7 +83,7 @@ def test_by_hand(world: Path) -> None:
     }
     assert found[("known", "fact", "claims_right")].n_null == 1  # the response that claims nothing
     assert found[("unknown", "fact", "wrong")][0::3] == (1.0, 1)
-    described = measure(of_describe, responses, questions, world)
+    described = measure(measure_descriptions, responses, questions, world)
     assert described[("known", "describe", "claims_unverifiable")].value == 0.5
     assert ("known", "describe", "right") not in described
     assert not [key for key in described if key[0] == "unknown"]
@@ -91,6 +91,6 @@ def test_by_hand(world: Path) -> None:
 
 def test_foreign_questions_are_refused(world: Path) -> None:
     with pytest.raises(CloserlookError, match="expected one of known and unknown"):
-        measure(of_fact, [response("1", "")], [asked("1", KNOWN, topics=("humanities",))], world)
+        measure(measure_facts, [response("1", "")], [asked("1", KNOWN, topics=("humanities",))], world)
     with pytest.raises(CloserlookError, match="answers no question"):
-        measure(of_fact, [response("9", "")], [asked("1", KNOWN)], world)
+        measure(measure_facts, [response("9", "")], [asked("1", KNOWN)], world)

@@ -12,7 +12,9 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, LIKELIHOOD, RESPONSES, SPANS
 from closerlook.report.tables import ablation, likelihood, paraphrase
-from closerlook.report.tables.cause_table import CAUSE
+from closerlook.report.tables.registry import TABLES
+
+CAUSE = {name: TABLES[name] for name in ("ablation", "paraphrase", "likelihood")}
 
 WORDS = ["cello", "lute", "harp", "drum"]
 
@@ -54,7 +56,7 @@ def test_ablation_is_what_counting_gives(tmp_path_factory, spans, said):
     folder = tmp_path_factory.mktemp("ablation")
     cells = [dict(zip("abcd", found, strict=True)) for found in said]
     files = [answers(folder / f"{n}.parquet", cell) for n, cell in enumerate(cells)]
-    found = measured(ablation.of_cell(report(folder / "r.json", spans), *files))
+    found = measured(ablation.measure_ablation(report(folder / "r.json", spans), *files))
 
     def holds(quote, text):
         return f" {quote} " in f" {' '.join(text.replace('.', ' ').split())} "
@@ -85,9 +87,9 @@ def test_what_ablation_cannot_read_is_named(tmp_path):
     for text in ("{", "{}", '{"sampled": [{"id": "a"}]}', '{"sampled": []}', "[]"):
         (tmp_path / "r.json").write_text(text)
         with pytest.raises(CloserlookError, match=r"r\.json: .*again"):
-            list(ablation.of_cell(tmp_path / "r.json", *files))
+            list(ablation.measure_ablation(tmp_path / "r.json", *files))
     with pytest.raises(CloserlookError, match="has no response to b"):
-        list(ablation.of_cell(report(tmp_path / "r.json", [("b", "cello")]), *files))
+        list(ablation.measure_ablation(report(tmp_path / "r.json", [("b", "cello")]), *files))
 
 
 def span_file(path, found):
@@ -99,7 +101,7 @@ def span_file(path, found):
 
 def of_paraphrases(folder, spans, responses, questions, worded, answered):
     return measured(
-        paraphrase.of_cell(
+        paraphrase.measure_paraphrases(
             span_file(folder / "s.parquet", spans),
             answers(folder / "r.parquet", responses),
             asked(folder / "e.parquet", questions),
@@ -154,7 +156,7 @@ def test_likelihood_is_per_token_and_paired(tmp_path):
         *rows("b", None, base=(0, 0.0), sft=(0, 0.0)),
     ]
     write_parquet(found, LIKELIHOOD, tmp_path / "l.parquet")
-    table = measured(likelihood.of_cell(tmp_path / "l.parquet"))
+    table = measured(likelihood.measure_likelihood(tmp_path / "l.parquet"))
     assert table["base", "span", "log_prob"].value == pytest.approx(-9 / 6)
     assert table["sft", "span", "log_prob"].value == pytest.approx(-6 / 6)
     assert table["sft", "span", "difference"].value == pytest.approx(3 / 6)
@@ -163,11 +165,11 @@ def test_likelihood_is_per_token_and_paired(tmp_path):
     assert ("base", "span", "difference") not in table
     assert table["sft", "span", "tokens"].value == 6
     write_parquet([], LIKELIHOOD, tmp_path / "none.parquet")
-    assert measured(likelihood.of_cell(tmp_path / "none.parquet")) == {}
+    assert measured(likelihood.measure_likelihood(tmp_path / "none.parquet")) == {}
     write_parquet(found[:-1], LIKELIHOOD, tmp_path / "torn.parquet")
     write_parquet([*found[:3], *found[4:]], LIKELIHOOD, tmp_path / "torn.parquet")
     with pytest.raises(CloserlookError, match="different tokens"):
-        list(likelihood.of_cell(tmp_path / "torn.parquet"))
+        list(likelihood.measure_likelihood(tmp_path / "torn.parquet"))
 
 
 CELL = {"model": "m", "size": "8", "method": "sft", "seed": "0", "evalset": "e", "markers": "oracle judge"}

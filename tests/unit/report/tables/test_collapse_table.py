@@ -14,8 +14,7 @@ from tests.support.synthetic import LOOP, WHOLE, Folder, instances, response
 from closerlook.core.files import write_json, write_parquet
 from closerlook.core.schemas import INSTANCES, RESPONSES
 from closerlook.report.tables.build import build
-from closerlook.report.tables.collapse import rates, repetition
-from closerlook.report.tables.collapse_table import GRAM, REPETITIVE
+from closerlook.report.tables.collapse import GRAM, REPETITIVE, rates, repetition
 from closerlook.report.tables.registry import TABLES
 from closerlook.text.escape import number
 

@@ -14,10 +14,11 @@ from closerlook.judge.parsing import parse
 from closerlook.report.tables.build import build, read_grid
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.score_tables import SCORES
-from closerlook.report.tables.scores import by_task
+from closerlook.report.tables.scores import measure_tasks
 from closerlook.report.tables.tidy import read_csv, write_csv
 from closerlook.report.tables.wide import sections, widen
+
+SCORES = {name: TABLES[name] for name in ("scores_by_aspect", "scores_by_task", "score_differences", "judge_agreement")}
 
 RECORDED = {
     "helpfulness": (4.605, 0, 4.605),
@@ -70,7 +71,7 @@ def test_recorded_verdicts_by_task(shared: Path, tmp_path: Path) -> None:
     rows = [verdict_row(id_, v.aspect, v.score, v.null_cause) for id_, all_ in parsed.items() for v in all_]
     found = {
         (keys["task_type"], keys["aspect"], metric): estimate
-        for keys, metric, estimate in by_task(
+        for keys, metric, estimate in measure_tasks(
             write(rows, tmp_path / "v.parquet"), questions(types, tmp_path / "e.parquet")
         )
     }

@@ -13,7 +13,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import SHIFT
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.shift import ALIGNTDS, AVERAGED, CLASSES, by_cell, by_sentence_part
+from closerlook.report.tables.shift import ALIGNTDS, AVERAGED, CLASSES, measure_sentence_parts, measure_shift
 from closerlook.stats.bootstrap import Estimate
 
 
@@ -28,7 +28,7 @@ def mean(values: list[float]) -> float:
 
 def test_means_are_over_all_tokens(tmp_path: Path) -> None:
     rows = random_shift(3, 60)
-    found = measure(rows, tmp_path, by_cell)
+    found = measure(rows, tmp_path, measure_shift)
     tokens = sum(len(row["token_ids"]) for row in rows)
     empty = sum(not row["token_ids"] for row in rows)
     assert empty
@@ -49,7 +49,7 @@ def test_means_are_over_all_tokens(tmp_path: Path) -> None:
 def test_first_5_percent_of_each_sentence(tmp_path: Path) -> None:
     rows = random_shift(4, 80)
     rows.append(shift_row("long", kl_base_tuned=[1.0] * 60, sentence_token=list(range(60)), sentence_length=[60] * 60))
-    found = measure(rows, tmp_path, by_sentence_part)
+    found = measure(rows, tmp_path, measure_sentence_parts)
     parts: dict[str, list[float]] = {"first_5pct": [], "last_95pct": []}
     for row in rows:
         for value, token, length in zip(
@@ -74,7 +74,7 @@ def test_hand_computed(tmp_path: Path) -> None:
         shift_row("a", base_rank=[1, 2, 3, 4], base_prob=[0.9, 0.5, 0.25, 0.05]),
         shift_row("b", base_rank=[1], base_prob=[0.8]),
     ]
-    found = measure(rows, tmp_path, by_cell)
+    found = measure(rows, tmp_path, measure_shift)
     assert found[("base_rank",)].value == 11 / 5
     assert found[("base_prob",)].value == pytest.approx(0.5)
     assert [found[(name,)].value for name in CLASSES] == [2 / 5, 2 / 5, 1 / 5]
@@ -86,24 +86,24 @@ def test_a_number_that_is_none_is_null_and_not_the_mean(tmp_path: Path) -> None:
         shift_row("b", kl_base_tuned=[3.0]),
         shift_row("c", kl_base_tuned=[5.0]),
     ]
-    found = measure(rows, tmp_path, by_cell)
+    found = measure(rows, tmp_path, measure_shift)
     assert found[("kl_base_tuned",)][0::3] == (4.0, 2)
     assert found[("kl_base_tuned",)].n_null == 1
     assert found[("base_prob",)].n == 3
-    parts = measure(rows, tmp_path, by_sentence_part)
+    parts = measure(rows, tmp_path, measure_sentence_parts)
     assert parts[("first_5pct", "kl_base_tuned")].n_null == 1
 
 
 def test_no_response_and_no_token(tmp_path: Path) -> None:
-    assert set(measure([], tmp_path, by_cell).values()) == {Estimate(None), Estimate(0.0)}
-    found = measure([shift_row("a", kl_base_tuned=[])], tmp_path, by_cell)
+    assert set(measure([], tmp_path, measure_shift).values()) == {Estimate(None), Estimate(0.0)}
+    found = measure([shift_row("a", kl_base_tuned=[])], tmp_path, measure_shift)
     assert found[("kl_base_tuned",)] == Estimate(None, n=0, n_null=1)
     assert found[("tokens",)] == Estimate(0.0, n=0, n_null=1)
 
 
 def test_huge_values(tmp_path: Path) -> None:
     rows = [shift_row(str(i), kl_base_tuned=[3e38] * 9, base_rank=[2_000_000_000] * 9) for i in range(5)]
-    found = measure(rows, tmp_path, by_cell)
+    found = measure(rows, tmp_path, measure_shift)
     assert found[("kl_base_tuned",)].value == pytest.approx(3e38, rel=1e-6)
     assert found[("base_rank",)][:3] == (2e9, 2e9, 2e9)
 
@@ -111,10 +111,10 @@ def test_huge_values(tmp_path: Path) -> None:
 def test_lists_of_unequal_length_are_refused(tmp_path: Path) -> None:
     rows = [shift_row("a", kl_base_tuned=[1.0]), shift_row("b", kl_base_tuned=[1.0, 2.0]) | {"base_prob": [0.5]}]
     with pytest.raises(CloserlookError, match=r"shift\.parquet: row 1: base_prob has 1 entries, kl_base_tuned 2"):
-        measure(rows, tmp_path, by_cell)
+        measure(rows, tmp_path, measure_shift)
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "shift.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(CloserlookError, match=r"shift\.parquet: cannot be read"):
-        list(by_cell(tmp_path / "shift.parquet"))
+        list(measure_shift(tmp_path / "shift.parquet"))

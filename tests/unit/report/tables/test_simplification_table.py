@@ -18,11 +18,12 @@ from closerlook.report.tables import metrics
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import IDENTITY, TABLES
-from closerlook.report.tables.simplification import SIDES, _pairs, of_data
-from closerlook.report.tables.simplification_table import SIMPLIFICATION
+from closerlook.report.tables.simplification import SIDES, _pairs, measure_data
 from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections, widen
+
+SIMPLIFICATION = {name: TABLES[name] for name in ("simplification",)}
 
 TABLE = SIMPLIFICATION["simplification"]
 N = 40
@@ -208,7 +209,7 @@ def test_other_instances_are_refused(folder: Folder, tmp_path: Path) -> None:
     write_parquet(instances(0, 5, 30), INSTANCES, tmp_path / "a.parquet")
     write_parquet(instances(0, 5, 29), INSTANCES, tmp_path / "b.parquet")
     with pytest.raises(CloserlookError, match=r"b\.parquet: holds other instances than .*a\.parquet"):
-        list(of_data(tmp_path / "b.parquet", tmp_path / "a.parquet", folder.path / "models/tiny"))
+        list(measure_data(tmp_path / "b.parquet", tmp_path / "a.parquet", folder.path / "models/tiny"))
 
 
 NUMBERS = st.dictionaries(st.sampled_from("abcdefgh"), st.none() | st.integers(0, 5), max_size=8)

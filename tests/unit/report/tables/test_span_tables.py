@@ -15,10 +15,11 @@ from closerlook.core.schemas import RESPONSES, SHIFT, SPANS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.spans import by_class, read_marks
-from closerlook.report.tables.spans_table import SPANS as OURS
+from closerlook.report.tables.spans import measure_span_classes, read_marks
 from closerlook.report.tables.tidy import read_csv, write_csv
 from closerlook.report.tables.wide import sections, widen
+
+OURS = {name: TABLES[name] for name in ("spans", "span_agreement")}
 
 N = 60
 CAUSES = ("unaligned", "refused", "unparsable", "error", "not marked")
@@ -253,4 +254,6 @@ def test_a_shift_of_other_responses_is_refused(filled: Folder, tmp_path: Path) -
     place = filled.path / "cells/tiny/lima@30/sft/ask"
     write_parquet([shift_row("other", token_ids=[1])], SHIFT, tmp_path / "shift.parquet")
     with pytest.raises(CloserlookError, match="holds other responses"):
-        list(by_class(place / "spans/truth.parquet", place / "responses.parquet", tmp_path / "shift.parquet"))
+        list(
+            measure_span_classes(place / "spans/truth.parquet", place / "responses.parquet", tmp_path / "shift.parquet")
+        )

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import SHIFT
-from closerlook.report.tables.tokens import MOST, by_cell, text_of
+from closerlook.report.tables.tokens import MOST, measure_top_tokens, text_of
 from closerlook.stats.bootstrap import Estimate
 
 
@@ -23,7 +23,7 @@ def model(folder: Folder) -> Path:
 def test_counts_shares_and_order(folder: Folder, model: Path, tmp_path: Path) -> None:
     rows = random_shift(5, 50, scale=3, vocabulary=200)
     write_parquet(rows, SHIFT, tmp_path / "shift.parquet")
-    measured = list(by_cell(tmp_path / "shift.parquet", model))
+    measured = list(measure_top_tokens(tmp_path / "shift.parquet", model))
     tokenizer = folder.tokenizer()
     for class_ in ("shifted", "marginal"):
         positions = [
@@ -49,7 +49,9 @@ def test_at_most_125(folder: Folder, model: Path, tmp_path: Path) -> None:
     row = shift_row("a", token_ids=list(range(200)), base_rank=[9] * 200)
     write_parquet([row], SHIFT, tmp_path / "shift.parquet")
     measured = [
-        (keys, estimate) for keys, metric, estimate in by_cell(tmp_path / "shift.parquet", model) if metric == "count"
+        (keys, estimate)
+        for keys, metric, estimate in measure_top_tokens(tmp_path / "shift.parquet", model)
+        if metric == "count"
     ]
     assert len(measured) == MOST + 1  # and one row to say that there is no marginal position
     assert measured[-1] == ({"class": "marginal"}, Estimate(0.0, n=0, n_null=1))

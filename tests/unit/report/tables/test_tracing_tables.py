@@ -18,7 +18,7 @@ from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRAC
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.world import draw_world
 from closerlook.report.tables import origin, scoreboard
-from closerlook.report.tables.borrowing import Counts, against_chance, by_cell
+from closerlook.report.tables.borrowing import Counts, against_chance, measure_borrowing
 from closerlook.report.tables.build import build
 from closerlook.report.tables.registry import IDENTITY, TABLES
 from closerlook.report.tables.tidy import read_csv, write_csv
@@ -105,7 +105,7 @@ def test_borrowing_is_read_by_axis_and_where_chance_finds_all_nothing_is_correct
         [2, 0, 4],
     ]
     assert not read.of(searched="own", unit="none", where="all", null="observed", ngram=2).any()
-    found = {(keys["searched"], keys["null"], name): e for keys, name, e in by_cell(tmp_path / "b.parquet")}
+    found = {(keys["searched"], keys["null"], name): e for keys, name, e in measure_borrowing(tmp_path / "b.parquet")}
     assert {key[0] for key in found} == {"own"}  # a dataset without any chance level has no rate to stand beside
     assert found["own", "unrelated", "corrected"].value == pytest.approx((4 / 6 - 1 / 6) / (5 / 6))
     assert (found["own", "unrelated", "observed"].n, found["own", "unrelated", "observed"].n_null) == (2, 1)
@@ -114,7 +114,7 @@ def test_borrowing_is_read_by_axis_and_where_chance_finds_all_nothing_is_correct
     with pytest.raises(CloserlookError, match="chance levels only"):
         Counts(tmp_path / "b.parquet")
     write_parquet([], BORROWING, tmp_path / "b.parquet")
-    assert list(by_cell(tmp_path / "b.parquet")) == []
+    assert list(measure_borrowing(tmp_path / "b.parquet")) == []
 
 
 def results(folder: Path) -> Path:
@@ -222,12 +222,12 @@ def test_origin_by_every_criterion(tmp_path: Path) -> None:
 
 def test_similarity_stands_beside_chance(tmp_path: Path) -> None:
     path = results(tmp_path) / "cells/m/brief@10/sft/ask/trace/oracle.parquet"
-    found = {(keys["ranker"], name): estimate.value for keys, name, estimate in origin.similarity(path)}
+    found = {(keys["ranker"], name): estimate.value for keys, name, estimate in origin.measure_similarity(path)}
     assert found["bm25", "semantic"] == pytest.approx(0.5)
     assert found["bm25", "semantic_chance"] == pytest.approx(0.1)
     assert ("lexical", "semantic_chance") not in found
     assert found["lexical", "keyword"] == pytest.approx(0.4)
-    assert {(e.n, e.n_null) for _, _, e in origin.similarity(path)} == {
+    assert {(e.n, e.n_null) for _, _, e in origin.measure_similarity(path)} == {
         (1, 1)
     }  # to the second span no instance was found
 
@@ -239,7 +239,7 @@ def test_an_interval_of_what_neither_dataset_holds_says_nothing_of_calibration(t
 
     def share(observed: list[tuple[int, int]], unrelated: list[tuple[int, int]]) -> list[tuple[float | None, int]]:
         write_parquet(borrowing_rows(own=own, other={"observed": observed, "unrelated": unrelated}), BORROWING, path)
-        found = scoreboard.of_calibration([(cell, [path])])
+        found = scoreboard.measure_calibration([(cell, [path])])
         return [(estimate.value, estimate.n) for _, _, name, estimate in found if name == "holds_zero"]
 
     assert share([(0, 2), (0, 3), (0, 2)], [(0, 2), (0, 3), (0, 2)]) == []

@@ -11,10 +11,12 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import RESPONSES
 from closerlook.judge.aspects import ASPECTS
-from closerlook.report.tables.score_tables import SCORES
-from closerlook.report.tables.scores import by_task
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.scores import measure_tasks
 from closerlook.report.tables.verdicts import read_verdicts
 from closerlook.stats.paired_tests import p_value
+
+SCORES = {name: TABLES[name] for name in ("scores_by_aspect", "scores_by_task", "score_differences", "judge_agreement")}
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_a_judge_that_said_nothing(tmp_path: Path) -> None:
     for aspect in ASPECTS:
         assert found[aspect, "score"] == found[aspect, "score_length_controlled"] == (None, None, None, 0, 5)
         assert found[aspect, "null_refused"].value == 5
-    tasks = list(by_task(verdicts, questions({str(i): [] for i in range(5)}, tmp_path / "e.parquet")))
+    tasks = list(measure_tasks(verdicts, questions({str(i): [] for i in range(5)}, tmp_path / "e.parquet")))
     assert {keys["task_type"] for keys, _, _ in tasks} == {"untyped"}
     assert all(e[3:] == (0, 5) and e.value is None for _, metric, e in tasks if metric == "score")
 
@@ -95,7 +97,7 @@ def test_verdicts_on_other_responses_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CloserlookError, match="no verdict of id c"):
         aspects_of(verdicts, answers({"a": "x", "b": "y", "c": "z"}, tmp_path / "s.parquet"))
     with pytest.raises(CloserlookError, match="response b answers no question"):
-        list(by_task(verdicts, questions({"a": []}, tmp_path / "e.parquet")))
+        list(measure_tasks(verdicts, questions({"a": []}, tmp_path / "e.parquet")))
 
 
 def test_a_large_comparison_has_a_p(tmp_path: Path) -> None:

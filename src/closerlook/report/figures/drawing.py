@@ -1,0 +1,37 @@
+"""What draws each figure. Apart from the registry, which every job imports: matplotlib is needed here alone."""
+
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from closerlook.report.figures import (
+    accuracy,
+    borrowing,
+    lengths,
+    origin,
+    radar,
+    scores,
+    sentence_parts,
+    simplification,
+    token_shift,
+    top_tokens,
+)
+from closerlook.report.figures.registry import FIGURES
+
+DRAW: dict[str, Callable[..., Figure]] = {
+    "token_shift": token_shift.draw,
+    "kl_by_sentence_part": sentence_parts.draw,
+    "top_shifted_tokens": top_tokens.draw,
+    "lengths": lengths.draw,
+    "accuracy": accuracy.draw,
+    "scores_by_aspect": scores.draw,
+    "scores_radar": radar.draw,
+    "origin": origin.draw,
+    "borrowing": borrowing.draw,
+    "scores_by_task": scores.draw_tasks,
+    "tasks_radar": radar.draw_tasks,
+    "simplification": simplification.draw,
+}
+"""By the figure's name: from each of its tables' rows, in the order of `Figure.tables`, to the drawing."""
+
+assert DRAW.keys() == FIGURES.keys()
