@@ -12,6 +12,8 @@ from tests.support.made_results import SVG
 from closerlook.report.page.build import build
 from closerlook.report.page.pack import ENCODING
 
+pytestmark = pytest.mark.browser
+
 
 def test_the_overview_shows_claims_and_the_grids_state(show, small_page):
     page = show(small_page)
@@ -302,7 +304,6 @@ def test_nothing_is_wider_than_the_window(show, small_page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.slow
 def test_800_answers_of_six_cells_are_there_in_two_seconds(show, large_page):
     """The best of three: other tests run beside this one."""
 

@@ -195,7 +195,7 @@ def test_two_processes_share_a_cache(tmp_path):
     assert 80 <= len(server.calls) <= 160
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_ten_thousand_against_a_server_that_fails_every_fifth_call(tmp_path):
     """All are there: no row is lost, none stands twice, and none is null."""
     draw = random.Random(0)

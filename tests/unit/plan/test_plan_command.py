@@ -302,7 +302,7 @@ def test_numbers_are_scaled(value: float | None, text: str) -> None:
 HEAVY = ("torch", "transformers", "peft", "deepspeed", "pandas", "matplotlib")
 
 
-@pytest.mark.parametrize(("seeds", "limit"), [(1, 5), pytest.param(63, 30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seeds", "limit"), [(1, 5), pytest.param(63, 30, marks=pytest.mark.e2e)])
 def test_it_is_quick_and_never_imports_torch(project: Project, seeds: int, limit: float) -> None:
     """160 cells in 5 s, 10,080 in 30 s. Processor time: what else runs on the machine is not its fault."""
     file = project.write(preset(seeds))

@@ -73,7 +73,7 @@ def test_the_same_instances_whatever_the_rate_and_the_micro_batch(trained):
     assert one["losses"] != other["losses"]
 
 
-@pytest.mark.slow
+@pytest.mark.ranks
 @pytest.mark.parametrize(
     ("kind", "ranks", "deepspeed", "count"),
     [("full", 2, None, 7), ("full", 2, "zero3", 7), ("lora", 2, "zero3", 1)],
