@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.support import REPOSITORY
 from tests.support.machine import require
+from tests.support.synthetic import Folder, fill
 from tests.support.table_rows import HOSTILE, HOSTILE_NAMES, MANY, ONE_SIZE, rows_of
 
 from closerlook.report.tables.build import Missing
@@ -87,9 +88,15 @@ def test_letters_of_every_script_compile(pdflatex: str, tmp_path: Path) -> None:
     compile_all(pdflatex, [tmp_path / "letters.tex"], tmp_path)
 
 
-def test_finished_results_compile(pdflatex: str, tmp_path: Path) -> None:
-    """The miniature's own tables, where `make demo` has made them."""
-    files = sorted((REPOSITORY / "results/mini/tables").glob("*.tex"))
-    if not files:
-        pytest.skip("results/mini has no tables: `make demo` makes them")
+def test_tables_of_results_compile(pdflatex: str, tmp_path: Path) -> None:
+    """As the workflow's own script makes them."""
+    folder = Folder(tmp_path / "results")
+    fill(folder, ("brief@1k", "brief@2k", "verbose@1k"), ("lft", "sft"), responses=30)
+    script = REPOSITORY / "workflow/scripts/table.py"
+    files = [
+        folder.path / "tables" / f"{name}.tex" for name in ("shift", "data", "cells", "lengths", "top_shifted_tokens")
+    ]
+    for file in files:
+        arguments = [file.stem, "--results", "results", "--out", f"results/tables/{file.stem}.csv"]
+        subprocess.run([sys.executable, str(script), *arguments], cwd=tmp_path, check=True, timeout=120)
     compile_all(pdflatex, files, tmp_path)

@@ -178,7 +178,7 @@ def test_gguf_package_becomes_a_plain_model(tmp_path):
 
 @pytest.mark.parametrize("load", [load_tokenizer, load_base, lambda folder: load_tuned(folder, folder)])
 def test_loading_says_what_it_found(tmp_path, load):
-    with pytest.raises(CloserlookError, match=r"expected a model folder with a config\.json, found an empty folder"):
+    with pytest.raises(CloserlookError, match=r"config\.json, found an empty folder"):
         load(tmp_path)
     with pytest.raises(CloserlookError, match="found no such folder"):
         load(tmp_path / "none")
