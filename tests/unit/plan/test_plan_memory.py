@@ -99,7 +99,7 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
 
 
 CASES = [
-    pytest.param(family, kind, mode, checkpointing, 2, marks=[] if family == "llama" else pytest.mark.ranks)
+    (family, kind, mode, checkpointing, 2)
     for family in ("llama", "gemma3", "mistral", "phi", "qwen3")
     for kind in ("full", "lora")
     for mode in ("float32", "autocast")
