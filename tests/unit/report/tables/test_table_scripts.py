@@ -145,8 +145,9 @@ def test_what_a_markdown_page_says(small: Folder) -> None:
     make_table("shift", small.path, "--configfile", "config/small.yaml")
     page = (small.path / "tables" / "shift.md").read_text()
     assert page.startswith(f"# {TABLES['shift'].title}")
-    for words in ("Figure 1", "95%", "bootstrap", "model tiny, seed 0, evalset ask", "## Missing"):
+    for words in ("Figure 1", "95%", "bootstrap", "model tiny, seed 0, evalset ask"):
         assert words in page, words
+    assert "## Missing" in page
     assert "`snakemake mini/cells/tiny/verbose@2k/sft/ask/shift.parquet --configfile config/small.yaml`" in page
     assert "`python workflow/scripts/table.py shift --results mini --out mini/tables/shift.csv`" in page
     lines = [line for line in page.splitlines() if line.startswith("|")]
