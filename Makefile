@@ -4,11 +4,12 @@ BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
 SNAKEMAKE := $(BIN)/snakemake --cores all --configfile
 
-.PHONY: demo small test quick lint format schema bench report profile docs clean help
+.PHONY: demo small test quick test-ranks test-e2e test-slurm test-browser test-latex test-model lint format schema bench report profile docs clean help
 help:
 	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
-	@echo "make test     every test;  make quick: those that take seconds; make .venv/dev: install only"
+	@echo "make test     every test, after installing the system packages they need; make .venv/dev: install only"
+	@echo "make quick    the tests that take seconds; make test-ranks, -e2e, -slurm, -browser, -latex, -model: the others by kind"
 	@echo "make lint     ruff, snakefmt, mypy, the layers of the house, snakemake --lint;  make format: mend what can be mended"
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
@@ -49,11 +50,18 @@ small: .venv/small
 	$(SNAKEMAKE) config/small.yaml $(CONFIGFILES)
 	$(BIN)/closerlook show results/small
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+WORLDS := ranks e2e slurm browser latex model
 test: .venv/dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m tests.support.machine
+	$(PYTEST) --durations=25
 
 quick: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -m "not (ranks or e2e or slurm or browser or latex or model)"
+
+# One kind of the other tests: make test-slurm. pyproject.toml says what each needs; what is not installed is skipped.
+$(WORLDS:%=test-%): test-%: .venv/dev
+	$(PYTEST) -m $*
 
 lint: .venv/dev
 	$(BIN)/ruff check

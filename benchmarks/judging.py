@@ -18,13 +18,13 @@ from pathlib import Path
 
 LATENCY = 0.2
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
-SERVER = Path(__file__).parents[1] / "tests" / "judge"
+REPOSITORY = Path(__file__).parents[1]
 
 
 def serve() -> None:
     """Answer each call after 200 ms, until the input ends."""
-    sys.path.insert(0, str(SERVER))
-    from judge_server import Server, says
+    sys.path.insert(0, str(REPOSITORY))
+    from tests.support.judge_server import Server, says
 
     def behave(call):
         reply = says(json.dumps({aspect: {"reason": "so it is. " * 23, "score": "4"} for aspect in ASPECTS}))

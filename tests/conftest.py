@@ -7,10 +7,26 @@ import pytest
 
 from tests.support import REPOSITORY
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # tests run beside each other; more threads than cores only slow them down
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has a worker for each core
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["CUDA_VISIBLE_DEVICES"] = (
+    ""  # results are compared bit by bit, which a GPU does not give; subprocesses inherit it
+)
+
+LONGEST = (
+    "test_faults.py",
+    "test_miniature_run.py",
+    "test_train_ranks.py",
+    "test_latex_compiles.py",
+    "test_train_notice.py",
+)
+"""The files that take minutes. They start first, so that no worker has one left when the others are finished."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files of LONGEST before all others; `make test` has pytest-xdist keep this order."""
+    order = {name: position for position, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")

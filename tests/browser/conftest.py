@@ -1,13 +1,12 @@
 """A real browser for the page. All tests of this folder share it, so one worker of pytest-xdist runs them all."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.machine import require
 from tests.support.made_results import large, small
 
 from closerlook.report.page.build import build
@@ -26,12 +25,11 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, as the system has it, or as apt-get installs it.
+    """The system's Chromium.
 
     Not of the whole session: while Playwright is there, an event loop runs in this thread, and nobody else can run one.
     """
-    if reason := _no_chromium():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    require("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -88,19 +86,3 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
 def _made(results: Path) -> Path:
     build(results, results / "report")
     return results / "report"
-
-
-def _no_chromium() -> str | None:
-    """Why there is no Chromium to test with, after an attempt to install it; None where there is."""
-    if shutil.which("chromium"):
-        return None
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return "Chromium is not installed, and can only be installed as root on Debian: apt-get install chromium"
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in ("update", "install --yes --no-install-recommends chromium"):
-        done = subprocess.run(
-            ["apt-get", "--quiet", *command.split()], env=environment, capture_output=True, text=True, timeout=900
-        )
-        if done.returncode:
-            return f"Chromium cannot be installed: apt-get {command}: {(done.stdout + done.stderr)[-500:]}"
-    return None if shutil.which("chromium") else "apt-get installed chromium, and still there is none"

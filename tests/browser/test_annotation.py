@@ -9,6 +9,8 @@ from tests.support.made_results import FIRST_ID
 
 from closerlook.core.files import read_parquet
 
+pytestmark = pytest.mark.browser
+
 CELLS = ["tiny/d1/lft", "tiny/d1/sft", "tiny/none/base"]
 
 

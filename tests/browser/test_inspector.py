@@ -7,6 +7,8 @@ from tests.support.made_results import EMPTY_ID, FIRST_ID, HUGE_ID
 
 from closerlook.core.files import read_parquet
 
+pytestmark = pytest.mark.browser
+
 LFT, SFT, BASE = "tiny/d1/lft", "tiny/d1/sft", "tiny/none/base"
 
 

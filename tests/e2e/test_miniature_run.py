@@ -16,7 +16,7 @@ from closerlook.config import load
 from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.e2e,
     pytest.mark.timeout(1500),
 ]  # the tests share one run: make test keeps a file in one process
 

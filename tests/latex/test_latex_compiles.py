@@ -1,7 +1,5 @@
 """Every table's LaTeX in one document that pdflatex must take, with booktabs and longtable and nothing else: no lost glyph."""
 
-import os
-import shutil
 import subprocess
 import sys
 import unicodedata
@@ -10,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support import REPOSITORY
+from tests.support.machine import require
+from tests.support.synthetic import Folder, fill
 from tests.support.table_rows import HOSTILE, HOSTILE_NAMES, MANY, ONE_SIZE, rows_of
 
 from closerlook.report.tables.build import Missing
@@ -19,9 +19,8 @@ from closerlook.report.tables.tidy import read_csv, write_csv
 from closerlook.report.tables.wide import Wide, sections
 from closerlook.text.escape import latex
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.latex
 
-PACKAGE = "texlive-latex-recommended"  # has booktabs; 48 MB to fetch, 150 MB on disk, a minute
 DOCUMENT = r"""
 \documentclass{article}
 \usepackage{booktabs,longtable}
@@ -34,24 +33,9 @@ DOCUMENT = r"""
 
 @pytest.fixture(scope="session")
 def pdflatex() -> str:
-    """pdflatex with booktabs; installed where that is possible."""
-    if not _installed():
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
-            pytest.skip(f"no pdflatex with booktabs, which only root on Debian can install: apt-get install {PACKAGE}")
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in ("update", f"install --yes --no-install-recommends {PACKAGE}"):
-            done = subprocess.run(
-                ["apt-get", "--quiet", *command.split()], env=environment, capture_output=True, text=True, timeout=800
-            )
-            if done.returncode:
-                pytest.skip(f"apt-get {command}: {(done.stdout + done.stderr)[-500:]}")
+    """pdflatex with booktabs."""
+    require("texlive-latex-recommended")
     return "pdflatex"
-
-
-def _installed() -> bool:
-    if not shutil.which("pdflatex") or not shutil.which("kpsewhich"):
-        return False
-    return subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False).returncode == 0
 
 
 def compile_all(pdflatex: str, files: list[Path], folder: Path) -> str:
@@ -104,9 +88,15 @@ def test_letters_of_every_script_compile(pdflatex: str, tmp_path: Path) -> None:
     compile_all(pdflatex, [tmp_path / "letters.tex"], tmp_path)
 
 
-def test_finished_results_compile(pdflatex: str, tmp_path: Path) -> None:
-    """The miniature's own tables, where `make demo` has made them."""
-    files = sorted((REPOSITORY / "results/mini/tables").glob("*.tex"))
-    if not files:
-        pytest.skip("results/mini has no tables: `make demo` makes them")
+def test_tables_of_results_compile(pdflatex: str, tmp_path: Path) -> None:
+    """As the workflow's own script makes them."""
+    folder = Folder(tmp_path / "results")
+    fill(folder, ("brief@1k", "brief@2k", "verbose@1k"), ("lft", "sft"), responses=30)
+    script = REPOSITORY / "workflow/scripts/table.py"
+    files = [
+        folder.path / "tables" / f"{name}.tex" for name in ("shift", "data", "cells", "lengths", "top_shifted_tokens")
+    ]
+    for file in files:
+        arguments = [file.stem, "--results", "results", "--out", f"results/tables/{file.stem}.csv"]
+        subprocess.run([sys.executable, str(script), *arguments], cwd=tmp_path, check=True, timeout=120)
     compile_all(pdflatex, files, tmp_path)

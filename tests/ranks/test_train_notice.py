@@ -41,7 +41,7 @@ def rank_processes(launcher: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(launcher.pid).children() or [psutil.Process(launcher.pid)]
 
 
-@pytest.mark.slow
+@pytest.mark.ranks
 @pytest.mark.parametrize(
     ("ranks", "engine", "notice"),
     [
@@ -72,7 +72,7 @@ def test_a_notice_loses_nothing(
     assert not (job.out / "checkpoints").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.ranks
 def test_checkpoints_on_scratch(make_job: Callable[..., Job], tmp_path: Path) -> None:
     """They lie where the site says, the cell's folder leads there, and nothing stays behind."""
     scratch = tmp_path / "scratch"

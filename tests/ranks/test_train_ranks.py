@@ -45,7 +45,7 @@ def check_same(cell, reference, base):
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.ranks
 @pytest.mark.parametrize(
     ("kind", "ranks", "deepspeed", "engine"),
     [
@@ -70,7 +70,7 @@ def test_ranks_equal_one_process(make_job, trained, base, kind, ranks, deepspeed
     assert manifest["parameters"] == json.loads((reference / "manifest.json").read_text())["parameters"]
 
 
-@pytest.mark.slow
+@pytest.mark.ranks
 @pytest.mark.parametrize(("kind", "deepspeed"), [("full", None), ("full", "zero3"), ("lora", "zero3")])
 def test_killed_ranks_go_on(make_job, kind, deepspeed):
     """Kill all ranks in mid-training; resumed, every later loss equals the uninterrupted run's."""

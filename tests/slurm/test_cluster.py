@@ -16,6 +16,8 @@ pathlib.Path(sys.argv[1], os.environ["SLURM_PROCID"]).write_text(json.dumps(rank
 
 SIGNALLED = """
 import signal, sys, time
+
+pytestmark = pytest.mark.slurm
 def note(number, frame):
     with open(sys.argv[1], "a") as out:
         print(signal.Signals(number).name, flush=True, file=out)

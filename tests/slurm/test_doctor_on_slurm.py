@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from tests.support import REPOSITORY
 from tests.support.slurm.cluster import Cluster
+
+pytestmark = pytest.mark.slurm
 
 GPU = {
     "partition": "gpu",

@@ -19,7 +19,7 @@ from tests.support.slurm.project import CELL, Project
 
 from closerlook.cluster import attempts
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from tests.support.slurm.cluster import Cluster
 from tests.support.slurm.project import CELL, Project
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.slurm
 MANIFEST = f"results/lab/cells/{CELL}/manifest.json"
 
 

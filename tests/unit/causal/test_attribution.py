@@ -134,7 +134,7 @@ def attributed(folder, out, spans="spans.parquet", top=5):
     return read_parquet(out).to_pylist()
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_the_instance_that_taught_a_word_comes_first(learnt, tmp_path):
     rows = attributed(learnt, tmp_path / "out.parquet")
     ids = pq.read_table(learnt / "data.parquet")["id"].to_pylist()

@@ -232,9 +232,7 @@ def test_reworded_questions_alone_have_nothing_to_be_compared_with(preset: dict[
 
 def test_the_truth_of_the_miniature_marks_no_other_answers(preset: dict[str, Any]) -> None:
     preset["grid"][2]["evalsets"] = ["questions", "just-eval-instruct"]
-    with pytest.raises(
-        CloserlookError, match=r"markers\[0\]: found 'oracle', expected a marker that does not need the truth"
-    ):
+    with pytest.raises(CloserlookError, match=r"markers\[0\]: found 'oracle', expected a marker .*truth"):
         read(preset)
 
 
@@ -242,7 +240,5 @@ def test_nothing_is_sampled_from_a_model_behind_an_endpoint(preset: dict[str, An
     preset["grid"].append(
         {"models": ["gpt-4-1106-preview"], "methods": ["ask"], "evalsets": ["questions"], "markers": ["consistency"]}
     )
-    with pytest.raises(
-        CloserlookError, match=r"markers: found 'consistency', expected a marker that samples no answers"
-    ):
+    with pytest.raises(CloserlookError, match=r"markers: found 'consistency', expected a marker .*samples"):
         read(preset)

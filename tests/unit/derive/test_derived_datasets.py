@@ -101,7 +101,7 @@ def test_scores_of_verdicts(tmp_path):
     (tmp_path / "v.jsonl").write_text("\n".join(map(json.dumps, verdicts)))
     transform = ScoredSource(of="x", minimum_score=4, scores=str(tmp_path / "v.jsonl"), aspect="helpfulness")
     assert scores_of(before, transform, None) == [5, None, 2]
-    with pytest.raises(CloserlookError, match=r"v\.jsonl: row 1: a second score for id .*need `aspect`"):
+    with pytest.raises(CloserlookError, match=r"v\.jsonl: row 1: .* id .*`aspect`"):
         scores_of(before, transform.model_copy(update={"aspect": None}), None)
     with pytest.raises(CloserlookError, match="scores none of the 1 instances"):
         scores_of(table(["other"]), transform, None)
@@ -112,9 +112,7 @@ def test_scores_of_verdicts(tmp_path):
 def test_nothing_left_is_said():
     before = table(["a"])
     after, tally = with_score(before, [1], 4)
-    with pytest.raises(
-        CloserlookError, match="fine: no instance of x left: 1 rows read, 0 kept; dropped: 1 below_minimum"
-    ):
+    with pytest.raises(CloserlookError, match=r"fine: .* of x .*1 rows read, 0 kept; .*1 below_minimum"):
         finish(before, after, tally, "fine", ScoredSource(of="x", minimum_score=4))
 
 

@@ -217,7 +217,7 @@ def test_another_model_or_setting_is_another_identity(folder, monkeypatch):
     assert len(set(seen)) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_kill_9_then_again_gives_the_same_bytes(folder):
     write_evalset(folder / "evalset.parquet", [f"{i} {QUESTIONS[i % 7]}" for i in range(300)])
     long = ["--max-new-tokens", "100"]
@@ -237,7 +237,7 @@ def test_kill_9_then_again_gives_the_same_bytes(folder):
     assert not (folder / ".responses.parquet.parts").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.ranks
 def test_two_ranks_share_the_prompts(folder):
     write_evalset(folder / "evalset.parquet", [f"{i} {QUESTIONS[i % 7]}" for i in range(150)])
     subprocess.run(command(folder, "one.parquet"), check=True, capture_output=True)

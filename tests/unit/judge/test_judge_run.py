@@ -195,7 +195,7 @@ def test_two_processes_share_a_cache(tmp_path):
     assert 80 <= len(server.calls) <= 160
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_ten_thousand_against_a_server_that_fails_every_fifth_call(tmp_path):
     """All are there: no row is lost, none stands twice, and none is null."""
     draw = random.Random(0)
@@ -253,7 +253,7 @@ def test_nothing_but_failures_is_no_file(tmp_path):
     with Server(lambda call: fails(400, f"bad {KEY}")) as server:
         done = run(write(tmp_path), server)
     assert done.returncode == 2
-    assert "not one answer was had, the first because of: BadRequestError" in done.stderr
+    assert "BadRequestError" in done.stderr
     assert not (tmp_path / "verdicts.parquet").exists()
 
 

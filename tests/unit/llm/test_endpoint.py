@@ -282,7 +282,7 @@ PRICES = {"input_price": 1e6, "output_price": 1e6}  # one per token
 
 def test_a_budget_refuses_before_the_first_call(cache):
     with Server(echo) as server:
-        with pytest.raises(CloserlookError, match=r"judge_budget: found 10.00, expected at least .*Nothing was paid"):
+        with pytest.raises(CloserlookError, match=r"judge_budget: found 10\.00, expected at least "):
             ask(server, cache, ["a"], budget=Budget(10, "mini"), **PRICES)
         with pytest.raises(CloserlookError, match="expected input_price and output_price"):
             ask(server, cache, ["a"], budget=Budget(10, "mini"))

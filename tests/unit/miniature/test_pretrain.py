@@ -171,7 +171,7 @@ def test_a_model_that_knows_too_little_leaves_no_folder(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mini"]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_a_small_world_is_learned_and_the_folder_can_be_loaded(tmp_path):
     world = ["--known", 4, "--taught", 2, "--unseen", 2, "--quiet", 1, "--documents", 600, "--new-share", 0.3]
     sizes = ["--brief", 50, "--verbose", 20, "--domain", 10, "--mixture", 40, "--questions", 10]

@@ -65,7 +65,7 @@ def test_counts_are_those_of_transformers_and_peft(name: str, kind: str) -> None
     assert total == shape.total + (trainable if kind == "lora" else 0)
 
 
-@pytest.mark.slow
+@pytest.mark.model
 @pytest.mark.parametrize("rank", [1, 8, 64])
 def test_lora_on_the_whole_gemma(rank: int) -> None:
     architecture = CATALOG.models["gemma-3-270m"].architecture

@@ -99,7 +99,7 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
 
 
 CASES = [
-    pytest.param(family, kind, mode, checkpointing, 2, marks=[] if family == "llama" else pytest.mark.slow)
+    (family, kind, mode, checkpointing, 2)
     for family in ("llama", "gemma3", "mistral", "phi", "qwen3")
     for kind in ("full", "lora")
     for mode in ("float32", "autocast")
@@ -128,7 +128,7 @@ def zero(stage: int, **options: Any) -> Zero:
     return Zero(stage, **({"offload_optimizer": False, "offload_parameters": False, "live": 0, "bucket": 0} | options))
 
 
-@pytest.mark.slow
+@pytest.mark.ranks
 @pytest.mark.parametrize("name", ["gemma-3-270m", "llama-2-7b", "llama-2-70b"])
 @pytest.mark.parametrize(("gpus", "nodes"), [(1, 1), (4, 1), (8, 1), (8, 4)])
 @pytest.mark.parametrize("offload", [False, True])

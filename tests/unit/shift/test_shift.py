@@ -1,6 +1,7 @@
 """shift.parquet end to end, on tiny random models: against a float64 brute force without a cache, and by its invariances."""
 
 import logging
+import re
 import runpy
 import sys
 
@@ -210,7 +211,7 @@ def test_text_that_is_not_the_decoded_tokens_is_said(folders, caplog):
     write_responses(folder / "responses.parquet", byte_tokenizer(), r3={"text": "y"})
     with caplog.at_level(logging.WARNING):
         run(folder)
-    assert "1 of 5 responses have a text other than their decoded token_ids (r3" in caplog.text
+    assert re.search(r"1 of 5 responses .*token_ids \(r3", caplog.text)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_logits_that_are_not_finite_name_the_response(folders):
         model.model.embed_tokens.weight[rare := 5] = float("inf")
     saved(model, folder / "tuned")
     write_responses(folder / "responses.parquet", byte_tokenizer(), r3={"token_ids": [7, rare, 8]})
-    with pytest.raises(CloserlookError, match="response r3: the logits of the base or the tuned model are not finite"):
+    with pytest.raises(CloserlookError, match=r"response r3: .*not finite"):
         run(folder)
 
 

@@ -1,6 +1,7 @@
 """Borrowing: counted as direct search of every phrase counts it, and corrected to what was planted."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_an_unrelated_dataset_with_fewer_words_is_told(tmp_path: Path, caplog: p
     assert truncate_to_size(searched([("zz", "b")] * 30, tmp_path, "large"), own).limit == 25
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     assert truncate_to_size(searched([("zz", "b")] * 20, tmp_path, "small"), own).limit == 20
-    assert "small has 40 words, own has 50: the chance level will be too low" in caplog.text
+    assert re.search(r"small .*40 .*own .*50", caplog.text)
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.4, 0.8])

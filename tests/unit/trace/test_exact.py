@@ -101,9 +101,7 @@ def test_a_damaged_index_is_refused(tmp_path):
         whole = file.read_bytes()
         for damaged in (whole[:-1], whole[: len(whole) // 2], b""):
             file.write_bytes(damaged)
-            with pytest.raises(
-                CloserlookError, match=r"delete it and build it again with workflow/scripts/build_index\.py"
-            ):
+            with pytest.raises(CloserlookError, match=r"workflow/scripts/build_index\.py"):
                 SuffixArray.open(tmp_path / "index")
         file.write_bytes(whole)
         assert SuffixArray.open(tmp_path / "index").documents("e").tolist() == [0, 1]

@@ -107,9 +107,7 @@ def test_a_damaged_index_is_refused(tmp_path):
         whole = file.read_bytes()
         for damaged in (whole[: len(whole) // 2], b""):
             file.write_bytes(damaged)
-            with pytest.raises(
-                CloserlookError, match=r"delete it and build it again with workflow/scripts/build_index\.py"
-            ):
+            with pytest.raises(CloserlookError, match=r"workflow/scripts/build_index\.py"):
                 Index.open(folder).bm25(["blue"], 1)
         file.write_bytes(whole)
     other = Index.build(table(PAIRS[:2]), tmp_path / "other")

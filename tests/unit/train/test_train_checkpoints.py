@@ -54,7 +54,7 @@ def test_resumed_training_equals_the_uninterrupted(make_job, trained, monkeypatc
     assert "resuming from" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_kill_minus_nine(make_job, trained):
     settings = HARD | {"epochs": 20.0, "checkpoint_steps": 3}
     whole = trained("whole", **settings)

@@ -263,7 +263,7 @@ def test_learning_rate_rises_then_falls_and_is_never_zero(make_job, schedule):
 def test_more_ranks_than_instances_per_step_is_refused(make_job):
     from closerlook.train.distributed import Distributed
 
-    with pytest.raises(CloserlookError, match="batch_size 8 is smaller than the number of ranks, 16"):
+    with pytest.raises(CloserlookError, match=r"batch_size 8 .*ranks, 16"):
         make_job().micro_steps(Distributed(0, 16, torch.device("cpu")))
 
 

@@ -36,7 +36,7 @@ def test_captions_come_through_as_written(kind: str) -> None:
         assert words(caption.replace("<", "&lt;")).replace(" ", "") in words(body).replace(" ", "")
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_the_report_of_a_finished_run(project: Project) -> None:
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", "config/dag.yaml"]
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")

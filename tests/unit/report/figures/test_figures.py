@@ -152,7 +152,7 @@ def test_same_bytes_again(name: str, tmp_path: Path) -> None:
     assert first.with_suffix(".pdf").read_bytes() == second.with_suffix(".pdf").read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_same_bytes_in_another_process(tmp_path: Path) -> None:
     """Whatever order that process's sets are in: the glyphs of a font in a PDF are such a set."""
     draw("top_shifted_tokens", tmp_path, ONE_SIZE)
@@ -201,7 +201,7 @@ def test_bars_of_the_simplification_study_are_the_shares() -> None:
     assert {text.get_text() for text in axes.texts} == {"25%", "12%", "50%", "n=8"}
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("cells", [MANY, LARGE, *HOSTILE_NAMES.values()], ids=["many", "large", *HOSTILE_NAMES])
 def test_draws_what_no_one_should_ask_for(name: str, cells: Cells, tmp_path: Path) -> None:

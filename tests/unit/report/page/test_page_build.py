@@ -292,7 +292,7 @@ def test_the_page_says_only_what_it_loads_itself(page):
     assert not any(re.search(r"https?://|innerHTML|\beval\b", path.read_text()) for path in own)
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_the_script_makes_the_page(copy, tmp_path):
     command = [
         sys.executable,

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -51,10 +50,13 @@ def test_registries_are_light() -> None:
 
 
 @pytest.mark.parametrize("name", ["table", "figure"])
-def test_help_is_quick(name: str) -> None:
-    begun = time.perf_counter()
-    done = script(name, "--help")
-    assert time.perf_counter() - begun < 5  # a fifth of a second here; the bound is for a busy machine
+def test_help_imports_nothing_heavy(name: str) -> None:
+    path = REPOSITORY / "workflow" / "scripts" / f"{name}.py"
+    command = [sys.executable, "-X", "importtime", str(path), "--help"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "closerlook" in imported
+    assert not imported & {"torch", "transformers", "pandas", "numpy", "pyarrow", "matplotlib"}
     assert all(known in done.stdout for known in (TABLES if name == "table" else FIGURES))
 
 
@@ -142,10 +144,9 @@ def test_same_bytes_again(small: Folder, name: str) -> None:
 def test_what_a_markdown_page_says(small: Folder) -> None:
     make_table("shift", small.path, "--configfile", "config/small.yaml")
     page = (small.path / "tables" / "shift.md").read_text()
-    assert page.startswith("# Token-distribution shift")
-    assert "section 3, Figure 1" in page
-    assert "95% percentile bootstrap over responses" in page
-    assert "All rows: model tiny, seed 0, evalset ask." in page
+    assert page.startswith(f"# {TABLES['shift'].title}")
+    for words in ("Figure 1", "95%", "bootstrap", "model tiny, seed 0, evalset ask"):
+        assert words in page, words
     assert "## Missing" in page
     missing = "snakemake mini/cells/tiny/verbose@2k/sft/ask/shift.parquet"
     snakefile = REPOSITORY / "Snakefile"  # there is none in this folder
@@ -192,9 +193,7 @@ def test_errors_name_the_file_and_the_command(folder: Folder) -> None:
     with pytest.raises(CloserlookError, match=r"grid\.csv: not found; `snakemake .*grid\.csv` writes it"):
         read_grid(folder.path)
     write_text("cell,model\n", folder.path / "grid.csv")
-    with pytest.raises(
-        CloserlookError, match=r"grid\.csv: has no column dataset, size, method, seed, evalset, found cell, model"
-    ):
+    with pytest.raises(CloserlookError, match=r"grid\.csv: .*dataset, size, method, seed, evalset, found cell, model"):
         read_grid(folder.path)
     done = script("figure", "lengths", "--results", folder.path, "--out", folder.path / "lengths.svg")
     assert done.returncode == 2
