@@ -15,7 +15,7 @@ from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
 
 from closerlook.core import layout
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.e2e
 
 CELL = "tiny/ours/lft"
 SHIFT = f"results/mine/{layout.shift(CELL, 'asks')}"

@@ -47,7 +47,7 @@ _VALUE = f"(?P<value>{_any(value for attribute in ATTRIBUTES.values() for value 
 
 
 @cache  # compiled when the first text is parsed: the tables' definitions import this module in every job
-def _predicates() -> list[tuple[str, re.Pattern[str]]]:
+def _predicate_patterns() -> list[tuple[str, re.Pattern[str]]]:
     return [
         (label, re.compile(_pattern(template, value=_VALUE) + r"(?!\w)"))
         for label, attribute in ATTRIBUTES.items()
@@ -92,7 +92,8 @@ def _predicates(text: str, position: int, entity: str) -> Iterator[Claim]:
     position = position + 1 if text.startswith(" ", position) else len(text)
     while True:
         found = next(
-            ((label, match) for label, pattern in _predicates() if (match := pattern.match(text, position))), None
+            ((label, match) for label, pattern in _predicate_patterns() if (match := pattern.match(text, position))),
+            None,
         )
         if found is None:
             return
