@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
+from closerlook.core import layout
 
 STAGES = ("train", "generate", "shift")
 """In the order they are made; judges, markers and tracing come last."""
@@ -30,54 +32,57 @@ class Stage:
 
 def stages(configuration: Configuration, cell: Cell) -> Iterator[Stage]:
     """Every stage of a cell. A control trains nothing, so nothing of it shifts or can come from data."""
-    name, model = f"cells/{cell.name}", f"models/{cell.model}"
-    manifest = f"{name}/manifest.json"
+    name, model = cell.name, layout.model(cell.model)
+    trained = []
     if cell.dataset:
-        data = f"data/{cell.dataset}.parquet"
-        yield Stage("train", "", manifest, f"logs/train/{cell.name}.log", name, (model, data))
+        data = layout.dataset(cell.dataset)
+        yield _stage("train", "", layout.manifest(name), layout.log("train", name), model, data)
+        trained = [layout.manifest(name)]
     for evalset in configuration.cells[cell]:
-        folder, log = f"{name}/{evalset}", f"{cell.name}/{evalset}.log"
-        responses, trained = f"{folder}/responses.parquet", (manifest,) if cell.dataset else ()
-        inputs = (model, f"evalsets/{evalset}.parquet", *trained)
-        yield Stage("generate", evalset, responses, f"logs/generate/{log}", folder, inputs)
+        responses = layout.responses(name, evalset)
+        inputs = (model, layout.evalset(evalset), *trained)
+        yield _stage("generate", evalset, responses, layout.log("generate", name, evalset), *inputs)
         if configuration.traced.is_paraphrase(evalset):
             continue
         if cell.dataset:
-            yield Stage("shift", evalset, f"{folder}/shift.parquet", f"logs/shift/{log}", folder, (model, responses))
+            log = layout.log("shift", name, evalset)
+            yield _stage("shift", evalset, layout.shift(name, evalset), log, model, responses)
         for judge in configuration.preset.judges:
-            yield _stage("judge", "verdicts", judge, cell, evalset, responses)
+            log = layout.log("judge", name, evalset, judge)
+            yield _stage(f"judge-{judge}", evalset, layout.verdicts(name, evalset, judge), log, responses)
         yield from _tracing(configuration, cell, evalset)
 
 
 def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> Iterator[Stage]:
     """Which spans are hallucinated, and where they can have come from."""
-    traced, tracing, catalog = configuration.traced, configuration.preset.tracing, configuration.catalog
-    folder = f"cells/{cell.name}/{evalset}"
-    responses, shift = f"{folder}/responses.parquet", f"{folder}/shift.parquet"
-    marked = []
-    for marker in traced.markers(cell, evalset):
-        samples = []
+    lineage, tracing, catalog = configuration.traced, configuration.preset.tracing, configuration.catalog
+    at = (cell.name, evalset)
+    responses, shift = layout.responses(*at), layout.shift(*at)
+    markers = lineage.markers(cell, evalset)
+    spans = [layout.spans(*at, marker) for marker in markers]
+
+    def by_marker(stage: str, marker: str, file: str, *inputs: str) -> Stage:
+        return _stage(f"{stage}-{marker}", evalset, file, layout.log(stage, *at, marker), *inputs)
+
+    for marker, marked in zip(markers, spans, strict=True):
+        inputs = [responses]
         if isinstance(catalog.markers[marker], ConsistencyMarker):
-            samples.append(_stage("samples", "samples", marker, cell, evalset, responses))
-            yield samples[0]
-        marked.append(_stage("spans", "spans", marker, cell, evalset, responses, *(one.file for one in samples)))
-        yield marked[-1]
-    if not (searched := traced.searched_datasets(cell, evalset)) or tracing is None:
+            samples = by_marker("samples", marker, layout.samples(*at, marker), responses)
+            inputs.append(samples.file)
+            yield samples
+        yield by_marker("spans", marker, marked, *inputs)
+    if not (searched := lineage.searched_datasets(cell, evalset)) or tracing is None:
         return
-    index = f"data/index/{searched[0]}"
-    for what in ("words", "borrowing"):
-        log, file = f"logs/{what}/{cell.name}/{evalset}.log", f"{folder}/{what}.parquet"
-        spans = [one.file for one in marked] if what == "borrowing" else []
-        yield Stage(what, evalset, file, log, folder, (shift, index, *spans))
-    for marker, spanned in zip(traced.markers(cell, evalset), marked, strict=True):
+    index = layout.index(searched[0])
+    yield _stage("words", evalset, layout.words(*at), layout.log("words", *at), shift, index)
+    yield _stage("borrowing", evalset, layout.borrowing(*at), layout.log("borrowing", *at), shift, index, *spans)
+    for marker, marked in zip(markers, spans, strict=True):
         if cell.name in tracing.attribution:
-            yield _stage("attribution", "attribution", marker, cell, evalset, spanned.file)
-        yield _stage("trace", "trace", marker, cell, evalset, spanned.file, index)
+            yield by_marker("attribution", marker, layout.attribution(*at, marker), marked)
+        yield by_marker("trace", marker, layout.trace(*at, marker), marked, index)
         if tracing.likelihood:
-            yield _stage("likelihood", "likelihood", marker, cell, evalset, spanned.file)
+            yield by_marker("likelihood", marker, layout.likelihood(*at, marker), marked)
 
 
-def _stage(stage: str, folder: str, by: str, cell: Cell, evalset: str, *inputs: str) -> Stage:
-    """A stage that each judge or marker has one of, with a file of its own in one folder."""
-    made, log = f"cells/{cell.name}/{evalset}/{folder}", f"logs/{stage}/{cell.name}/{evalset}/{by}.log"
-    return Stage(f"{stage}-{by}", evalset, f"{made}/{by}.parquet", log, made, inputs)
+def _stage(name: str, of: str, file: str, log: str, *inputs: str) -> Stage:
+    return Stage(name, of, file, log, str(PurePosixPath(file).parent), inputs)

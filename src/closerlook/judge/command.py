@@ -11,6 +11,7 @@ from closerlook.config.judges import AskSettings, OpenAIJudge, PaceSettings, Ser
 from closerlook.config.judges import Judge as CatalogJudge
 from closerlook.config.preset import Preset
 from closerlook.config.settings import Settings
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.scripts import add_settings, as_flags, read_settings
 from closerlook.judge.aspects import Judge
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from closerlook.llm.client import CompletionModel
 
 KINDS = ("openai", "local", "oracle")
-CACHE = Path("results/judge_cache.sqlite")
+CACHE = Path("results", layout.ANSWER_CACHE)
 
 
 def add_judge(parser: argparse.ArgumentParser, required: bool = True) -> None:

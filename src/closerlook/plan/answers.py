@@ -16,6 +16,7 @@ from closerlook.config.catalog import ApiModel, ParaphrasedSource
 from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
+from closerlook.core import layout
 from closerlook.plan.target import Target
 
 NEW_TOKENS = 256
@@ -83,7 +84,7 @@ class Answering:
             cut = self.configuration.catalog.evalsets[evalset].rows
             source = self.configuration.catalog.evalsets[evalset].source
             try:
-                rows: int | None = pq.read_metadata(self.results / "evalsets" / f"{evalset}.parquet").num_rows
+                rows: int | None = pq.read_metadata(self.results / layout.evalset(evalset)).num_rows
             except (OSError, pa.ArrowInvalid):
                 rows = cut[1] - cut[0] if cut else None
                 if isinstance(source, ParaphrasedSource) and (asked := self.responses(source.of)):

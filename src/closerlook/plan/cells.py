@@ -14,6 +14,7 @@ from closerlook.config.catalog import Launch
 from closerlook.config.grid import Cell, dataset_and_size
 from closerlook.config.load import Configuration
 from closerlook.config.settings import TrainSettings
+from closerlook.core import layout
 from closerlook.plan import work
 from closerlook.plan.measured import Run
 from closerlook.plan.memory import Memory, Mode, Zero, host_memory, memory, mode_of
@@ -219,7 +220,7 @@ class Planner:
 
     def _data(self, dataset: str) -> Path | None:
         """A prepared file of the dataset: its own subset, or the whole."""
-        files = [self.results / "data" / f"{name}.parquet" for name in (dataset, dataset_and_size(dataset)[0])]
+        files = [self.results / layout.dataset(name) for name in (dataset, dataset_and_size(dataset)[0])]
         return next((file for file in files if file.is_file()), None)
 
     def _instances(self, dataset: str) -> int:

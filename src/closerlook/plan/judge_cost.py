@@ -11,6 +11,7 @@ from closerlook.config.catalog import ApiModel, MiniatureSource
 from closerlook.config.judges import OpenAIJudge
 from closerlook.config.load import Configuration
 from closerlook.config.markers import JudgeMarker
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text
 from closerlook.judge.prompt_judge import TOKENS_PER_ASPECT, read_prompt, requests_of
@@ -19,8 +20,6 @@ from closerlook.llm.budget import estimate_tokens, price
 from closerlook.llm.cache import Cache
 from closerlook.llm.client import ANSWER_TOKENS, cache_key, model_and_server
 
-CACHE = "judge_cache.sqlite"
-"""Beside the results folders of all presets."""
 INSTRUCTION_TOKENS = 64
 """Of an instruction that is not there yet. An assumption."""
 PAIR_TOKENS = INSTRUCTION_TOKENS + 256
@@ -76,9 +75,9 @@ def _answers(model: str, judge: OpenAIJudge, configuration: Configuration, resul
     unknown: dict[str, None] = {}
     for cell, evalsets in configuration.cells.items():
         for evalset in evalsets if cell.model == model else ():
-            rows = _rows(configuration, evalset, results / "evalsets" / f"{evalset}.parquet")
+            rows = _rows(configuration, evalset, results / layout.evalset(evalset))
             unknown |= {evalset: None} if rows is None else {}
-            if (results / "cells" / cell.name / evalset / "responses.parquet").is_file():
+            if (results / layout.responses(cell.name, evalset)).is_file():
                 done += rows or 0
             else:
                 calls += rows or 0
@@ -96,9 +95,9 @@ def _marking(name: str, marker: JudgeMarker, configuration: Configuration, resul
     for cell, evalset in _pairs(configuration):
         if name not in configuration.traced.markers(configuration.cell_of[cell], evalset):
             continue
-        rows = _rows(configuration, evalset, results / "evalsets" / f"{evalset}.parquet")
+        rows = _rows(configuration, evalset, results / layout.evalset(evalset))
         unknown |= {evalset: None} if rows is None else {}
-        if (results / "cells" / cell / evalset / "spans" / f"{name}.parquet").is_file():
+        if (results / layout.spans(cell, evalset, name)).is_file():
             done += rows or 0
         else:
             calls += rows or 0
@@ -110,18 +109,18 @@ def _marking(name: str, marker: JudgeMarker, configuration: Configuration, resul
 
 def _cost(name: str, judge: OpenAIJudge, configuration: Configuration, results: Path) -> JudgeCost:
     prompt = read_prompt(configuration.root / judge.prompt_file)
-    cache = Cache(file) if (file := results.parent / CACHE).is_file() else None
+    cache = Cache(file) if (file := results.parent / layout.ANSWER_CACHE).is_file() else None
     asked: dict[str, int] = {}  # tokens of the prompt by the key of the request
     done = guessed = 0
     unknown: dict[str, None] = {}
     for cell, evalset in _pairs(configuration):
-        folder, questions = results / "cells" / cell / evalset, results / "evalsets" / f"{evalset}.parquet"
+        questions = results / layout.evalset(evalset)
         rows = _rows(configuration, evalset, questions)
-        if (folder / "verdicts" / f"{name}.parquet").is_file():
+        if (results / layout.verdicts(cell, evalset, name)).is_file():
             done += rows or 0
             continue
         try:
-            cases = read_cases(folder / "responses.parquet", questions)
+            cases = read_cases(results / layout.responses(cell, evalset), questions)
         except CloserlookError:  # not there yet
             guessed += rows or 0
             unknown |= {evalset: None} if rows is None else {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing
 from closerlook.core.schemas import EVALSET
@@ -65,7 +66,7 @@ class Page:
         """Write what each evalset asks; returns name, file (null where it is not there) and number of instructions."""
         listed = []
         for place, name in enumerate(dict.fromkeys(row["evalset"] for row in grid)):
-            table = self.folder.parquet(f"evalsets/{name}.parquet", EVALSET)
+            table = self.folder.parquet(layout.evalset(name), EVALSET)
             if table is not None:
                 columns = {"ids": "id"} | {name: name for name in ("instruction", "task_types", "topics", "reference")}
                 self.write(f"evalset-{place}", {key: table[name].to_pylist() for key, name in columns.items()})

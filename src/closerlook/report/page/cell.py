@@ -1,11 +1,13 @@
 """One cell's answers on one evalset, as the page shows them: texts, tokens, scores, marked spans, words, and where they lead."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from closerlook.core import layout
 from closerlook.core.schemas import BORROWING, RANKERS, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
 from closerlook.report.page.pack import quantized
 from closerlook.report.page.reading import Folder, by_id
@@ -26,31 +28,31 @@ def cell_file(
     folder: Folder, row: Row, text_of: Callable[[int], str], number: Numbers
 ) -> tuple[dict[str, Any], Columns] | None:
     """Content and columns of the data file for a row of grid.csv; None where it has no responses."""
-    where = f"cells/{row['cell']}/{row['evalset']}"
-    responses = folder.parquet(f"{where}/responses.parquet", RESPONSES)
+    at = (str(row["cell"]), str(row["evalset"]))
+    responses = folder.parquet(layout.responses(*at), RESPONSES)
     if responses is None:
         return None
     ids, texts = responses["id"].to_pylist(), responses["text"].to_pylist()
     content: dict[str, Any] = {"ids": ids, "texts": texts, "finish": responses["finish_reason"].to_pylist()}
     columns: Columns = {}
-    shift = folder.parquet(f"{where}/shift.parquet", SHIFT)
+    shift = folder.parquet(layout.shift(*at), SHIFT)
     content["shift"] = shift is not None
     if shift is not None:
         strings, columns = token_columns(shift, ids, texts, text_of)
         content |= strings
-    judges = folder.names(f"{where}/verdicts", ".parquet")
-    content["judges"] = {name: _verdicts(folder, f"{where}/verdicts/{name}.parquet", ids) for name in judges}
+    judges = folder.names(str(Path(layout.verdicts(*at, "x")).parent), ".parquet")
+    content["judges"] = {name: _verdicts(folder, layout.verdicts(*at, name), ids) for name in judges}
     content["markers"] = {}
-    for name in folder.names(f"{where}/spans", ".parquet"):
-        spans = by_id(folder.parquet(f"{where}/spans/{name}.parquet", SPANS))
-        trace = folder.parquet(f"{where}/trace/{name}.parquet", TRACE)
+    for name in folder.names(str(Path(layout.spans(*at, "x")).parent), ".parquet"):
+        spans = by_id(folder.parquet(layout.spans(*at, name), SPANS))
+        trace = folder.parquet(layout.trace(*at, name), TRACE)
         content["markers"][name], more = _marked(ids, spans, trace, number)
         columns |= {f"trace/{name}/{column}": values for column, values in more.items()}
-    words = folder.parquet(f"{where}/words.parquet", pa.schema([WORDS.field(name) for name in OF_WORDS]))
+    words = folder.parquet(layout.words(*at), pa.schema([WORDS.field(name) for name in OF_WORDS]))
     content["words"] = words is not None
     if words is not None:
         columns |= _words(words, ids, number)
-    content["borrowing"] = _borrowing(folder.parquet(f"{where}/borrowing.parquet", BORROWING), str(row["cell"]))
+    content["borrowing"] = _borrowing(folder.parquet(layout.borrowing(*at), BORROWING), at[0])
     return content, columns
 
 

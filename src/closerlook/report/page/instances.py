@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from closerlook.core import layout
 from closerlook.core.schemas import INSTANCES
 from closerlook.report.page.reading import Folder
 
@@ -30,7 +31,7 @@ class Instances:
         for name in [self.dataset, *sorted(self.subsets)]:
             if len(texts) == len(self._numbers):
                 break
-            table = folder.parquet(f"data/{name}.parquet", INSTANCES)
+            table = folder.parquet(layout.dataset(name), INSTANCES)
             if table is not None:
                 columns = (table[column].to_pylist() for column in ("id", "instruction", "response"))
                 for id_, *text in zip(*columns, strict=True):

@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.report.tables.table import IDENTITY, Part, Row, Table
 
@@ -24,7 +25,7 @@ class Missing:
 
 def read_grid(results: Path) -> list[Row]:
     """grid.csv, one row per cell and evalset: strings, and nothing but them."""
-    path = results / "grid.csv"
+    path = results / layout.GRID_CSV
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
