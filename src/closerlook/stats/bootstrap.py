@@ -1,7 +1,8 @@
 """Means over tokens, with intervals over responses: the tokens of one response are not independent of each other."""
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,17 +44,44 @@ def ratios(sums: np.ndarray, counts: np.ndarray) -> list[Estimate]:
         n = int(rows.sum())
         if not n:
             continue
-        s, c = sums[np.ix_(rows, columns)], counts[np.ix_(rows, columns)]
-        values = s.sum(axis=0) / c.sum(axis=0)
-        lows, highs = _intervals(s, c) if n > 1 else (np.full(len(columns), None),) * 2
-        for column, value, low, high in zip(columns, values, lows, highs, strict=True):
-            estimates[column] = Estimate(float(value), low, high, n, len(sums) - n)
+        parts = [part[np.ix_(rows, columns)] for part in (sums, counts)]
+        ratio_of_sums = bootstrap(parts, np.divide, n_null=len(sums) - n)
+        for column, estimate in zip(columns, ratio_of_sums, strict=True):
+            estimates[column] = estimate
     return estimates
 
 
-def _intervals(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Percentile intervals [2, columns] of the ratio of sums, resampling rows."""
-    return interval([(weights @ sums) / (weights @ counts) for weights in resamplings(len(sums))])
+def bootstrap(
+    parts: Sequence[np.ndarray],
+    statistic: Callable[..., np.ndarray],
+    n: int | Sequence[int] | None = None,
+    n_null: int | Sequence[int] = 0,
+) -> list[Estimate]:
+    """Statistics of sums over rows, with percentile bootstrap intervals over rows (Efron 1979): one estimate per statistic.
+
+    parts: matrices [rows, columns] float64, resampled together. statistic: from their totals, each [resamples, columns], to
+    values, [resamples, statistics]; NaN where it is undefined. n: rows that a statistic is taken over, if not all. An undefined
+    statistic is None; one over fewer than two rows has no interval. Resamples that leave it undefined count in no interval.
+    """
+    rows = len(parts[0])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = statistic(*(part.sum(axis=0)[None] for part in parts))[0]
+        ends = np.full((2, len(values)), np.nan)
+        if rows > 1:
+            ends = interval([statistic(*(weights @ part for part in parts)) for weights in resamplings(rows)])
+    taken = np.broadcast_to(rows if n is None else n, len(values)).tolist()
+    left_out = np.broadcast_to(n_null, len(values)).tolist()
+    return [
+        _estimate(value, pair if count > 1 else (), count, nulls)
+        for value, pair, count, nulls in zip(values.tolist(), ends.T.tolist(), taken, left_out, strict=True)
+    ]
+
+
+def _estimate(value: float, ends: Sequence[float], n: int, n_null: int) -> Estimate:
+    if math.isnan(value):
+        return Estimate(None, n=n, n_null=n_null)
+    low, high = (None if math.isnan(end) else end for end in ends) if ends else (None, None)
+    return Estimate(value, low, high, n, n_null)
 
 
 def resamplings(n: int) -> Iterator[np.ndarray]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from closerlook.stats.bootstrap import Estimate, interval, resamplings
+from closerlook.stats.bootstrap import Estimate, bootstrap
 
 
 def length_controlled(scores: np.ndarray, lengths: np.ndarray) -> list[Estimate]:
@@ -27,22 +27,15 @@ def length_controlled(scores: np.ndarray, lengths: np.ndarray) -> list[Estimate]
     z = np.where(there, lengths - lengths[there].mean(), 0.0)
     z /= z[there].std() or 1.0
     s = np.where(there, scores, 0.0)
-    sums = np.stack([there.astype(np.float64), s, z, z * z, z * s])
-    values = _fit(np.ones((1, len(scores))), sums)[0]
-    lows, highs = interval([_fit(weights, sums) for weights in resamplings(len(scores))])
-    found = []
-    for value, *ends, n, null in zip(values, lows, highs, counts, nulls, strict=True):
-        low, high = ends if n > 1 else (None, None)
-        found.append(Estimate(float(value) if n else None, low, high, int(n), int(null)))
-    return found
+    sums = [there.astype(np.float64), s, z, z * z, z * s]
+    return bootstrap(sums, _fit, counts.tolist(), nulls.tolist())
 
 
-def _fit(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
+def _fit(n: np.ndarray, s: np.ndarray, z: np.ndarray, zz: np.ndarray, zs: np.ndarray) -> np.ndarray:
     """Predictions at the mean length: [fits, cells], NaN for a cell without a response in it.
 
-    weights: [fits, instructions]; sums: [5, instructions, cells], zero where there is no score: 1, s, z, z², zs.
+    n, s, z, zz, zs: [fits, cells], totals of 1, s, z, z², zs over the instructions with a score.
     """
-    n, s, z, zz, zs = weights @ sums
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_s, mean_z = s / n, z / n
         within = np.where(n > 0, zs - mean_z * s, 0.0).sum(axis=1)

@@ -10,13 +10,14 @@ import pytest
 from tests.support import REPOSITORY
 
 from closerlook.config import load
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.judge.prompt_judge import read_prompt, requests_of
 from closerlook.judge.verdicts import read_cases
 from closerlook.llm.budget import estimate_tokens
 from closerlook.llm.cache import Answer, Cache
 from closerlook.llm.client import cache_key
-from closerlook.plan.judge_cost import CACHE, calls_and_cost
+from closerlook.plan.judge_cost import calls_and_cost
 
 PRESET = {
     "preset": "mine",
@@ -53,7 +54,7 @@ def test_from_a_guess_to_nothing(tmp_path):
     assert (second.calls, second.guessed, second.cached) == (4, 0, 0), "the same response is asked about once"
     prompt = read_prompt(REPOSITORY / judge.prompt_file)
     requests = requests_of(read_cases(folder / "responses.parquet", questions), prompt, judge)
-    with Cache(tmp_path / CACHE) as cache:
+    with Cache(tmp_path / layout.ANSWER_CACHE) as cache:
         cache.put(cache_key(judge, requests[2]), "gpt-4 at api.openai.com", Answer("x", asked=1, output_tokens=77))
     (third,) = calls_and_cost(configuration, results)
     assert (third.calls, third.cached, third.output_tokens) == (3, 1, 3 * 77)

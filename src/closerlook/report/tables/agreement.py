@@ -12,7 +12,7 @@ from closerlook.report.tables.differences import versions
 from closerlook.report.tables.selection import judged_twice
 from closerlook.report.tables.table import VERDICTS_FILE, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.verdicts import aligned, read_verdicts
-from closerlook.stats.bootstrap import Estimate, interval, resamplings
+from closerlook.stats.bootstrap import Estimate, bootstrap
 
 NAMED = 20
 """Reversed pairs of cells that are named: a grid of 155 cells has 11,935 pairs."""
@@ -69,22 +69,12 @@ def _moments(there: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str,
     parts = (there, one, other, one * one, other * other, (one - other) ** 2)
     sums = np.stack([part.sum(axis=1) for part in parts], axis=1).astype(np.float64)  # [instructions, 6]
 
-    def values(weights: np.ndarray) -> np.ndarray:
-        n, a, b, aa, bb, squared = (weights @ sums).T
-        with np.errstate(invalid="ignore", divide="ignore"):
-            chance = n * (aa + bb) - 2 * a * b
-            return np.stack([np.where(chance > 0, 1 - n * squared / chance, np.nan), (b - a) / n], axis=1)
+    def values(totals: np.ndarray) -> np.ndarray:
+        n, a, b, aa, bb, squared = totals.T
+        chance = n * (aa + bb) - 2 * a * b
+        return np.stack([np.where(chance > 0, 1 - n * squared / chance, np.nan), (b - a) / n], axis=1)
 
-    names = ("kappa", "mean_difference")
-    if not len(sums):
-        return dict.fromkeys(names, Estimate(None))
-    found = values(np.ones((1, len(sums))))[0]
-    lows, highs = interval([values(weights) for weights in resamplings(len(sums))])
-    estimates = {}
-    for name, value, *ends in zip(names, found, lows, highs, strict=True):
-        low, high = ends if len(sums) > 1 else (None, None)
-        estimates[name] = Estimate(None) if np.isnan(value) else Estimate(float(value), low, high)
-    return estimates
+    return dict(zip(("kappa", "mean_difference"), bootstrap([sums], values), strict=True))
 
 
 def _reversed(

@@ -10,7 +10,7 @@ from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
 from closerlook.report.tables.selection import searched
 from closerlook.report.tables.table import BORROWING_FILE, IDENTITY, Measured, Part, Table
-from closerlook.stats.bootstrap import Estimate, interval, resamplings
+from closerlook.stats.bootstrap import Estimate, bootstrap
 
 OBSERVED = "observed"
 AXES = ("id", "searched", "unit", "where", "null", "ngram")
@@ -81,28 +81,16 @@ def against_chance(observed: Sequence[np.ndarray], chance: Sequence[np.ndarray])
     sums = np.stack([np.concatenate([o, c]) for o, c in zip(observed, chance, strict=True)])[:, :, valid]
     sums = sums.astype(np.float64)  # [pairs, 4, responses]
     n, flat = int(valid.sum()), sums.reshape(4 * len(sums), -1).T
-    values = _rates(flat.sum(axis=0)[None])[0]
-    ends = np.full((2, *values.shape), np.nan)
-    if n > 1:
-        ends = interval([_rates(weights @ flat) for weights in resamplings(n)])
-    return [
-        tuple(_estimate(values[i, k], ends[:, i, k], n, len(valid) - n) for k in range(3)) for i in range(len(sums))
-    ]
+    estimates = bootstrap([flat], _rates, n_null=len(valid) - n)
+    return [tuple(estimates[first : first + 3]) for first in range(0, len(estimates), 3)]
 
 
 def _rates(totals: np.ndarray) -> np.ndarray:
-    """[resamples, pairs x 4] to [resamples, pairs, 3]; NaN where undefined."""
+    """[resamples, pairs x 4] to [resamples, pairs x 3]; NaN where undefined."""
     found, asked, found_by_chance, asked_by_chance = totals.reshape(len(totals), -1, 4).transpose(2, 0, 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        observed, chance = found / asked, found_by_chance / asked_by_chance
-        return np.stack([observed, chance, np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)], axis=2)
-
-
-def _estimate(value: float, ends: np.ndarray, n: int, n_null: int) -> Estimate:
-    if np.isnan(value):
-        return Estimate(None, n=n, n_null=n_null)
-    low, high = (None if np.isnan(end) else float(end) for end in ends)
-    return Estimate(float(value), low, high, n, n_null)
+    observed, chance = found / asked, found_by_chance / asked_by_chance
+    corrected = np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
+    return np.stack([observed, chance, corrected], axis=2).reshape(len(totals), -1)
 
 
 BORROWING = Table(

@@ -16,7 +16,7 @@ from closerlook.report.tables.lists import Tokens
 from closerlook.report.tables.selection import marked, marked_twice
 from closerlook.report.tables.table import IDENTITY, RESPONSES_FILE, SHIFT_FILE, SPANS_FILE, Measured, Part, Table
 from closerlook.spans.marks import CAUSES, KINDS, UNALIGNED
-from closerlook.stats.bootstrap import Estimate, interval, ratios, resamplings
+from closerlook.stats.bootstrap import Estimate, bootstrap, ratios
 
 MARKED, ALL, DIFFERENCE = "marked", "all", "difference"
 """Whose classes: tokens of spans, all response tokens, and the former's share less the latter's."""
@@ -175,20 +175,12 @@ def _ratio(sums: np.ndarray, counts: np.ndarray) -> Estimate:
 
 
 def _resampled(parts: np.ndarray, there: np.ndarray, statistic: Callable[..., np.ndarray]) -> Estimate:
-    """A statistic of column sums, with a percentile bootstrap interval over rows; None where it is undefined.
+    """A statistic of column sums, with a bootstrap interval over responses; None where it is undefined.
 
     parts: [responses, columns] float64; statistic: from the sums of each column [some] to values [some]. there: [responses] bool.
     """
     kept = parts[there]
-    n, n_null = len(kept), int(len(parts) - len(kept))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(statistic(*kept.sum(axis=0)[:, None])[0])
-        if np.isnan(value):
-            return Estimate(None, n=n, n_null=n_null)
-        if n < 2:
-            return Estimate(value, n=n, n_null=n_null)
-        low, high = interval([statistic(*(weights @ kept).T)[:, None] for weights in resamplings(n)])[:, 0]
-    return Estimate(value, float(low), float(high), n, n_null)
+    return bootstrap([kept], lambda totals: statistic(*totals.T)[:, None], n_null=len(parts) - len(kept))[0]
 
 
 _NULLS = tuple(metrics.SPAN_NULLS)
