@@ -109,10 +109,8 @@ def test_the_failed_cell_stops_no_other_and_says_why(run: Run) -> None:
     output = run.first.stdout + run.first.stderr
     assert "loss" in output
     assert "failed: miniature/brief@128/bias: train: non-finite loss: " in output
-    assert (
-        "resume with: snakemake results/e2e/cells/miniature/brief@128/bias/manifest.json --configfile e2e.yaml"
-        in output
-    )
+    resume = "snakemake results/e2e/cells/miniature/brief@128/bias/manifest.json --cores all --configfile e2e.yaml"
+    assert f"resume with: {resume}" in output
     assert not (run.results / "cells/miniature/brief@128/bias/manifest.json").exists()
     for cell in ("brief@64/lft", "brief@64/sft", "brief@128/lft", "brief@128/sft"):
         assert (run.results / f"cells/miniature/{cell}/questions/shift.parquet").exists()

@@ -152,7 +152,7 @@ def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster, rec
     assert (standing["state"], standing["reason"]) == ("failed", "cancelled")
     assert "manifest.json" in standing["command"]
     said = (project.folder / "driver.log").read_text()
-    assert f"{CELL}" in said.split("Where the cells stand")[1]
+    assert f"{CELL}" in said.split("Status of each cell")[1]
     finish(project.start(*cell.targets), project)
     assert cell.resumed_from()[0] >= 60
     check_nothing_lost(cell, undisturbed, record_property, "cancelled")

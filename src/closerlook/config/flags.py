@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from closerlook.config.load import WORKFLOW, Configuration, load, read_yaml
+from closerlook.config.load import Configuration, load, read_yaml
+from closerlook.config.lookup import WORKFLOW
 from closerlook.core.errors import CloserlookError
 
 DEFAULT_PRESET = "config/mini.yaml"

@@ -1,6 +1,6 @@
 """Load and validate a preset; no job starts on an invalid one."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
 from closerlook.config.grid import Cell
 from closerlook.config.judges import OpenAIJudge, OracleJudge
 from closerlook.config.lineage import Lineage
+from closerlook.config.lookup import WORKFLOW, find_file, find_files
 from closerlook.config.markers import HumanMarker, JudgeMarker
 from closerlook.config.preset import Comparison, Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
@@ -141,36 +142,6 @@ class Configuration:
         return self.preset.generate.model_copy(update={"stop": [*self.preset.generate.stop, *stop]})
 
 
-WORKFLOW = Path(__file__).parents[3]
-"""The workflow's own folder, where closerlook is installed from a checkout: catalog, presets, prompts are in its config/."""
-_FILE_KEYS = frozenset({"file", "folder", "local", "prompt_file", "labels", "deepspeed", "scores", "human"})
-
-
-def find_file(name: str, folders: Iterable[Path], root: Path) -> str:
-    """The path, from `root`, of a file or folder that a preset or the catalog names: the first of `folders` that has it.
-
-    A name that none of them has is returned as it is, for a message about it.
-    """
-    for candidate in (folder / name for folder in folders):
-        if (root / candidate).exists():
-            return str(candidate.relative_to(root) if candidate.is_relative_to(root) else candidate)
-    return name
-
-
-def _find_files(value: Any, folders: Sequence[Path], root: Path) -> Any:
-    """A mapping of settings, with each file that it names found."""
-    if isinstance(value, list):
-        return [_find_files(item, folders, root) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: find_file(item, folders, root)
-        if key in _FILE_KEYS and isinstance(item, str)
-        else _find_files(item, folders, root)
-        for key, item in value.items()
-    }
-
-
 def load(
     config: Mapping[str, Any], file: str, root: Path, preset_folder: Path | None = None, workflow: Path = WORKFLOW
 ) -> Configuration:
@@ -193,8 +164,8 @@ def load(
         refuse(_problem_in(file, preset, written, *problem) for problem in from_pydantic(error))
         raise
     # Validated again from what it holds, so that files that are defaults of settings are found too.
-    catalog = Catalog.model_validate(_find_files(catalog.model_dump(), folders, root))
-    comparison = _find_files(preset.comparison.model_dump(), folders, root)
+    catalog = Catalog.model_validate(find_files(catalog.model_dump(), folders, root))
+    comparison = find_files(preset.comparison.model_dump(), folders, root)
     preset = preset.model_copy(update={"comparison": Comparison.model_validate(comparison)})
     refuse(checks.unknown_names(preset, catalog, file))
     refuse(checks.impossible_settings(preset, catalog, file))

@@ -125,7 +125,7 @@ class Project:
 
     def is_training(self, flags: list[str]) -> bool:
         """Whether these are sbatch's arguments for the training of CELL in this project."""
-        return f"rule_train_wildcards_lab_{CELL.replace('/', '_')}" in flags and str(self.folder) in flags
+        return f"rule_train_wildcards_{CELL.replace('/', '_')}" in flags and str(self.folder) in flags
 
     def table_files(self) -> list[str]:
         """Every table that the preset has, as a target; figures are left out, for their sake nothing is trained."""
