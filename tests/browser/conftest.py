@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.support.machine import require
 from tests.support.made_results import large, small
+from tests.support.pages import wait_until
 
 from closerlook.report.page.build import build
 
@@ -72,7 +73,7 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
             lambda request: request.url.startswith(("file://", "blob:")) or said.append(f"asked for {request.url}"),
         )
         page.goto(f"file://{folder}/index.html{link}")
-        page.wait_for_function(OPENED)
+        wait_until(page, OPENED)
         return page
 
     yield opened

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from tests.support.made_results import EMPTY_ID, FIRST_ID, HUGE_ID
+from tests.support.pages import wait_until
 
 from closerlook.core.files import read_parquet
 
@@ -84,7 +85,7 @@ def test_a_marked_span_shows_its_instances_their_ranks_and_the_chance_level(show
     assert "fused 1, lexical 1, bm25 1, semantic 1" in text
     assert "gradient" not in text
     sheet.get_by_role("button", name="Show all 10 candidates").click()
-    page.wait_for_function("document.querySelectorAll('.sheet section:first-of-type .instance').length >= 10")
+    wait_until(page, "document.querySelectorAll('.sheet section:first-of-type .instance').length >= 10")
     shown = sheet.locator(".instance code").all_inner_texts()[:10]
     assert shown == [row["instance"] for row in trace]
     words = {word.lower() for word in span["quote"].split()}
@@ -190,7 +191,7 @@ def test_filters_are_set_by_hand_and_cleared(show, small_page):
     page.locator("input[name=q]").fill("no such word")
     page.get_by_text("No response passes the filters.").wait_for()
     page.get_by_role("button", name="Clear filters").click()
-    page.wait_for_function("document.querySelectorAll('.list [role=option]').length === 12")
+    wait_until(page, "document.querySelectorAll('.list [role=option]').length === 12")
 
 
 def test_legend_explains_colors_and_lines(show, small_page):
@@ -216,10 +217,13 @@ def test_what_was_clicked_stays_in_sight_of_what_tells_of_it(show, small_page, v
     again = show(small_page, page.url.partition("index.html")[2], viewport=viewport)
     again.locator(".sheet").wait_for()
     for one in (page, again):
-        one.wait_for_function("""() => {
+        wait_until(
+            one,
+            """() => {
             const [word, sheet] = [".selected", ".sheet"].map((name) =>
                 document.querySelector(name).getBoundingClientRect());
-            return 0 <= word.top && word.bottom <= sheet.top; }""")
+            return 0 <= word.top && word.bottom <= sheet.top; }""",
+        )
 
 
 def test_on_a_narrow_screen_a_click_is_answered_in_sight(show, small_page):
@@ -378,9 +382,7 @@ def test_an_empty_and_a_huge_answer(show, small_page):
     page.get_by_text("The answer is empty.").wait_for()
     page.keyboard.press("k")
     [answer] = answer_rows(small_page, LFT, HUGE_ID, "responses.parquet")
-    page.wait_for_function(
-        "length => document.querySelector('.answer')?.textContent.length === length", arg=len(answer["text"])
-    )
+    wait_until(page, "length => document.querySelector('.answer')?.textContent.length === length", len(answer["text"]))
     assert len(answer["text"]) > 100_000
     page.locator(".answer").focus()
     page.keyboard.press("End")

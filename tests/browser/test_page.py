@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.made_results import SVG
+from tests.support.pages import wait_until
 
 from closerlook.report.page.build import build
 from closerlook.report.page.pack import ENCODING
@@ -311,5 +312,5 @@ def test_800_answers_of_six_cells_are_read_when_a_view_needs_them(show, large_pa
     page = show(large_page, "#/inspect?id=q/400")
     page.locator(".answer .shifted").first.wait_for()
     page.locator("input[name=q]").fill("question 77")
-    page.wait_for_function("document.querySelectorAll('.list [role=option]').length === 11")
+    wait_until(page, "document.querySelectorAll('.list [role=option]').length === 11")
     assert sum(path.stat().st_size for path in large_page.rglob("*") if path.is_file()) < 11e6

@@ -42,8 +42,14 @@ def read_configuration(configfiles: Sequence[str], values: Sequence[str], root: 
         )
     merged = read_yaml(root / files[0], named=files[0])
     if len(files) > 1 or values:
-        from snakemake.cli import parse_config
-        from snakemake.utils import update_config
+        try:
+            from snakemake.cli import parse_config
+            from snakemake.utils import update_config
+        except ModuleNotFoundError:
+            raise CloserlookError(
+                "Snakemake merges several --configfile and --config, and is not installed; "
+                "run: python -m pip install 'closerlook[workflow]'"
+            ) from None
 
         for file in files[1:]:
             update_config(merged, read_yaml(root / file, named=file))

@@ -111,3 +111,15 @@ def test_several_files_reach_a_command(files: list[str]) -> None:
     done = closerlook("check", "--configfile", *files, "--config", "preset=third")
     assert done.returncode == 0, done.stderr
     assert "miniature/brief/lft" in done.stdout
+
+
+def test_without_snakemake_one_preset_is_read_and_several_name_the_extra(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("snakemake", "snakemake.cli", "snakemake.utils"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert read_configuration(files[:1], [], tmp_path).preset.preset == "first"
+    with pytest.raises(CloserlookError, match=r"closerlook\[workflow\]"):
+        read_configuration(files, [], tmp_path)
+    with pytest.raises(CloserlookError, match=r"closerlook\[workflow\]"):
+        read_configuration(files[:1], ["preset=third"], tmp_path)

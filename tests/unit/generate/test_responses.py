@@ -220,9 +220,10 @@ def test_another_model_or_setting_is_another_identity(folder, monkeypatch):
 @pytest.mark.e2e
 def test_kill_9_then_again_gives_the_same_bytes(folder):
     write_evalset(folder / "evalset.parquet", [f"{i} {QUESTIONS[i % 7]}" for i in range(300)])
-    long = ["--max-new-tokens", "100"]
-    subprocess.run(command(folder, "whole.parquet", *long), check=True, capture_output=True)
-    process = subprocess.Popen(command(folder, "responses.parquet", *long), stderr=subprocess.DEVNULL)
+    long = CellConfig(template=PromptTemplate(text=TEMPLATE), generate=GenerateSettings(max_new_tokens=100))
+    long.write(folder / "config.json")
+    subprocess.run(command(folder, "whole.parquet"), check=True, capture_output=True)
+    process = subprocess.Popen(command(folder, "responses.parquet"), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(hidden_parts(folder)) < 2 and time.monotonic() < deadline:
         assert process.poll() is None
@@ -232,7 +233,7 @@ def test_kill_9_then_again_gives_the_same_bytes(folder):
     left = hidden_parts(folder)
     assert left
     assert not (folder / "responses.parquet").exists()
-    subprocess.run(command(folder, "responses.parquet", *long), check=True, capture_output=True)
+    subprocess.run(command(folder, "responses.parquet"), check=True, capture_output=True)
     assert (folder / "responses.parquet").read_bytes() == (folder / "whole.parquet").read_bytes()
     assert not (folder / ".responses.parquet.parts").exists()
 
