@@ -4,8 +4,11 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 from tests.support.slurm.cluster import Cluster
 from tests.support.slurm.cluster_files import KILL_WAIT
+
+pytestmark = pytest.mark.slurm
 
 RANK = """
 import json, os, pathlib, socket, sys
@@ -17,7 +20,6 @@ pathlib.Path(sys.argv[1], os.environ["SLURM_PROCID"]).write_text(json.dumps(rank
 SIGNALLED = """
 import signal, sys, time
 
-pytestmark = pytest.mark.slurm
 def note(number, frame):
     with open(sys.argv[1], "a") as out:
         print(signal.Signals(number).name, flush=True, file=out)
