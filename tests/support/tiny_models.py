@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Gemma3ForCausalLM,
@@ -80,3 +81,15 @@ def saved(model: PreTrainedModel, folder: Path, tokenizer: PreTrainedTokenizerFa
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_adapter_and_merged(folder: Path) -> None:
+    """A random adapter on the tiny model in adapter/, and the weights that it makes of the model in merged/."""
+    torch.manual_seed(3)
+    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0, 0.2)
+    adapted.save_pretrained(folder / "adapter")
+    saved(adapted.merge_and_unload(), folder / "merged")

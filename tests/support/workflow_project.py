@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, preset
 
 STAND_IN = """
 import sys
@@ -39,19 +39,7 @@ for file in files:
 
 SUPERVISE = "supervise.py"
 """Runs the programs; it stays what it is."""
-PRESET = {
-    "preset": "dag",
-    "template": "alpaca",
-    "grid": [
-        {
-            "models": ["miniature"],
-            "datasets": ["brief@100", "brief"],
-            "methods": ["lft", "sft"],
-            "evalsets": ["questions"],
-        },
-        {"models": ["miniature"], "methods": ["base"], "evalsets": ["questions"]},
-    ],
-}
+PRESET = preset.PRESET | {"preset": "dag", "template": "alpaca"}
 
 
 class Project:

@@ -36,15 +36,12 @@ def labels(wildcards):
     return {"shows": shown.title}
 
 
-PARTIAL_REPORT = f"{python('partial_report')} --results {RESULTS}"
-
-
 def draw_partial_report():
     """After a failure: draw what can be drawn, and print why the rest cannot."""
+    program = source_file("../scripts/partial_report.py")
     profile = [] if workflow.local_exec else ["--profile", "slurm"]
-    words = shlex.join([*profile, *CONFIG_WORDS, "--", *SHOWN])
-    command = f"{PARTIAL_REPORT} {words}"
-    subprocess.run(command, shell=True, check=False)
+    words = ["--results", RESULTS, *profile, *CONFIG_WORDS, "--", *SHOWN]
+    subprocess.run(["python", program, *words], check=False)
 
 
 localrules:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.config.flags import add_config_flags, config_words, run_words
+from closerlook.config.flags import add_resume_flags, given_resume_words
 from closerlook.core import layout
 from closerlook.core.scripts import run
 from closerlook.report.tables.registry import TABLES
@@ -14,12 +14,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=TABLES, metavar="NAME", help=f"of {', '.join(TABLES)}")
     parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
-    parser.add_argument(
-        "--profile", choices=["slurm"], help="of the commands that fill what is missing (default: they run here)"
-    )
-    add_config_flags(parser)
+    add_resume_flags(parser)
     arguments = parser.parse_args()
-    flags = [*run_words(arguments.profile == "slurm"), *config_words(arguments.configfile, arguments.config)]
+    flags = given_resume_words(arguments)
     results: Path = arguments.results
     if not (results / layout.GRID_CSV).is_file():
         print(f"{results}: no table can be drawn before {layout.GRID_CSV} is written")

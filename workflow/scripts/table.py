@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.config.flags import add_config_flags, config_words, run_words
+from closerlook.config.flags import add_resume_flags, given_resume_words
 from closerlook.core.scripts import run
 from closerlook.report.tables.registry import TABLES
 
@@ -14,16 +14,12 @@ def main() -> None:
     parser.add_argument("name", choices=TABLES, metavar="NAME", help=f"one of {', '.join(TABLES)}")
     parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
     parser.add_argument("--out", type=Path, required=True, help="the .csv to write; .md and .tex get the same name")
-    parser.add_argument(
-        "--profile", choices=["slurm"], help="of the commands that fill what is missing (default: they run here)"
-    )
-    add_config_flags(parser)
+    add_resume_flags(parser)
     arguments = parser.parse_args()
-    flags = [*run_words(arguments.profile == "slurm"), *config_words(arguments.configfile, arguments.config)]
 
     from closerlook.report.tables.write import write_table
 
-    write_table(arguments.name, arguments.results, arguments.out, flags)
+    write_table(arguments.name, arguments.results, arguments.out, given_resume_words(arguments))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,19 @@ def config_words(configfiles: Sequence[str], values: Mapping[str, Any] | Sequenc
     return [*(["--configfile", *configfiles] if configfiles else []), *(["--config", *values] if values else [])]
 
 
+def add_resume_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a program that prints commands which fill what is missing: --profile, --configfile, --config."""
+    parser.add_argument(
+        "--profile", choices=["slurm"], help="of the commands that fill what is missing (default: they run here)"
+    )
+    add_config_flags(parser)
+
+
+def given_resume_words(arguments: argparse.Namespace) -> list[str]:
+    """The words of a command that resumes a run, from the flags of add_resume_flags."""
+    return [*run_words(arguments.profile == "slurm"), *config_words(arguments.configfile, arguments.config)]
+
+
 def run_words(slurm: bool, root: Path = Path()) -> list[str]:
     """The words of a command that say what runs where: the cluster of the profile `slurm`, or this machine.
 

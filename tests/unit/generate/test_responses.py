@@ -11,10 +11,8 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from peft import LoraConfig, get_peft_model
 from tests.support import REPOSITORY
-from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
+from tests.support.tiny_models import byte_tokenizer, save_adapter_and_merged, saved, tiny_model
 
 from closerlook.config.cell import CellConfig, PromptTemplate
 from closerlook.config.settings import GenerateSettings
@@ -88,14 +86,7 @@ def test_batch_and_part_sizes_do_not_matter(folder, monkeypatch):
 
 
 def test_an_adapter_answers_like_its_merged_weights(folder):
-    torch.manual_seed(3)
-    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_" in name:
-                parameter.normal_(0, 0.2)
-    adapted.save_pretrained(folder / "adapter")
-    saved(adapted.merge_and_unload(), folder / "merged")
+    save_adapter_and_merged(folder)
     rows = run(folder, tuned=folder / "adapter")
     assert rows == run(folder, tuned=folder / "merged")
     assert rows != run(folder)

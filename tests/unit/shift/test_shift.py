@@ -12,7 +12,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tests.support import REPOSITORY
-from tests.support.tiny_models import ARCHITECTURES, byte_tokenizer, saved, tiny_model
+from tests.support.tiny_models import ARCHITECTURES, byte_tokenizer, save_adapter_and_merged, saved, tiny_model
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.schemas import RESPONSES, SHIFT
@@ -141,14 +141,7 @@ def test_packing_and_chunks_do_not_matter(folders, monkeypatch):
 
 def test_an_adapter_equals_its_merged_weights(folders):
     folder, _ = folders
-    torch.manual_seed(3)
-    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_" in name:
-                parameter.normal_(0, 0.2)
-    adapted.save_pretrained(folder / "adapter")
-    saved(adapted.merge_and_unload(), folder / "merged")
+    save_adapter_and_merged(folder)
     apart = run(folder, tuned=folder / "adapter")
     close(apart, run(folder, tuned=folder / "merged"))
     assert max(kl for row in apart for kl in row["kl_base_tuned"]) > 0.01, "the adapter must do something"
