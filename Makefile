@@ -1,4 +1,4 @@
-# make demo | make test: on a fresh machine each does all it needs (Python 3.11, pip, make).
+# Each target installs what it needs; only Python 3.11 and pip must be there.
 PYTHON ?= python3.11
 BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
@@ -9,10 +9,10 @@ help:
 	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
 	@echo "make test     every test, after installing the system packages they need; make .venv/dev: install only"
-	@echo "make quick    the tests that take seconds; make test-ranks, -e2e, -slurm, -browser, -latex, -model: the others by kind"
-	@echo "make lint     ruff, snakefmt, mypy, the layers of the house, snakemake --lint;  make format: mend what can be mended"
+	@echo "make quick    tests/unit; make test-ranks, -e2e, -slurm, -browser, -latex, -model: the others, by marker"
+	@echo "make lint     ruff, snakefmt, mypy, import-linter, snakemake --lint;  make format: repair what can be repaired"
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
-	@echo "make bench    speed and memory beside the alternatives, into benchmarks/results/"
+	@echo "make bench    speed and memory compared with the alternatives, into benchmarks/results/"
 	@echo "make report   Snakemake's report of a finished run, one HTML file   (CONFIGFILE=config/small.yaml for another)"
 	@echo "make docs     the documentation as a site, into build/site/; fails on a broken link"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
@@ -36,7 +36,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/constraints.tx
 	$(INSTALL) --no-build-isolation --editable ".[small]"
 	@touch $@
 
-# The documentation needs nothing of the rest.
+# The documentation needs mkdocs alone.
 $(BIN)/mkdocs: envs/constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) mkdocs-material
@@ -51,17 +51,17 @@ small: .venv/small
 	$(BIN)/closerlook show results/small
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-WORLDS := ranks e2e slurm browser latex model
+MARKERS := ranks e2e slurm browser latex model
 test: .venv/dev lint
 	$(BIN)/python -m tests.support.machine
 	$(PYTEST) --durations=25
 
 quick: .venv/dev
-	$(PYTEST) -m "not (ranks or e2e or slurm or browser or latex or model)"
+	$(PYTEST) tests/unit
 
-# One kind of the other tests: make test-slurm. pyproject.toml says what each needs; what is not installed is skipped.
-$(WORLDS:%=test-%): test-%: .venv/dev
-	$(PYTEST) -m $*
+# The other tests, by marker: make test-slurm. pyproject.toml lists the markers; tests whose programs are missing are skipped.
+$(MARKERS:%=test-%): test-%: .venv/dev
+	$(PYTEST) tests/$*
 
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -84,13 +84,13 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/tracing.py
 	$(BIN)/python benchmarks/per_response.py
 
-# Snakemake looks for profiles by name there. Somebody else's profile of that name is left alone.
+# Snakemake looks for profiles by name in this folder. Another profile of that name is not replaced.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 profile: .venv/base
 	@mkdir -p $(PROFILES)
-	@test -L $(PROFILES)/slurm -o ! -e $(PROFILES)/slurm || { echo "$(PROFILES)/slurm is there already: move it away, or say --profile profiles/slurm"; exit 1; }
+	@test -L $(PROFILES)/slurm -o ! -e $(PROFILES)/slurm || { echo "$(PROFILES)/slurm exists already: move it, or use --profile profiles/slurm"; exit 1; }
 	ln -sfn $(CURDIR)/profiles/slurm $(PROFILES)/slurm
-	@test -e config/site.yaml || echo "next: cp config/site.example.yaml config/site.yaml, put your cluster in, and ask: .venv/bin/closerlook doctor"
+	@test -e config/site.yaml || echo "next: cp config/site.example.yaml config/site.yaml, describe your cluster in it, and run .venv/bin/closerlook doctor"
 
 report: .venv/base
 	$(SNAKEMAKE) $(CONFIGFILE) --report results/$(shell sed -n 's/^preset: *//p' $(CONFIGFILE))/snakemake-report.html

@@ -53,7 +53,7 @@ onstart:
     if workflow.is_main_process:
         if not workflow.local_exec:
             drive()
-        write_cell_configs()
+        write_configs()
 
 
 onerror:

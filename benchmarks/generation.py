@@ -1,14 +1,14 @@
-"""Generation beside transformers' `generate`: seconds per generated token, greedy, float32.
+"""Generation compared with transformers' `generate`: seconds per generated token, greedy, float32.
 
 A Llama of 17M parameters (hidden 256, 6 layers, 49k vocabulary, random weights), prompts of 15 to 400 tokens, 128 new tokens
-each: no response ends early, which would favour us, since our batch closes ranks and generate's waits. generate gets its
-prompts in file order, padded on the left, in batches of 1 (4 of the prompts) or 8 (24 of them); ours gets 128 prompts, at
-most 64 at a time. On AMD's processors about a third of its lead is oneDNN's matrix products (closerlook.models.linear).
+each. No response ends early: that would favor ours, which fills the free rows of its batch, while generate waits. generate gets
+its prompts in file order, padded on the left, in batches of 1 (4 of the prompts) or 8 (24 of them). Ours gets 128 prompts, at
+most 64 at a time. On AMD's processors about a third of its lead is due to oneDNN's matrix products (closerlook.models.linear).
 """
 
 import time
 
-from side_by_side import llama, main, prompts
+from common import compare, llama, prompts
 
 NEW_TOKENS = 128
 
@@ -16,7 +16,7 @@ NEW_TOKENS = 128
 def ours() -> float:
     """closerlook's decoding loop, in parts of 64 by length as the generate stage has them."""
     from closerlook.config.settings import GenerateSettings
-    from closerlook.core.resumable import by_length
+    from closerlook.core.resumable import split_by_length
     from closerlook.generate.decoding import Decoder
     from closerlook.generate.ragged_cache import RAGGED
     from closerlook.generate.responses import PART
@@ -31,7 +31,7 @@ def ours() -> float:
     questions = prompts(128)
     decoder.respond([decoder.response("warm", questions[0][:4])])
     start = time.perf_counter()
-    for part in by_length([len(question) for question in questions], PART):
+    for part in split_by_length([len(question) for question in questions], PART):
         decoder.respond([decoder.response(str(index), questions[index]) for index in part])
     return (time.perf_counter() - start) / (len(questions) * NEW_TOKENS)
 
@@ -59,4 +59,4 @@ if __name__ == "__main__":
         "generate, batch 1": lambda: transformers(1, 4),
         "generate, batch 8 in file order": lambda: transformers(8, 24),
     }
-    main(__file__, __doc__, "ours", speed, {})
+    compare(__file__, __doc__, "ours", speed, {})

@@ -1,24 +1,23 @@
-"""Judging against a server that takes 200 ms for each call: calls per second, beside what concurrency / latency allows.
+"""Judging with a server that takes 200 ms for each call: calls per second, compared with what concurrency / latency allows.
 
-The server stands in a process of its own and does nothing but wait; prompts are of 3,600 characters, answers of 1,400, as with
-gpt-4-1106-preview. Every answer is parsed and kept in the database. One process asks; a share of 90% and more is the aim.
+The server is a process of its own that only waits. Prompts have 3,600 characters and answers 1,400, as with gpt-4-1106-preview.
+Every answer is parsed and stored in the database. One process sends all calls. The aim is a share of at least 90%.
 """
 
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from common import REPOSITORY, make_parser, setting, table, write
 
 LATENCY = 0.2
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
-REPOSITORY = Path(__file__).parents[1]
 
 
 def serve() -> None:
@@ -37,7 +36,7 @@ def serve() -> None:
 
 
 def calls_per_second(url: str, concurrency: int, seconds: float) -> float:
-    """Of a judge that is asked about as many responses as take so long."""
+    """The rate of a judge that gets as many responses as the server should answer in `seconds`."""
     from closerlook.config.judges import AskSettings, OpenAIJudge
     from closerlook.judge.aspects import Case
     from closerlook.judge.prompt_judge import make_prompt_judge, read_prompt
@@ -51,21 +50,17 @@ def calls_per_second(url: str, concurrency: int, seconds: float) -> float:
         ask = AskSettings()
         judge = make_prompt_judge(endpoint, "judge", read_prompt(Path(ask.prompt_file)), ask)
         start = time.perf_counter()
-        judged = judge(cases, lambda one: None)
-        took = time.perf_counter() - start
-    assert all(verdict.score == 4 for one in judged for verdict in one.verdicts)
-    return count / took
+        judged = judge(cases, lambda _: None)
+        elapsed = time.perf_counter() - start
+    assert all(verdict.score == 4 for result in judged for verdict in result.verdicts)
+    return count / elapsed
 
 
 def main() -> None:
-    """Measure each concurrency, in turn and several times; write judging.json and judging.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out", type=Path, default=Path("benchmarks/results"), metavar="DIR", help="folder to write to"
-    )
-    parser.add_argument("--repeats", type=int, default=3)
+    """Measure each concurrency, in turn and several times; write the table."""
+    parser = make_parser(__doc__)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[4, 16, 32])
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of each measurement")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -84,22 +79,11 @@ def main() -> None:
         server.stdin.close()
     rates = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     shares = {name: rate * LATENCY / int(name) for name, rate in rates.items()}
-    lines = ["| concurrency | calls/s | concurrency / latency | share |", "| --: | --: | --: | --: |"]
-    lines += [
-        f"| {name} | {rate:.1f} | {int(name) / LATENCY:.0f} | {shares[name]:.1%} |" for name, rate in rates.items()
-    ]
-    about = f"{arguments.repeats} repeats; {os.cpu_count()} cores, {platform.machine()}; openai {version('openai')}."
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "judging.md").write_text(f"# Judging\n\n{__doc__}\n{about}\n\n" + "\n".join(lines) + "\n")
-    result = {
-        "runs": runs,
-        "calls_per_second": rates,
-        "share": shares,
-        "repeats": arguments.repeats,
-        "latency": LATENCY,
-    }
-    (arguments.out / "judging.json").write_text(json.dumps(result, indent=2) + "\n")
-    print("\n".join(lines))
+    rows = [[name, f"{rate:.1f}", f"{int(name) / LATENCY:.0f}", f"{shares[name]:.1%}"] for name, rate in rates.items()]
+    lines = table("rrrr", ["concurrency", "calls/s", "concurrency / latency", "share"], rows)
+    result = {"runs": runs, "calls_per_second": rates, "share": shares}
+    result |= {"repeats": arguments.repeats, "latency": LATENCY}
+    write(arguments.out, "judging", __doc__, setting(arguments.repeats, "openai"), lines, result)
 
 
 if __name__ == "__main__":

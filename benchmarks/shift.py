@@ -1,26 +1,29 @@
-"""Token-distribution shift beside the ways others compute it: seconds per response token, float32.
+"""Token-distribution shift compared with the ways others compute it: seconds per response token, float32.
 
 Two Llamas of 17M parameters (hidden 256, 6 layers, 49k vocabulary, random weights, the second a perturbed copy of the first), 40
-responses of 128 tokens to prompts of 15 to 400 tokens. Nobody's figure holds loading, files or sentences.
+responses of 128 tokens to prompts of 15 to 400 tokens. No time includes loading, files or sentences.
 - AlignTDS's way (Re-Align/AlignTDS, logit_analysis.py): one pass of each model per response token over prompt and response
   so far, without a cache, logits of all positions, softmax and top 30 of the last. Timed on 16 evenly spread tokens of
   every tenth response. Its fp16 is not available here.
 - Teacher-forced, one response at a time: one pass of each model over prompt and response, logits of all positions, those of
   the response cut out, float32 log-softmax, both KLs, the tuned model's token, its probability and rank, and top 5.
 - The same, asking each model for the logits of the response positions only.
-- Ours, for two sets of weights and for an adapter on one. On AMD's processors half of its lead is oneDNN's matrix products.
+- Ours, for two sets of weights and for an adapter on one. On AMD's processors half of its lead is due to oneDNN's products.
 Memory: one response of 500 tokens, vocabulary 262k (a model of 72M parameters, twice).
 """
 
+import random
+import tempfile
 import time
+from pathlib import Path
 
-from side_by_side import llama, main, prompts
+from common import compare, llama, prompts
 
 RESPONSES, TOKENS = 40, 128
 
 
 def models(vocabulary=49152):
-    """Base and tuned."""
+    """A base model, and the tuned model: a perturbed copy."""
     import torch
 
     base, tuned = llama(vocabulary), llama(vocabulary)
@@ -33,8 +36,6 @@ def models(vocabulary=49152):
 
 def rows(count=RESPONSES, tokens=TOKENS):
     """Prompts and responses of random tokens."""
-    import random
-
     draw = random.Random(1)
     return [
         {
@@ -66,7 +67,7 @@ def aligntds() -> float:
 
 
 def one_by_one(response_only: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> float:
-    """A plain script: teacher-forced, a response at a time."""
+    """A plain script: teacher-forced, one response at a time."""
     import torch
 
     pair, responses = models(vocabulary), rows(count, tokens)
@@ -84,7 +85,7 @@ def one_by_one(response_only: bool, vocabulary=49152, count=RESPONSES, tokens=TO
 
 
 def plain_statistics(base, tuned):
-    """The definitions, written down."""
+    """The statistics by their definitions."""
     import torch
 
     log_base, log_tuned = torch.log_softmax(base.float(), -1), torch.log_softmax(tuned.float(), -1)
@@ -99,9 +100,6 @@ def plain_statistics(base, tuned):
 
 def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> float:
     """closerlook's analysis, from token ids to the rows of the table."""
-    import tempfile
-    from pathlib import Path
-
     import torch
 
     from closerlook.core.resumable import Progress
@@ -123,7 +121,7 @@ def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> flo
 
 
 def with_adapter(base):
-    """A LoRA of rank 8 on all linear layers that does something."""
+    """The model with a random LoRA of rank 8 on all linear layers."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -149,4 +147,4 @@ if __name__ == "__main__":
         "ours, 262k vocabulary, 20 tokens": lambda: ours(adapter=False, **wide | {"tokens": 20}),
         "one at a time, 262k vocabulary": lambda: one_by_one(response_only=True, **wide),
     }
-    main(__file__, __doc__, "ours", speed, memory)
+    compare(__file__, __doc__, "ours", speed, memory)

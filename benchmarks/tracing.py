@@ -1,31 +1,40 @@
-"""Finding phrases in an instruction-tuning set: the index beside Python's `in` and pandas' str.contains(regex=False).
+"""Finding phrases in an instruction-tuning set: the index compared with Python's `in` and pandas' str.contains(regex=False).
 
-2,000 phrases of 1 to 8 words out of 9,229 rows of Alpaca; in every second one a word is replaced, so that about half are held.
-For each phrase every method finds the rows that hold it, in the instruction or in the response. Once in these rows, once in
-326,000 made of them (repeated; from the first repetition on, 15% of the words are drawn anew). There the two others look up
-fewer phrases, and times per phrase are compared. Methods take turns within a repeat; ratios are taken within a repeat.
+2,000 phrases of 1 to 8 words from 9,229 rows of Alpaca; in every second one a word is replaced, so about half of them occur. For
+each phrase every method finds the rows that contain it, in the instruction or in the response: first in these rows, then in
+326,000 rows made of them (repeated; after the first repetition, 15% of the words are drawn anew). In the larger set the two
+others look up fewer phrases, and times per phrase are compared. Methods take turns within a repeat; ratios are taken within a
+repeat.
 
-Indexes are built in a process of their own; its peak memory holds Python, the libraries and the dataset too. Embedding is
-measured on a few rows, and the time that all would take follows from it.
+Indexes are built in a process of their own, whose peak memory includes Python, the libraries and the dataset. Embedding is
+measured on a few rows, from which the time for all is estimated.
 """
 
 import argparse
 import json
-import os
-import platform
 import random
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "alpaca_9k.jsonl"
+from common import (
+    SHARED,
+    expect_shared,
+    in_process,
+    instruction_of,
+    make_parser,
+    medians,
+    peak_gb,
+    read_jsonl,
+    report,
+    setting,
+    table,
+    write,
+)
+
+ALPACA = SHARED / "alpaca_9k.jsonl"
 ROWS = 326_000
 PHRASES = 2000
 FEW = 40
@@ -34,17 +43,16 @@ EMBEDDED = 256
 
 Pair = tuple[str, str]
 Method = Callable[[str], Any]
-"""Gives the rows that hold a phrase, as a list or an array."""
+"""Returns the rows that contain a phrase, as a list or an array."""
 
 
 def alpaca() -> list[Pair]:
-    """Instruction, with its input, and response."""
-    records = [json.loads(line) for line in SHARED.read_text(encoding="utf-8").splitlines()]
-    return [("\n\n".join(filter(None, (r["instruction"], r["input"]))), r["output"]) for r in records]
+    """Instruction, with its input, and response of each row."""
+    return [(instruction_of(row), row["output"]) for row in read_jsonl(ALPACA)]
 
 
 def multiplied(pairs: list[Pair], count: int) -> Iterator[Pair]:
-    """So many rows: these, then these again and again with 15% of their words drawn from all words."""
+    """`count` rows: the given ones, then repetitions of them in which 15% of the words are drawn from all words."""
     draw = random.Random(0)
     words = [word for pair in pairs for text in pair for word in text.split(" ")]
 
@@ -57,23 +65,23 @@ def multiplied(pairs: list[Pair], count: int) -> Iterator[Pair]:
 
 
 def phrases_of(pairs: list[Pair]) -> list[str]:
-    """Runs of 1 to 8 words out of random texts, in every second one a word of another text."""
+    """Runs of 1 to 8 words from random texts; every second one has a word of another text."""
     draw = random.Random(0)
-    found: list[str] = []
-    while len(found) < PHRASES:
+    phrases: list[str] = []
+    while len(phrases) < PHRASES:
         words = draw.choice(draw.choice(pairs)).split()
         size = draw.randint(1, 8)
         if len(words) >= size:
             start = draw.randint(0, len(words) - size)
             phrase = words[start : start + size]
-            if len(found) % 2:
+            if len(phrases) % 2:
                 phrase[draw.randrange(size)] = draw.choice(draw.choice(draw.choice(pairs)).split() or ["x"])
-            found.append(" ".join(phrase))
-    return found
+            phrases.append(" ".join(phrase))
+    return phrases
 
 
 def write_dataset(pairs: list[Pair], path: Path) -> None:
-    """As the data stage does, without the columns that an index does not need."""
+    """Write the columns of a dataset that an index needs."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -82,37 +90,27 @@ def write_dataset(pairs: list[Pair], path: Path) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
-def build(what: str, dataset: Path, out: Path) -> dict[str, float]:
-    """Index a dataset, here; seconds, and the peak memory of this process."""
+def build(kind: str, dataset: Path, out: Path) -> dict[str, float]:
+    """Index a dataset in this process; returns the seconds, and the peak memory in bytes."""
     from closerlook.trace.exact import SuffixArray
     from closerlook.trace.index import Index, read_instances
 
     table = read_instances(dataset)
     start = time.perf_counter()
-    if what == "exact":
+    if kind == "exact":
         SuffixArray.build(zip(table["instruction"].to_pylist(), table["response"].to_pylist(), strict=True), out)
     else:
         Index.build(table, out)
-    took = time.perf_counter() - start
-    return {"seconds": took, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-
-
-def in_process(*arguments: object) -> dict[str, float]:
-    """Run `build` in a process of its own."""
-    command = [sys.executable, __file__, "--build", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{arguments[0]} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return {"seconds": time.perf_counter() - start, "peak_bytes": peak_gb() * 2**30}
 
 
 def methods_for(pairs: list[Pair], folder: Path) -> dict[str, Method]:
-    """Each finds the rows that hold a phrase."""
+    """The methods that are compared."""
     import pandas as pd
 
     from closerlook.trace.index import Index
 
-    index = Index.open(folder)
+    index = Index(folder)
     frame = pd.DataFrame(pairs, columns=["instruction", "response"])
 
     def pandas(phrase: str) -> Any:
@@ -133,25 +131,23 @@ def searches(
 ) -> dict[str, dict[str, float]]:
     """Median milliseconds per phrase of each method, and the median of how many times faster the index is."""
     methods = methods_for(pairs, folder)
-    asked = {name: phrases if name == "closerlook" else phrases[:: len(phrases) // few] for name in methods}
-    held = {name: [list(method(phrase)) for phrase in asked["pandas"]] for name, method in methods.items()}
-    assert held["closerlook"] == held["Python's in"] == held["pandas"]
+    queries = {name: phrases if name == "closerlook" else phrases[:: len(phrases) // few] for name in methods}
+    rows = {name: [list(method(phrase)) for phrase in queries["pandas"]] for name, method in methods.items()}
+    assert rows["closerlook"] == rows["Python's in"] == rows["pandas"]
     runs = []
     for _ in range(repeats):
         run = {}
         for name, method in methods.items():
             start = time.perf_counter()
-            for phrase in asked[name]:
+            for phrase in queries[name]:
                 method(phrase)
-            run[name] = (time.perf_counter() - start) / len(asked[name])
-            print(f"{len(pairs):8,} rows  {name:12} {run[name] * 1e3:10.4f} ms per phrase", file=sys.stderr, flush=True)
+            run[name] = (time.perf_counter() - start) / len(queries[name])
+        report(f"{len(pairs):,} rows, seconds per phrase", run)
         runs.append(run)
+    seconds = medians(runs, lambda run, name: run[name])
+    ratios = medians(runs, lambda run, name: run[name] / run["closerlook"])
     return {
-        name: {
-            "milliseconds": 1e3 * statistics.median(run[name] for run in runs),
-            "ratio": statistics.median(run[name] / run["closerlook"] for run in runs),
-            "phrases": len(asked[name]),
-        }
+        name: {"milliseconds": 1e3 * seconds[name], "ratio": ratios[name], "phrases": len(queries[name])}
         for name in methods
     }
 
@@ -174,61 +170,48 @@ def measure(pairs: list[Pair], phrases: list[str], few: int, repeats: int) -> di
     with tempfile.TemporaryDirectory() as name:
         dataset, folder = Path(name) / "data.parquet", Path(name) / "index"
         write_dataset(pairs, dataset)
-        builds = {what: in_process(what, dataset, folder) for what in ("exact", "index")}
+        builds = {kind: in_process(kind, __file__, "--build", kind, dataset, folder) for kind in ("exact", "index")}
         on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found = searches(pairs, folder, phrases, few, repeats)
     return {"rows": len(pairs), "bytes": size, "on_disk": on_disk, "builds": builds, "searches": found}
 
 
 def tables(results: list[dict], rows_per_second: float) -> list[str]:
-    """As Markdown."""
-    lines = [
-        "| rows | method | phrases | ms per phrase | the index is faster by |",
-        "| --: | --- | --: | --: | --: |",
-    ]
+    """Lines of Markdown."""
+    search_rows, build_rows = [], []
+    kinds = {"exact": "exact search alone", "index": "exact, words, BM25"}
     for result in results:
-        for name, found in result["searches"].items():
-            ratio = "" if name == "closerlook" else f"{found['ratio']:,.0f}"
-            row = f"{found['phrases']:,} | {found['milliseconds']:,.4f} | {ratio} |"
-            lines.append(f"| {result['rows']:,} | {name} | {row}")
-    lines += [
+        number, size = f"{result['rows']:,}", result["bytes"]
+        for name, search in result["searches"].items():
+            ratio = "" if name == "closerlook" else f"{search['ratio']:,.0f}"
+            search_rows.append([number, name, f"{search['phrases']:,}", f"{search['milliseconds']:,.4f}", ratio])
+        for kind, built in result["builds"].items():
+            seconds, peak = built["seconds"], built["peak_bytes"]
+            disk = f"{result['on_disk'] / 1e6:,.0f}" if kind == "index" else ""
+            speed = [f"{size / 1e6:,.0f}", kinds[kind], f"{seconds:,.1f}", f"{size / 1e6 / seconds:.1f}"]
+            build_rows.append([number, *speed, f"{peak / 1e6:,.0f}", f"{peak / size:.1f}", disk])
+    build_header = ["rows", "text, MB", "built", "seconds", "MB/s", "peak memory, MB", "peak / text", "on disk, MB"]
+    hours = ", ".join(f"{r['rows'] / rows_per_second / 3600:.1f} hours for {r['rows']:,}" for r in results)
+    return [
+        *table("rlrrr", ["rows", "method", "phrases", "ms per phrase", "the index is faster by"], search_rows),
         "",
-        "| rows | text, MB | built | seconds | MB/s | peak memory, MB | peak / text | on disk, MB |",
-        "| --: | --: | --- | --: | --: | --: | --: | --: |",
-    ]
-    names = {"exact": "exact search alone", "index": "exact, words, BM25"}
-    for result in results:
-        for what, built in result["builds"].items():
-            rate, share = result["bytes"] / 1e6 / built["seconds"], built["peak_bytes"] / result["bytes"]
-            disk = f"{result['on_disk'] / 1e6:,.0f}" if what == "index" else ""
-            row = f"{result['bytes'] / 1e6:,.0f} | {names[what]} | {built['seconds']:,.1f} | {rate:.1f}"
-            lines.append(f"| {result['rows']:,} | {row} | {built['peak_bytes'] / 1e6:,.0f} | {share:.1f} | {disk} |")
-    hours = {result["rows"]: result["rows"] / rows_per_second / 3600 for result in results}
-    took = ", ".join(f"{hour:.1f} hours for {rows:,}" for rows, hour in hours.items())
-    lines += [
+        *table("rrlrrrrr", build_header, build_rows),
         "",
-        f"Embedding: {rows_per_second:.1f} rows/s ({EMBEDDED} rows measured), so {took} rows; once per dataset.",
+        f"Embedding: {rows_per_second:.1f} rows/s ({EMBEDDED} rows measured), so {hours} rows; once per dataset.",
     ]
-    return lines
 
 
 def main() -> None:
-    """Measure, and write tracing.json and tracing.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out", type=Path, default=Path("benchmarks/results"), metavar="DIR", help="folder to write to"
-    )
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=ROWS, help=f"of the larger dataset (default: {ROWS})")
+    """Measure, and write the tables."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS, help=f"rows of the larger dataset (default: {ROWS})")
     parser.add_argument("--build", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.build:
-        what, dataset, out = arguments.build
-        print(json.dumps(build(what, Path(dataset), Path(out))))
+        kind, dataset, out = arguments.build
+        print(json.dumps(build(kind, Path(dataset), Path(out))))
         return
-    if not SHARED.exists():
-        print(f"skipped: {SHARED} is not here; it is other people's text and not part of the repository")
-        return
+    expect_shared(ALPACA)
     pairs = alpaca()
     phrases = phrases_of(pairs)
     results = [
@@ -236,16 +219,9 @@ def main() -> None:
         measure(list(multiplied(pairs, arguments.rows)), phrases, FEW, arguments.repeats),
     ]
     rows_per_second = embedded_per_second(pairs)
-    lines = tables(results, rows_per_second)
-    libraries = ", ".join(
-        f"{name} {version(name)}" for name in ("pydivsufsort", "bm25s", "pandas", "sentence-transformers")
-    )
-    about = f"{arguments.repeats} repeats; {os.cpu_count()} cores, {platform.machine()}; {libraries}."
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "tracing.md").write_text(f"# Tracing\n\n{__doc__}\n{about}\n\n" + "\n".join(lines) + "\n")
+    about = setting(arguments.repeats, "pydivsufsort", "bm25s", "pandas", "sentence-transformers")
     result = {"results": results, "embedded_rows_per_second": rows_per_second, "repeats": arguments.repeats}
-    (arguments.out / "tracing.json").write_text(json.dumps(result, indent=2) + "\n")
-    print("\n".join(lines))
+    write(arguments.out, "tracing", __doc__, about, tables(results, rows_per_second), result)
 
 
 if __name__ == "__main__":

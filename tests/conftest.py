@@ -23,8 +23,18 @@ LONGEST = (
 """The files that take minutes. They start first, so that no worker has one left when the others are finished."""
 
 
+MARKERS = {"ranks", "e2e", "slurm", "browser", "latex", "model"}
+"""Each has a folder of its name, with the tests that it marks; tests/unit has the tests without one of them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files of LONGEST before all others; `make test` has pytest-xdist keep this order."""
+    for item in items:
+        expected = {item.path.relative_to(Path(__file__).parent).parts[0]} & MARKERS
+        if (found := {mark.name for mark in item.iter_markers()} & MARKERS) != expected:
+            raise pytest.UsageError(
+                f"{item.nodeid}: found the markers {found}, expected those of its folder, {expected}"
+            )
     order = {name: position for position, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 

@@ -28,7 +28,7 @@ FLAGS = [
 def browser() -> Iterator[Any]:
     """The system's Chromium.
 
-    Not of the whole session: while Playwright is there, an event loop runs in this thread, and nobody else can run one.
+    It is closed after each module: Playwright runs an event loop in this thread, where no other can run meanwhile.
     """
     require("chromium")
     from playwright.sync_api import sync_playwright
@@ -40,50 +40,52 @@ def browser() -> Iterator[Any]:
 
 
 OPENED = "() => ![...document.querySelectorAll('#app .note')].some((note) => note.textContent.startsWith('Opening'))"
-"""No view is waiting for its data any more: what a test reads without waiting is then what was to be shown."""
+"""No view is waiting for its data, so tests can read it without waiting."""
 
 
 @pytest.fixture(scope="session")
 def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of twelve answers of three cells."""
-    return _made(small(tmp_path_factory.mktemp("browser") / "small"))
+    return _build(small(tmp_path_factory.mktemp("browser") / "small"))
 
 
 @pytest.fixture(scope="session")
 def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 800 answers of six cells and of base."""
-    return _made(large(tmp_path_factory.mktemp("browser") / "large"))
+    return _build(large(tmp_path_factory.mktemp("browser") / "large"))
 
 
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a page from disk: show(folder, link, **context). A word on the console, or a request of the network, fails."""
-    said: list[str] = []
+    """Opens a page from disk: show(folder, link, **context). Any console message or network request fails the test."""
+    messages: list[str] = []
     contexts = []
 
-    def opened(folder: Path, link: str = "", **options: Any) -> Any:
+    def open_page(folder: Path, link: str = "", **options: Any) -> Any:
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(5000)
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(f"error: {error}"))
+        page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: messages.append(f"error: {error}"))
         page.on(
             "request",
-            lambda request: request.url.startswith(("file://", "blob:")) or said.append(f"asked for {request.url}"),
+            lambda request: (
+                request.url.startswith(("file://", "blob:")) or messages.append(f"request of {request.url}")
+            ),
         )
         page.goto(f"file://{folder}/index.html{link}")
         wait_until(page, OPENED)
         return page
 
-    yield opened
+    yield open_page
     for context in contexts:
         for page in context.pages:
             assert page.evaluate("window.hacked") is None
         context.close()
-    assert not said
+    assert not messages
 
 
-def _made(results: Path) -> Path:
+def _build(results: Path) -> Path:
     build(results, results / "report")
     return results / "report"

@@ -23,7 +23,7 @@ def begin(page, name="Ada", seed="3", count="12"):
 
 
 def go_to(page, id_):
-    """Open the task of an instruction; returns its place, 1-based."""
+    """Open the task of an instruction."""
     order = page.evaluate(
         """([cells, ids]) => closerlook.blindOrder({ seed: 3, cells, count: 12 }, ids).map(({ id }) => id)""",
         [CELLS_IN_ORDER, IDS],
@@ -43,11 +43,11 @@ def exported(page):
 
 
 def texts(small_page):
-    found = {}
+    texts_by_answer = {}
     for cell in CELLS:
         for row in read_parquet(small_page.parent / f"cells/{cell}/ask/responses.parquet").to_pylist():
-            found[cell, row["id"]] = row["text"]
-    return found
+            texts_by_answer[cell, row["id"]] = row["text"]
+    return texts_by_answer
 
 
 def test_nothing_on_the_page_says_whose_answer_it_is(show, small_page):
@@ -138,7 +138,7 @@ def test_keys_alone_mark_unmark_choose_an_origin_and_go_on(show, small_page):
     assert page.locator(".marks li").count() == 2
     page.keyboard.press("Delete")
     assert page.locator(".marks li").count() == 1
-    page.get_by_role("button", name="origin: not said").focus()
+    page.get_by_role("button", name="origin: not given").focus()
     page.keyboard.press("Enter")
     choice = page.get_by_role("button", name="It comes from this one").first
     choice.wait_for()
@@ -183,11 +183,9 @@ def test_progress_is_kept_exported_exactly_and_imported_by_a_clear_rule(show, sm
     page.get_by_text("changed.json: imported").wait_for()
     _, again = exported(page)
     assert again["annotations"] == changed["annotations"]
-    assert again["inspected"] == [
-        other
-    ]  # the answer that the file names is as it says: marked, and not said to be inspected
+    assert again["inspected"] == [other]  # the file marks the first answer, but does not list it as inspected
 
-    for wrong, why in (
+    for wrong, reason in (
         ("{", "not JSON"),
         (json.dumps(work | {"version": 2}), "its version is 2"),
         (json.dumps(work | {"annotator": "Bob"}), "the file's annotator is"),
@@ -198,8 +196,8 @@ def test_progress_is_kept_exported_exactly_and_imported_by_a_clear_rule(show, sm
     ):
         file.write_text(wrong)
         page.locator("input[type=file]").set_input_files(file)
-        page.get_by_text(re.compile(re.escape(f"changed.json was not imported: {why}"))).or_(
-            page.get_by_text(f"was not imported: it is {why}")
+        page.get_by_text(re.compile(re.escape(f"changed.json was not imported: {reason}"))).or_(
+            page.get_by_text(f"was not imported: it is {reason}")
         ).first.wait_for()
     assert exported(page)[1] == again
 
@@ -227,7 +225,7 @@ def test_without_storage_work_lasts_as_long_as_the_page_is_open(browser, small_p
     page.locator(".answer.plain").nth(1).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("f")
-    page.get_by_text("This browser keeps nothing: export your work before you close the page.").wait_for()
+    page.get_by_text("This browser does not save your work.").wait_for()
     page.get_by_role("link", name="Overview").click()
     page.locator("table.grid").wait_for()
     page.go_back()
@@ -254,7 +252,7 @@ def test_without_storage_work_lasts_as_long_as_the_page_is_open(browser, small_p
 def test_offsets_are_code_points(show, small_page, text, units, points):
     page = show(small_page)
     page.locator("main").wait_for()
-    found = page.evaluate("([text, start, end]) => closerlook.trimmedPoints(text, start, end)", [text, *units])
-    assert (tuple(found) if found else None) == points
+    trimmed = page.evaluate("([text, start, end]) => closerlook.trimmedPoints(text, start, end)", [text, *units])
+    assert (tuple(trimmed) if trimmed else None) == points
     if points:
         assert text[slice(*points)].strip() == text[slice(*points)]

@@ -1,4 +1,4 @@
-"""The page as a whole in a real browser: overview, tables, themes, print, and how fast it is there."""
+"""The page as a whole in a real browser: overview, tables, damaged files, and when its data files are loaded."""
 
 import csv
 import re
@@ -31,19 +31,19 @@ def test_the_overview_shows_claims_and_the_grids_state(show, small_page):
 
 def test_what_is_missing_is_said_with_its_command(show, small_page, tmp_path):
     (tmp_path / "lost").mkdir()
-    (tmp_path / "lost/grid.csv").write_text((small_page.parent / "grid.csv").read_text())
+    (tmp_path / "lost/grid.json").write_text((small_page.parent / "grid.json").read_text())
     build(tmp_path / "lost", tmp_path / "report")
     page = show(tmp_path / "report")
     assert page.locator("td.missing").count() == 19
-    page.get_by_text("Commands that make what is missing").click()
+    page.get_by_text("Commands that make the missing files").click()
     assert "/cells/tiny/d1/lft/ask/shift.parquet" in page.locator("pre").inner_text()
-    for link, said in (
+    for link, message in (
         ("inspect", "No cell has answers yet."),
         ("tables", "There are no tables yet."),
         ("annotate", "No cell has answers to annotate yet."),
     ):
         page.goto(page.url.partition("#")[0] + f"#/{link}")
-        page.get_by_text(said).wait_for()
+        page.get_by_text(message).wait_for()
 
 
 def test_a_data_file_that_is_gone_is_named(browser, small_page, tmp_path):
@@ -52,7 +52,7 @@ def test_a_data_file_that_is_gone_is_named(browser, small_page, tmp_path):
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"file://{tmp_path}/report/index.html#/inspect")
-    page.get_by_text("data/cell-0.js is not there: make the page again").wait_for(timeout=5000)
+    page.get_by_text("data/cell-0.js is missing").wait_for(timeout=5000)
     context.close()
 
 
@@ -184,124 +184,6 @@ def test_figures_are_shown(show, small_page):
     page = show(small_page, "#/tables/odd_ones")
     assert page.get_by_role("link", name="odd figure").get_attribute("href") == "figures/odd_figure.svg"
     assert (small_page / "figures/odd_figure.svg").read_text() == SVG
-
-
-def luminance(color):
-    red, green, blue = (float(part) / 255 for part in color.removeprefix("rgb(").rstrip(")").split(",")[:3])
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-COLORS = """() => {
-    const parsed = (color) => [...color.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
-    const over = (top, ground) => ground.map((value, i) => top[i] * top[3] + value * (1 - top[3]));
-    const texts = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility()
-        && !one.closest(":disabled, option, .hidden")
-        && [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim()));
-    return texts.map((one) => {
-        const layers = [];
-        for (let at = one; at; at = at.parentElement) layers.unshift(parsed(getComputedStyle(at).backgroundColor));
-        const ground = layers.reduce((below, layer) => over(layer, below), [255, 255, 255]);
-        const ink = over(parsed(getComputedStyle(one).color), ground);
-        return [one.outerHTML.slice(0, 80), `rgb(${ink})`, `rgb(${ground})`];
-    });
-}"""
-
-
-def hard_to_read(page):
-    """The texts whose contrast is below WCAG's AA."""
-    found = []
-    for text, *colors in page.evaluate(COLORS):
-        light, dark = sorted(map(luminance, colors), reverse=True)
-        if (light + 0.05) / (dark + 0.05) < 4.5:
-            found.append((text, colors))
-    return found
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_can_be_read(show, small_page, scheme):
-    page = show(small_page, color_scheme=scheme)
-    for link in ("#/", "#/tables/odd_ones", "#/annotate", "#/inspect?id=q/4"):
-        page.goto(page.url.partition("#")[0] + link)
-        page.locator("main :is(table, form, .column)").first.wait_for()
-        assert hard_to_read(page) == []
-    answer = page.locator(".answer", has=page.locator(".marked")).first
-    for name in ("shifted", "marginal"):
-        answer.locator(f".{name}").first.hover()
-        page.locator(f".tip .chip.{name}").first.wait_for()
-        assert hard_to_read(page) == []
-    answer.locator(".marked").first.click()
-    page.locator(".sheet .instance").first.wait_for()
-    page.keyboard.press("?")
-    page.get_by_role("dialog").wait_for()
-    assert hard_to_read(page) == []
-
-
-def test_paper_is_light(show, small_page):
-    page = show(small_page, "#/inspect?id=q/4")
-    page.locator(".column").first.wait_for()
-    page.get_by_label("Colors").select_option("dark")
-    page.emulate_media(media="print", color_scheme="dark")
-    assert hard_to_read(page) == []
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_follow_the_system_unless_chosen(show, small_page, scheme):
-    page = show(small_page, "#/inspect?id=q/4", color_scheme=scheme)
-    page.locator(".column").first.wait_for()
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (luminance(ground) > 0.5) == (scheme == "light")
-    page.get_by_label("Colors").select_option("dark" if scheme == "light" else "light")
-    page.reload()
-    page.locator(".column").first.wait_for()
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (luminance(ground) > 0.5) != (scheme == "light")
-
-
-@pytest.mark.parametrize(
-    "link",
-    [
-        "#/",
-        "#/tables/odd_ones",
-        "#/tables/claims?view=tidy",
-        "#/inspect?id=q/4",
-        "#/inspect?id=q/4&at=tiny/d1/lft:0-3",
-    ],
-)
-def test_print_shows_the_content_alone(show, small_page, link):
-    page = show(small_page, link)
-    page.locator("main").wait_for()
-    page.locator(".column, table").first.wait_for()
-    page.emulate_media(media="print")
-    for hidden in (".head", ".side", ".noprint"):
-        assert not any(one.is_visible() for one in page.locator(hidden).all())
-    assert page.locator("main").is_visible()
-    page.set_viewport_size({"width": 794, "height": 1123})  # A4
-    cut = """all => all.filter((one) => one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth + 1)
-        .map((one) => one.outerHTML.slice(0, 80))"""
-    assert page.locator("main, .scroll").evaluate_all(cut) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 794
-    assert page.pdf().startswith(b"%PDF")
-
-
-@pytest.mark.parametrize("width", [390, 1024, 1280, 1920])
-def test_nothing_is_wider_than_the_window(show, small_page, width):
-    page = show(small_page, viewport={"width": width, "height": 700})
-    for link in (
-        "#/",
-        "#/tables/claims?view=tidy",
-        "#/inspect?id=q/0",
-        "#/inspect?id=q/4&at=tiny/d1/lft:0-9",
-        "#/annotate",
-    ):
-        page.goto(page.url.partition("#")[0] + link)
-        page.locator("main :is(table, form, .column)").first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, link
-    page.locator("input[name=annotator]").fill("Ada")
-    page.locator("button.first").click()
-    page.locator(".annotate .answers").wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_800_answers_of_six_cells_are_read_when_a_view_needs_them(show, large_page):

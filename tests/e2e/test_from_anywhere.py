@@ -13,6 +13,7 @@ import yaml
 from tests.support import REPOSITORY
 from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
 
+from closerlook.config import load
 from closerlook.core import layout
 
 pytestmark = pytest.mark.e2e
@@ -95,6 +96,11 @@ def test_by_its_path_with_files_next_to_the_preset(tmp_path: Path) -> None:
     (command,) = {part for part in table.split("`") if part.startswith("snakemake ") and "shift.parquet" in part}
     run(project, *shlex.split(command))
     assert (project / SHIFT).is_file()
+
+
+def test_the_file_that_snakedeploy_names_is_a_preset() -> None:
+    """snakedeploy copies config/ and names config/config.yaml in the Snakefile that it writes."""
+    assert load.read("config/config.yaml", REPOSITORY).preset.preset == "mini"
 
 
 def test_as_a_module_as_snakedeploy_writes_it(tmp_path: Path) -> None:

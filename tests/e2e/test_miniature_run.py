@@ -13,6 +13,7 @@ import yaml
 from tests.support import REPOSITORY
 
 from closerlook.config import load
+from closerlook.config.rows import grid_rows
 from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
 
 pytestmark = [
@@ -76,7 +77,8 @@ PRESET = {
 }
 
 
-MADE = [name for name, table in TABLES.items() if table.fits(load.load(PRESET, "e2e.yaml", REPOSITORY).rows)]
+GRID = [row.model_dump() for row in grid_rows(load.load(PRESET, "e2e.yaml", REPOSITORY))]
+MADE = [name for name, table in TABLES.items() if table.fits(GRID)]
 """One judge has nobody to agree with, no rate is swept, and the paper says nothing of the miniature."""
 
 

@@ -1,4 +1,4 @@
-"""Told to stop, all ranks write a checkpoint of the same step; what goes on from it is the training that was never told."""
+"""On a stop signal all ranks write a checkpoint of the same step; the resumed training equals an uninterrupted one."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from tests.support.tiny_training import REPOSITORY, command, losses, run_script
 from closerlook.train.checkpoints import MARKER
 from closerlook.train.setup import Job
 
+pytestmark = pytest.mark.ranks
 SETTINGS = {"epochs": 40.0, "micro_batch": 2, "neftune_alpha": 5.0}
 
 
@@ -41,7 +42,6 @@ def rank_processes(launcher: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(launcher.pid).children() or [psutil.Process(launcher.pid)]
 
 
-@pytest.mark.ranks
 @pytest.mark.parametrize(
     ("ranks", "engine", "notice"),
     [
@@ -56,14 +56,14 @@ def test_a_notice_loses_nothing(
 ) -> None:
     whole = make_job("whole", **SETTINGS, **engine)
     assert run_script(whole, ranks).returncode == 0
-    job = make_job("told", **SETTINGS, **engine)
+    job = make_job("stopped", **SETTINGS, **engine)
     launcher = start(job, ranks)
-    rank_processes(launcher)[-1].send_signal(notice)  # one rank is told, and tells the others
-    _, said = launcher.communicate(timeout=120)
+    rank_processes(launcher)[-1].send_signal(notice)  # one rank gets the signal and informs the others
+    _, output = launcher.communicate(timeout=120)
     assert launcher.returncode != 0
-    assert "stopped on request; will resume after step" in said
     steps = [path for path in (job.out / "checkpoints").glob("step-*") if (path / MARKER).exists()]
     assert len(steps) == 1, "one step, the same for all ranks"
+    assert f"step {steps[0].name.removeprefix('step-')}" in output
     assert not (job.out / "manifest.json").exists()
     assert run_script(job, ranks).returncode == 0
     manifest = json.loads((job.out / "manifest.json").read_text())
@@ -72,11 +72,10 @@ def test_a_notice_loses_nothing(
     assert not (job.out / "checkpoints").exists()
 
 
-@pytest.mark.ranks
 def test_checkpoints_on_scratch(make_job: Callable[..., Job], tmp_path: Path) -> None:
-    """They lie where the site says, the cell's folder leads there, and nothing stays behind."""
+    """They are in the site's scratch folder, to which the cell's folder links; afterwards nothing is left."""
     scratch = tmp_path / "scratch"
-    job = make_job("told", **SETTINGS)
+    job = make_job("stopped", **SETTINGS)
     flags = [*command(job), "--scratch", str(scratch)]
     process = subprocess.Popen([sys.executable, *flags], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
     link, end = job.out / "checkpoints", time.monotonic() + 100

@@ -1,4 +1,4 @@
-"""A real Slurm for the tests of this folder: one for each worker of pytest-xdist that runs some of its files."""
+"""A real Slurm for the tests of this folder: one per worker of pytest-xdist."""
 
 from collections.abc import Iterator
 from getpass import getuser
@@ -19,7 +19,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def _free_cluster(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that fails must leave no job behind that the next one would wait for."""
+    """Cancel the jobs of a failed test, which the next test would wait for."""
     yield
     if "cluster" in request.fixturenames:
         running: Cluster = request.getfixturevalue("cluster")
@@ -29,7 +29,7 @@ def _free_cluster(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after a whole run on the cluster to which nothing happened."""
+    """A project after a complete run without faults."""
     project = Project(tmp_path_factory.mktemp("slurm") / "undisturbed", cluster)
     project.run("cells", *project.table_files())
     return project

@@ -1,4 +1,4 @@
-"""The cluster that the other tests of this folder stand on."""
+"""The test cluster itself: ranks, signals, preemption and node failures work as on a real one."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`closerlook doctor` on a real Slurm: what the fakes of tests/unit/doctor pretend is what Slurm says."""
+"""`closerlook doctor` on a real Slurm, whose output the fakes of tests/unit/doctor imitate."""
 
 import json
 from pathlib import Path
@@ -22,13 +22,13 @@ GPU = {
 
 
 def doctor(cluster: Cluster, project: Path, *arguments: str, **changes: object) -> dict[str, tuple[str, str]]:
-    """State and detail of each check. `changes` are to the site's one type of GPU."""
+    """State and detail of each check. changes: to the site's only type of GPU."""
     if not (project / "config").exists():
         (project / "config").symlink_to(REPOSITORY / "config")
     site = {"name": "lab", "cpu_partition": "cpu", "scratch": str(project), "gpus": {"h100": GPU | changes}}
     (project / "site.yaml").write_text(yaml.safe_dump(site))
     where = ["--configfile", f"{REPOSITORY}/config/mini.yaml", "--site", f"{project}/site.yaml", "--json"]
-    # The command looks for the configuration's files where it runs.
+    # The command reads the configuration's files from its working directory.
     shell = f'cd {project}; exec closerlook doctor "$@"'
     output = cluster.run("bash", "-c", shell, "doctor", *where, *arguments, timeout=200, check=False)
     checks = {check["what"]: (check["state"], check["detail"]) for check in json.loads(output)}
@@ -40,7 +40,7 @@ def test_a_cluster_that_is_as_the_site_file_says(cluster: Cluster, tmp_path: Pat
     checks = doctor(cluster, tmp_path)
     states = {what: state for what, (state, _) in checks.items()}
     assert states.pop("account (default)") == "skipped"  # this cluster has no accounting
-    # The one thing that is not so: no device is behind the GPU that Slurm hands out.
+    # The only failure: Slurm's GPU is not a real device.
     assert states.pop("h100: GPU") == "FAILED"
     assert set(states.values()) == {"ok"}, checks
     assert checks["h100: GPU"][1].startswith("torch ")
@@ -71,8 +71,8 @@ def test_a_cluster_without_a_free_node(cluster: Cluster, tmp_path: Path):
     before = len(cluster.jobs())
     checks = doctor(cluster, tmp_path, "--timeout", "2")
     assert checks["h100: job"] == ("skipped", "no free node in 2 seconds: look again later, or with a longer --timeout")
-    asked = cluster.jobs()[before:]
-    assert len(asked) == 2
-    assert not [one for one in asked if one["state"] in {"PENDING", "RUNNING"}], "no job stays in the queue"
+    submitted = cluster.jobs()[before:]
+    assert len(submitted) == 2
+    assert not [job for job in submitted if job["state"] in {"PENDING", "RUNNING"}], "no job stays in the queue"
     cluster.run("scancel", job)
     cluster.wait_for(lambda: set(cluster.node_states().values()) == {"idle"})

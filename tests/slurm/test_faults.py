@@ -1,4 +1,4 @@
-"""Jobs that are preempted, cancelled, killed, out of time or out of memory, and a driver that dies: nothing is lost.
+"""Preempted, cancelled and killed jobs, time limits, out of memory, and a driver that dies: nothing is lost.
 
 Each test lets one fault happen to the training of one cell and then demands the state that it must end in, and the tables of an
 undisturbed run, byte for byte. At its end pytest prints what was done to how many jobs, and what was lost (tests/conftest.py).
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 
 @pytest.fixture
 def project(undisturbed: Project, tmp_path: Path) -> Project:
-    """The undisturbed run's folder, without one cell and without tables."""
+    """A copy of the undisturbed run, without one cell and without tables."""
     copy = undisturbed.copy_to(tmp_path / "project")
     shutil.rmtree(copy.results / "cells" / CELL)
     shutil.rmtree(copy.results / "tables")
@@ -32,7 +32,7 @@ def project(undisturbed: Project, tmp_path: Path) -> Project:
 
 
 class Cell:
-    """What a test watches: the training of one cell."""
+    """The training of one cell."""
 
     def __init__(self, project: Project) -> None:
         self.project, self.folder = project, project.results / "cells" / CELL
@@ -45,7 +45,7 @@ class Cell:
         return json.loads(attempts.failure_file(self.folder, "train").read_text())
 
     def steps(self) -> int:
-        """Optimiser steps that its log holds."""
+        """Number of optimizer steps in its log."""
         for file in (self.folder / "checkpoints/train_log.jsonl", self.folder / "train_log.jsonl"):
             if file.is_file():
                 return len(file.read_text().splitlines())
@@ -58,20 +58,20 @@ class Cell:
         return json.loads((self.folder / "manifest.json").read_text())["resumed_from"]
 
     def in_mid_training(self, least: int = 60) -> int:
-        """Wait until so many steps are done; the job's id."""
+        """Wait for a number of steps, and return the job's id."""
         self.project.cluster.wait_for(lambda: self.steps() >= least, 300)
         job = self.attempts()[-1].job
         assert job is not None
         return int(job)
 
     def requeued(self, job: int) -> None:
-        """Wait until Slurm has put the job back, and let it start at once rather than in two minutes."""
+        """Wait until Slurm has requeued the job, and let it start at once instead of after two minutes."""
         cluster = self.project.cluster
         cluster.wait_for(lambda: cluster.job(job)["state"] == "PENDING", 120)
         cluster.start_now(job)
 
     def status(self) -> list[dict[str, Any]]:
-        """What `closerlook status` says of its training."""
+        """Rows of `closerlook status` about its training."""
         done = subprocess.run(
             ["closerlook", "status", "--configfile", "lab.yaml", "--json"],
             cwd=self.project.folder,
@@ -85,15 +85,15 @@ class Cell:
 
 
 Tell = Callable[[str, object], None]
-"""pytest's record_property: what it is told comes from the worker to the one who prints."""
+"""pytest's record_property, which reaches the process that prints the table."""
 
 
 def check_nothing_lost(cell: Cell, undisturbed: Project, tell: Tell, fault: str, injected: int = 1) -> None:
-    """The cell's losses and all tables are those of the undisturbed run."""
-    found, expected = cell.project.tables(), undisturbed.tables()
-    lost = sum(found.get(name) != text for name, text in expected.items())
+    """Check that the cell's losses and all tables equal those of the undisturbed run."""
+    actual, expected = cell.project.tables(), undisturbed.tables()
+    lost = sum(actual.get(name) != text for name, text in expected.items())
     tell("fault", [fault, injected, lost])
-    assert found == expected
+    assert actual == expected
     assert cell.losses() == Cell(undisturbed).losses()
     assert not attempts.failure_file(cell.folder, "train").exists()
     assert not (cell.folder / "checkpoints").exists()
@@ -124,7 +124,7 @@ def test_preempted_by_a_higher_partition(
 
 
 def test_time_limit(project: Project, undisturbed: Project, record_property: Tell) -> None:
-    """Notice comes before the limit; the next try asks for more time and goes on."""
+    """The warning precedes the limit; the retry requests more time and resumes."""
     project.launch["full"] = {"hours": 1 / 60}
     cell = Cell(project)
     slow_down(project, 0.1)
@@ -138,7 +138,7 @@ def test_time_limit(project: Project, undisturbed: Project, record_property: Tel
 
 
 def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
-    """Somebody wanted it to end: it is not tried again before somebody asks for it."""
+    """A cancelled job is not retried until a user starts it again."""
     slow_down(project)
     cell = Cell(project)
     driver = project.start(*cell.targets)
@@ -148,11 +148,11 @@ def test_cancelled(project: Project, undisturbed: Project, cluster: Cluster, rec
     assert [attempt.reason for attempt in cell.attempts()] == ["cancelled"]
     assert cell.failure()["reason"] == "cancelled"
     assert cell.failure()["tried_again_by_itself"] is False
-    (standing,) = cell.status()
-    assert (standing["state"], standing["reason"]) == ("failed", "cancelled")
-    assert "manifest.json" in standing["command"]
-    said = (project.folder / "driver.log").read_text()
-    assert f"{CELL}" in said.split("Status of each cell")[1]
+    (training,) = cell.status()
+    assert (training["state"], training["reason"]) == ("failed", "cancelled")
+    assert "manifest.json" in training["command"]
+    driver_log = (project.folder / "driver.log").read_text()
+    assert f"{CELL}" in driver_log.split("Status of each cell")[1]
     finish(project.start(*cell.targets), project)
     assert cell.resumed_from()[0] >= 60
     check_nothing_lost(cell, undisturbed, record_property, "cancelled")
@@ -180,7 +180,7 @@ def test_node_goes_down(project: Project, undisturbed: Project, cluster: Cluster
 
 
 def test_out_of_memory(project: Project, undisturbed: Project, tmp_path: Path, record_property: Tell) -> None:
-    """With micro-batches of 8 and of 4 it asks for a thousand terabytes, which it does not get; with 2 it does not ask."""
+    """With micro-batches of 8 and 4 it allocates a thousand terabytes, which fails; with 2 it does not."""
     small = project.copy_to(tmp_path / "small")
     small.launch["full"] = {"micro_batch": 2}
     small.run(*Cell(small).targets)
@@ -194,16 +194,16 @@ def test_out_of_memory(project: Project, undisturbed: Project, tmp_path: Path, r
     finish(project.start(*cell.targets), project)
     assert [attempt.reason for attempt in cell.attempts()] == ["out of memory", "out of memory", None]
     check_nothing_lost(cell, small, record_property, "out of memory", injected=2)
-    # Beside micro-batches of 8, float32 sums are in another order: other bits, and the same tables as people read them.
-    reference, found = undisturbed.tables(), project.tables()
+    # With micro-batches of 8, float32 sums have another order: the last bits differ, the printed tables do not.
+    reference, actual = undisturbed.tables(), project.tables()
     assert cell.losses() == pytest.approx(Cell(undisturbed).losses(), abs=1e-4)
-    assert {name: text for name, text in found.items() if name.endswith(".md")} == {
+    assert {name: text for name, text in actual.items() if name.endswith(".md")} == {
         name: text for name, text in reference.items() if name.endswith(".md")
     }
 
 
 def test_loss_that_is_no_number(project: Project, undisturbed: Project, record_property: Tell) -> None:
-    """Not tried again, though Snakemake would; tables come from what is there, and name the cell."""
+    """It is not retried, although Snakemake would; tables are made without the cell, and name it."""
     rate = project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"]
     project.preset["overrides"]["methods"]["sft"]["train"]["learning_rate"] = 1e30
     cell = Cell(project)
@@ -219,7 +219,7 @@ def test_loss_that_is_no_number(project: Project, undisturbed: Project, record_p
 
 
 def test_driver_killed(project: Project, undisturbed: Project, cluster: Cluster, record_property: Tell) -> None:
-    """The next driver waits for the job that runs on, and takes what it makes; nothing runs twice."""
+    """The next driver waits for the running job and takes over its outputs; nothing runs twice."""
     slow_down(project)
     cell = Cell(project)
     driver = project.start(*cell.targets)
@@ -252,7 +252,7 @@ def test_driver_killed_and_its_jobs_end_before_the_next(
 
 
 def slow_down(project: Project, seconds: float = 0.05) -> None:
-    """Make each of the training's 480 steps wait, so that on no machine it ends before something happens to it."""
+    """Delay each of the training's 480 steps, so that on no machine it ends before the fault."""
     project.change_script(
         "train.py",
         "    join_srun()\n",

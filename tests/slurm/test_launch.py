@@ -1,4 +1,4 @@
-"""Jobs ask for what their launch needs, and several nodes train what one process trains."""
+"""Jobs request the resources of their launch, and a training on several nodes equals one in a single process."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ MANIFEST = f"results/lab/cells/{CELL}/manifest.json"
 
 @pytest.fixture
 def project(undisturbed: Project, tmp_path: Path) -> Project:
-    """The undisturbed run's folder; a short training in place of its long one."""
+    """A copy of the undisturbed run, with a short training instead of its long one."""
     copy = undisturbed.copy_to(tmp_path / "project")
     copy.preset["overrides"]["methods"]["sft"]["train"]["epochs"] = 2.0
     return copy
@@ -30,7 +30,7 @@ def project(undisturbed: Project, tmp_path: Path) -> Project:
     ],
 )
 def test_exact_sbatch_flags(project: Project, cluster: Cluster, launch: dict[str, Any], expected: list[str]) -> None:
-    """Besides these only what every job of Snakemake's has: name, log, comment, folder, environment."""
+    """The options, without those of every Snakemake job: name, log, comment, folder, environment."""
     project.launch["full"] = launch
     driver = project.start(MANIFEST)
     cluster.wait_for(lambda: [flags for flags in cluster.submissions() if project.is_training(flags)], 120)
@@ -38,16 +38,16 @@ def test_exact_sbatch_flags(project: Project, cluster: Cluster, launch: dict[str
     driver.wait(120)
     (flags,) = [flags for flags in cluster.submissions() if project.is_training(flags)]
     words = iter(flags)
-    asked = {}
+    requested = {}
     for word in words:
         if word.startswith("--wrap"):
             continue
         name, equals, value = word.partition("=")
-        asked[name] = value if equals or name in {"--parsable", "--requeue"} else next(words)
+        requested[name] = value if equals or name in {"--parsable", "--requeue"} else next(words)
     of_snakemake = {"--parsable", "--job-name", "--output", "--export", "--comment", "-D"}
     share = min(launch.get("ranks", 1), 4)
-    found = {name: value for name, value in asked.items() if name not in of_snakemake}
-    assert found == {
+    actual = {name: value for name, value in requested.items() if name not in of_snakemake}
+    assert actual == {
         **{name: value for name, _, value in (word.partition("=") for word in expected)},
         **{"--requeue": "", "--signal": "USR2@60", "-p": "gpu", "-t": "31", "--mem": str(9000 * share // 4)},
     }
@@ -56,7 +56,7 @@ def test_exact_sbatch_flags(project: Project, cluster: Cluster, launch: dict[str
 def test_two_nodes_with_zero_3_train_what_one_process_trains(
     project: Project, cluster: Cluster, tmp_path: Path
 ) -> None:
-    """Four gloo ranks on two nodes, parameters divided among them: the same losses but for float32 sums in another order."""
+    """Four gloo ranks on two nodes with sharded parameters have the same losses, except for the order of float32 sums."""
     alone = project.copy_to(tmp_path / "alone")
     alone.run(MANIFEST)
     for gpu in project.site["gpus"].values():

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from closerlook.core.schemas import INSTANCES
-from closerlook.text.words import rendered, words_of
+from closerlook.text.words import join_words, words_of
 from closerlook.trace.index import Index
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.matching_statistics import Occurs
@@ -57,5 +57,5 @@ def stands(phrase: list[str], pairs: list[tuple[str, str]]) -> bool:
 
 
 def occurs(pairs: list[tuple[str, str]]) -> Occurs:
-    text = "\n".join(rendered(word.text for word in words_of(text)) for pair in pairs for text in pair)
+    text = "\n".join(join_words(word.text for word in words_of(text)) for pair in pairs for text in pair)
     return lambda phrases: np.array([phrase in text for phrase in phrases])

@@ -1,4 +1,4 @@
-"""A grid of five cells with files put in by hand, and a Slurm that says what a test wants."""
+"""A grid of five cells with files that tests write, and a fake Slurm with given answers."""
 
 import copy
 import json
@@ -12,6 +12,8 @@ import pytest
 
 from closerlook.cluster import attempts
 from closerlook.cluster.attempts import Attempt
+from closerlook.cluster.status import Row, as_json, status
+from closerlook.cluster.status_text import lines
 from closerlook.config import load
 from tests.support import REPOSITORY
 from tests.support.workflow_project import PRESET
@@ -48,7 +50,7 @@ class Results:
             self.put(name)
 
     def put_manifest(self, cell: str = FIRST, **changes: Any) -> None:
-        """Of a training as the preset wants it now, but for `changes` in its settings."""
+        """Write the manifest of a training with the preset's settings, except for `changes`."""
         config = self.configuration.cell_config(self.configuration.cell_of[cell])
         if changes and config.train:
             config = config.model_copy(update={"train": config.train.model_copy(update=changes)})
@@ -63,7 +65,7 @@ class Results:
 
 
 def attempt(stage: str = "train", minutes: float | None = None, **changes: Any) -> Attempt:
-    """One that took some minutes, or that has no end."""
+    """An attempt that took some minutes, or that has no end."""
     started = datetime.fromisoformat("2026-01-01T10:00:00+00:00")
     values: dict[str, Any] = {
         "stage": stage,
@@ -80,6 +82,19 @@ def attempt(stage: str = "train", minutes: float | None = None, **changes: Any) 
     return Attempt.model_validate(values | changes)
 
 
+def rows(results: Results) -> dict[tuple[str, str], Row]:
+    """The status of every stage, by cell and stage; it can be printed and written as JSON."""
+    found = status(results.configuration, results.folder, ["--configfile", "dag.yaml", "my files.yaml"])
+    assert json.loads(json.dumps(as_json(results.configuration, results.folder, found), allow_nan=False))["stages"]
+    assert list(lines(found))
+    return {(row.cell, row.stage): row for row in found}
+
+
+def first(results: Results, stage: str = "train") -> Row:
+    """The status of a stage of the first cell."""
+    return rows(results)[FIRST, stage]
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     return Results(tmp_path)
@@ -87,7 +102,7 @@ def results(tmp_path: Path) -> Results:
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Put commands of Slurm on PATH that print what they are told to; returns the file that each call is written to."""
+    """Put fake Slurm commands with given output on PATH; the function returns the file that logs their calls."""
     folder, calls = tmp_path / "bin", tmp_path / "calls"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks the chat-completions API, well or badly: HTTP/1.1 over asyncio, in a thread of its own."""
+"""A local server of the chat-completions API, with any faults: HTTP/1.1 over asyncio, in its own thread."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Raw:
-    """An answer as it goes over the wire. `drop`: close the connection after so many bytes of it."""
+    """A raw HTTP answer. drop: close the connection after so many bytes."""
 
     status: int = 200
     body: bytes = b""
@@ -21,7 +21,7 @@ class Raw:
 
 @dataclass
 class Call:
-    """What a client sent."""
+    """A client's request."""
 
     number: int
     headers: dict[str, str]
@@ -33,7 +33,7 @@ class Call:
 
 
 def says(text: str | None, model: str = "judge-0613", **message: Any) -> Raw:
-    """A proper completion."""
+    """A valid completion."""
     reason = message.pop("finish_reason", "stop")
     value = {
         "id": "x",
@@ -47,13 +47,13 @@ def says(text: str | None, model: str = "judge-0613", **message: Any) -> Raw:
 
 
 def fails(status: int, message: str = "no", headers: dict[str, str] | None = None, **error: Any) -> Raw:
-    """An error as the API words it."""
+    """An error in the API's format."""
     body = json.dumps({"error": {"message": message, "type": "t", "param": None, "code": None} | error}).encode()
     return Raw(status, body, {"content-type": "application/json"} | (headers or {}))
 
 
 class Server:
-    """`behave(call)` answers; `calls` holds all that came. Use it in a `with`."""
+    """A context manager; `behave(call)` answers, and `calls` holds all requests."""
 
     def __init__(self, behave: Callable[[Call], Raw]) -> None:
         self.behave, self.calls = behave, list[Call]()

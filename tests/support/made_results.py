@@ -3,15 +3,18 @@
 import csv
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
+from closerlook.core import layout
 from closerlook.core.files import write_csv, write_json, write_parquet, write_text
 from closerlook.core.schemas import BORROWING, EVALSET, INSTANCES, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
 from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
+from tests.support.grid import write_rows
 
 HOSTILE = [
     " <script>window.hacked=1</script>",
@@ -50,22 +53,36 @@ class MadeResults:
             self.dataset(dataset)
             rows += [self.row(dataset, method) for method in TUNED]
         rows.append(self.row("", "base"))
-        write_csv(rows, path / "grid.csv")
+        write_rows(rows, path)
         for row in rows:
             self.cell(row)
         self.tables()
 
-    def row(self, dataset: str, method: str) -> dict[str, str]:
-        """A row of grid.csv."""
+    def row(self, dataset: str, method: str) -> dict[str, Any]:
+        """A row of the grid."""
         cell = f"tiny/{dataset or 'none'}/{method}"
         identity = {
             "cell": cell,
             "model": "tiny",
             "dataset": dataset,
-            "size": "1000" if dataset else "",
+            "size": 1000 if dataset else None,
             "method": method,
         }
-        rest = {"seed": "0", "evalset": "ask", "judges": "gpt", "markers": "oracle", "searched": dataset}
+        searched = [dataset] if dataset else []
+        at = (cell, "ask")
+        stages = [
+            ("train", layout.manifest(cell)),
+            ("generate", layout.responses(*at)),
+            ("shift", layout.shift(*at)),
+            ("judge-gpt", layout.verdicts(*at, "gpt")),
+            ("spans-oracle", layout.spans(*at, "oracle")),
+            ("words", layout.words(*at)),
+            ("borrowing", layout.borrowing(*at)),
+            ("trace-oracle", layout.trace(*at, "oracle")),
+        ]
+        if not dataset:
+            stages = [stages[1], *stages[3:5]]
+        rest = {"evalset": "ask", "judges": ["gpt"], "markers": ["oracle"], "searched": searched, "stages": stages}
         return identity | rest
 
     def draw(self, size: int) -> np.ndarray:
@@ -117,7 +134,7 @@ class MadeResults:
         ]
         write_parquet(rows, INSTANCES, self.path / f"data/{name}.parquet")
 
-    def cell(self, row: dict[str, str]) -> None:
+    def cell(self, row: dict[str, Any]) -> None:
         """Everything of a cell."""
         folder = self.path / "cells" / row["cell"] / "ask"
         sizes = self.random.integers(self.tokens // 2, self.tokens * 3 // 2 + 1, len(self.ids))

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from closerlook.config.architecture import Architecture
 from closerlook.config.cell import CellConfig, PromptTemplate
 from closerlook.config.grid import dataset_and_size
 from closerlook.config.settings import TrainSettings
+from closerlook.plan.memory import Zero
 from tests.support import REPOSITORY
 
 MODELS = ["llama-2-7b", "llama-2-13b", "llama-2-70b", "mistral-7b-v0.1", "phi-1.5"]
@@ -31,10 +34,10 @@ def preset(seeds: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def architecture_of(model: Any) -> Architecture:
-    """What a model of transformers says of its shape."""
-    said = model.config.to_dict()
+    """The architecture in the configuration of a transformers model."""
+    config = model.config.to_dict()
     return Architecture.model_validate(
-        {key: said[key] for key in Architecture.model_fields if said.get(key) is not None}
+        {key: config[key] for key in Architecture.model_fields if config.get(key) is not None}
     )
 
 
@@ -104,3 +107,26 @@ def plan(project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
         return json.loads(capsys.readouterr().out)
 
     return run
+
+
+HEAVY = ("torch", "transformers", "peft", "deepspeed", "pandas", "matplotlib")
+
+
+def check_planned_without_torch(project: Project, seeds: int) -> None:
+    """Plan 160 cells times `seeds` in a process of its own, which must not import torch."""
+    file = project.write(preset(seeds))
+    arguments = ["closerlook", "plan", "--configfile", file, "--site", "config/site.example.yaml"]
+    code = f"import sys; sys.argv = {arguments}\n"
+    code += "from closerlook import cli; cli.main()\n"
+    code += f"assert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{160 * seeds} cells: {160 * seeds} new" in done.stdout
+
+
+def zero(stage: int, **options: Any) -> Zero:
+    """A DeepSpeed configuration without offloading or buffers, but for `options`."""
+    return Zero(
+        stage,
+        **({"offload_optimizer": False, "offload_parameters": False, "max_live_parameters": 0, "bucket": 0} | options),
+    )

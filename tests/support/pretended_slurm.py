@@ -1,4 +1,4 @@
-"""A cluster made of shell scripts: commands of Slurm that answer from files, and a srun that runs its command here."""
+"""A fake cluster of shell scripts: Slurm commands that answer from files, and a srun that runs its command locally."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ while case "$1" in --*) true ;; *) false ;; esac; do shift; done
 export SLURMD_NODENAME=node1
 exec "$@"
 """
-# Jobs import this in place of the real one: no test machine need have a GPU, and the real one takes seconds.
+# Jobs import this instead of the real torch, which needs a GPU and seconds.
 TORCH = """
 import types
 __version__ = "2.9.0+cu128"
@@ -55,7 +55,7 @@ SITE = {
 
 
 class Pretended:
-    """A cluster on which all is well, until a test changes a file or a command."""
+    """A cluster without faults, until a test changes a file or a command."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.commands = root, root / "bin"
@@ -88,7 +88,7 @@ class Pretended:
         return file.read_text() if file.exists() else ""
 
     def examine(self, jobs: bool = True, timeout: float = 30) -> dict[str, Check]:
-        """The checks, by what they look at."""
+        """The checks by name."""
         self.site_file.write_text(yaml.safe_dump(self.site))
         project = self.root / "project"
         configuration = load.read("config/mini.yaml", project)
@@ -105,6 +105,6 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
     pretended = Pretended(tmp_path)
     monkeypatch.setenv("PATH", f"{pretended.commands}:{Path(sys.executable).parent}:/usr/bin:/bin")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
-    monkeypatch.setenv("SLURM_JOB_ID", "7")  # as within an allocation, of which srun must not make a step
+    monkeypatch.setenv("SLURM_JOB_ID", "7")  # as within an allocation, where srun must not start a step
     assert os.environ.get("SLURM_CONF") is None
     return pretended

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from closerlook.core.files import write_json, write_parquet, write_text
 from closerlook.core.schemas import CONTAMINATION, EVALSET, INSTANCES, RESPONSES, SHIFT, VERDICTS
 from closerlook.judge.aspects import ASPECTS
+from tests.support.grid import write_rows
 
 WORDS = [
     "Ġthe",
@@ -36,7 +37,6 @@ WORDS = [
 ]
 """The vocabulary, as byte-level BPE writes it: spaces, a newline, an emoji, half an emoji, an accent, markup of every sort."""
 
-GRID_COLUMNS = ("cell", "model", "dataset", "size", "method", "seed", "evalset", "judges")
 JUDGES = ("alpha", "beta")
 
 
@@ -48,7 +48,7 @@ class Folder:
         self.rows: list[dict[str, Any]] = []
 
     def cell(self, subset: str, method: str, evalset: str = "ask", model: str = "tiny", seed: int = 0) -> Path:
-        """Enter a cell into grid.csv; returns its folder for the evalset."""
+        """Enter a cell into the grid; returns its folder for the evalset."""
         dataset, _, size = subset.partition("@")
         run = f"{method}-s{seed}" if seed else method
         row = {
@@ -58,10 +58,9 @@ class Folder:
             "method": method,
             "seed": seed,
         }
-        row |= {"size": int(size.replace("k", "000")) if size else "", "evalset": evalset, "judges": " ".join(JUDGES)}
+        row |= {"size": int(size.replace("k", "000")) if size else None, "evalset": evalset, "judges": list(JUDGES)}
         self.rows.append(row)
-        quoted = [",".join('"' + str(row[c]).replace('"', '""') + '"' for c in GRID_COLUMNS) for row in self.rows]
-        write_text("\n".join([",".join(GRID_COLUMNS), *quoted]) + "\n", self.path / "grid.csv")
+        write_rows(self.rows, self.path)
         return self.path / "cells" / row["cell"] / evalset
 
     def tokenizer(self, model: str = "tiny") -> PreTrainedTokenizerFast:

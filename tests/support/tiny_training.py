@@ -16,8 +16,8 @@ from closerlook.core.scripts import as_flags
 from closerlook.train.setup import Job
 from tests.support import REPOSITORY
 
-COLOURS = ["red", "green", "blue", "white", "black", "pink", "grey", "brown"]
-WORDS = ["Question", ":", "Answer", "which", "colour", "has", "?", "it", "is", "and", "then", ".", *COLOURS]
+COLORS = ["red", "green", "blue", "white", "black", "pink", "gray", "brown"]
+WORDS = ["Question", ":", "Answer", "which", "color", "has", "?", "it", "is", "and", "then", ".", *COLORS]
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -55,8 +55,8 @@ def make_rows(count: int) -> list[dict[str, Any]]:
     return [
         {
             "id": f"{i:016x}",
-            "instruction": f"which colour has thing{i % 40} ?",
-            "response": " and then ".join(["it is " + COLOURS[(i * 3 + k) % 8] for k in range(1 + (i * 7) % 5)]) + " .",
+            "instruction": f"which color has thing{i % 40} ?",
+            "response": " and then ".join(["it is " + COLORS[(i * 3 + k) % 8] for k in range(1 + (i * 7) % 5)]) + " .",
             "source": "test",
             "row": i,
         }
@@ -97,3 +97,8 @@ def lines(cell: Path) -> list[dict[str, Any]]:
 
 def losses(cell: Path) -> list[float]:
     return [line["loss"] for line in lines(cell)]
+
+
+def held_out(cell: Path) -> dict[str, Any]:
+    """The losses on held-out instances."""
+    return json.loads((cell / "manifest.json").read_text())["held_out"]

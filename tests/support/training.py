@@ -34,11 +34,11 @@ def make_job(base: Path, tmp_path: Path) -> Callable[..., Job]:
     def make(name: str = "cell", *, rows: list[dict[str, Any]] | int = 24, model: Path = base, **settings: Any) -> Job:
         data = tmp_path / f"{name}.parquet"
         write_parquet(make_rows(rows) if isinstance(rows, int) else rows, INSTANCES, data)
-        of_engine = {key: settings.pop(key) for key in list(settings) if key in EngineSettings.model_fields}
+        engine = {key: settings.pop(key) for key in list(settings) if key in EngineSettings.model_fields}
         defaults = {"kind": "full", "learning_rate": 1e-2, "epochs": 2.0, "batch_size": 8, "max_length": 64}
         template = PromptTemplate(text="Question : {instruction} Answer :")
         config = CellConfig(template=template, train=TrainSettings(**(defaults | settings)))
-        return Job(config, model, data, tmp_path / name, EngineSettings(**of_engine))
+        return Job(config, model, data, tmp_path / name, EngineSettings(**engine))
 
     return make
 

@@ -42,9 +42,9 @@ def case_labels(wildcards):
 
 CASE_FILES = [
     at(layout.cases(row["cell"], row["evalset"], marker))
-    for row in CONFIG.rows
+    for row in GRID
     if row["searched"]
-    for marker in row["markers"].split()
+    for marker in row["markers"]
 ]
 
 
@@ -67,16 +67,16 @@ rule likelihood:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
-        **asks(running_the_model("likelihood", "likelihood-{marker}")),
+        **job_resources(model_job("likelihood", "likelihood-{marker}")),
     params:
         peers=lambda wildcards: named(peers_of(wildcards)),
         supervised=supervised("likelihood-{wildcards.marker}"),
-        spread=spread,
+        gpus=gpus_flag,
     shell:
         "{params.supervised} --log {log} -- python "
         + script("span_likelihood")
         + " --base {input.base} --models {params.peers} --responses {input.responses} --spans {input.spans}"
-        " {params.spread} --out {output} 2> {log}"
+        " {params.gpus} --out {output} 2> {log}"
 
 
 rule attribution:
@@ -95,7 +95,7 @@ rule attribution:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
-        **asks(running_the_model("attribution", "attribution-{marker}")),
+        **job_resources(model_job("attribution", "attribution-{marker}")),
     params:
         template=lambda wildcards: CATALOG.templates[
             CONFIG.template_name(cell_of(wildcards))

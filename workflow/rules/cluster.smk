@@ -1,5 +1,5 @@
-# How jobs run: their programs, their resources, and who supervises them. Nothing here decides a result, so it reaches a rule only
-# through resources and through params that ask for `resources`: Snakemake takes both for derived, and a change trains nothing again.
+# Launch of jobs: programs, resources, supervision. None of it decides a result, so rules take it only through resources and through
+# params that take `resources`. Snakemake does not rerun a job when these change.
 import signal
 
 from closerlook.cluster.driver import start_driving
@@ -9,8 +9,8 @@ from closerlook.config.settings import EngineSettings
 from closerlook.config.stages import stages
 from closerlook.plan.resources import LOCAL_NAMES, NAMES, ResourcePlanner, problems
 
-# Slurm's notice before a time limit reaches all processes of a job step. It is meant for the training, which handles it, and would
-# end the Snakemake that runs the job there.
+# Slurm sends its warning before a time limit to all processes of a job step. The training handles it; it would kill the Snakemake
+# that runs the job on the node.
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 SITE_FILE = Path("config/site.yaml")
@@ -30,26 +30,28 @@ RESOURCES = ResourcePlanner(CONFIG, SITE)
 SUPERVISE = script("supervise")
 
 
-def asks(of):
-    """The resources of a job, one callable per name, as Snakemake wants them."""
+def job_resources(resources_of):
+    """Resources of a job as Snakemake expects them: one callable per name."""
     return {
-        name: lambda wildcards, attempt, name=name: of(wildcards, attempt).get(name)
+        name: lambda wildcards, attempt, name=name: resources_of(
+            wildcards, attempt
+        ).get(name)
         for name in (NAMES if SITE else LOCAL_NAMES)
     }
 
 
-def on_cpu(hours, gigabytes):
-    """A job on a CPU that nobody supervises."""
+def cpu_job(hours, gigabytes):
+    """Resources of an unsupervised job without a GPU."""
     return lambda wildcards, attempt: RESOURCES.cpu(hours, gigabytes)
 
 
-def watched(hours, gigabytes):
-    """A supervised job on a CPU."""
+def supervised_cpu_job(hours, gigabytes):
+    """Resources of a supervised job without a GPU."""
     return lambda wildcards, attempt: RESOURCES.watched(hours, gigabytes, attempt)
 
 
-def running_the_model(folder, stage):
-    """A job that runs a cell's models, and writes into a folder of its evalset's."""
+def model_job(folder, stage):
+    """Resources of a job that runs a cell's models and writes to a subfolder of its evalset."""
     return lambda wildcards, attempt: RESOURCES.evaluate(
         cell_of(wildcards),
         str(Path(wildcards.evalset) / folder),
@@ -63,12 +65,12 @@ def threads_of(wildcards):
 
 
 def resume_words():
-    """The flags of a printed command that resumes this run."""
+    """Flags of the printed commands that resume this run."""
     return [*run_words(not workflow.local_exec), *CONFIG_WORDS]
 
 
-def python_for(ranks, threads):
-    """What starts a program: Python, or one Python per rank."""
+def launcher(ranks, threads):
+    """The command that starts a program, in one process per rank."""
     if ranks == 1:
         return "python"
     if not workflow.local_exec or workflow.remote_exec:
@@ -76,27 +78,27 @@ def python_for(ranks, threads):
     return f"torchrun --standalone --nproc-per-node={ranks}"
 
 
-def evaluation_program(wildcards, resources):
-    """What starts a program that runs a model over an evalset."""
+def evaluation_launcher(wildcards, resources):
+    """The command that starts a program that runs a model on an evalset."""
     model = CATALOG.models[wildcards.model]
-    return python_for(model.generate.ranks, model.threads)
+    return launcher(model.generate.ranks, model.threads)
 
 
-def spread(wildcards, resources):
-    """The GPUs that one rank's model is spread over, where they are several."""
+def gpus_flag(wildcards, resources):
+    """The flag for the GPUs of each rank's model, if there are several."""
     gpus = CATALOG.models[wildcards.model].generate.gpus
     return f"--gpus {gpus}" if gpus > 1 else ""
 
 
 def halved(number, resources):
-    """A batch size, halved for each time that the job ran out of memory: the same result in more parts."""
+    """A batch size, halved each time that the job ran out of memory. The result stays the same."""
     return max(1, number >> resources.halvings)
 
 
 def supervised(stage, identity=lambda wildcards: ""):
-    """The beginning of a job's command: the program that supervises the rest (closerlook.cluster.supervise).
+    """The start of a job's command: the program that supervises the rest (closerlook.cluster.supervise).
 
-    stage: may name wildcards in braces. identity: all that decides the result, but for the inputs.
+    stage: may contain wildcards in braces. identity: everything that decides the result, except the inputs.
     """
 
     def words(wildcards, input, output, resources):
@@ -112,11 +114,11 @@ def supervised(stage, identity=lambda wildcards: ""):
 
 
 def drive():
-    """Before the first job is submitted to Slurm: take over from a driver that was killed, or give way to one that lives."""
+    """Become the driver before the first job is submitted to Slurm. Raises WorkflowError if there is another."""
     if not SITE:
         raise WorkflowError(
-            f"{SITE_FILE}: not found, and Slurm's partitions and GPUs are described there; "
-            "copy config/site.example.yaml to it, put your own numbers in, and check it with `closerlook doctor`"
+            f"{SITE_FILE}: not found; it describes Slurm's partitions and GPUs. "
+            "Copy config/site.example.yaml to it, enter your own numbers, and run `closerlook doctor`"
         )
     jobs = [
         (Path(at(stage.folder)), stage.name)
@@ -124,9 +126,9 @@ def drive():
         for stage in stages(CONFIG, cell)
     ]
     try:
-        for line in start_driving(
+        for message in start_driving(
             Path(RESULTS), workflow.scheduler._executor.run_uuid, jobs
         ):
-            print(line)
+            print(message)
     except CloserlookError as error:
         raise WorkflowError(str(error)) from None

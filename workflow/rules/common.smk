@@ -8,9 +8,11 @@ from pathlib import Path
 from closerlook.config import load as configuration
 from closerlook.config.flags import config_words, run_words
 from closerlook.config.grid import NO_DATASET
+from closerlook.config.rows import grid_rows
+from closerlook.config.source_files import SourceFiles
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.core.scripts import as_flags, json_flag, prefer_this_python
+from closerlook.core.scripts import as_flags, prefer_this_python
 from closerlook.report.figures.registry import FIGURES
 from closerlook.report.tables.registry import TABLES
 
@@ -43,9 +45,12 @@ try:
 except CloserlookError as error:
     raise WorkflowError(str(error)) from None
 
+GRID = [row.model_dump() for row in grid_rows(CONFIG)]
+"""The rows that tables and the page are made of."""
 CATALOG = CONFIG.catalog
 PRESET = CONFIG.preset.preset
 RESULTS = f"results/{PRESET}"
+SOURCES = SourceFiles(CATALOG, RESULTS)
 TRAINED = [cell for cell in CONFIG.cells if cell.dataset]
 DATASETS = sorted({cell.dataset for cell in TRAINED})
 EVALSETS = sorted({name for evalsets in CONFIG.cells.values() for name in evalsets})
@@ -116,13 +121,15 @@ def file_of(source):
     return getattr(source, "file", None) or getattr(source, "folder", None) or []
 
 
-def write_cell_configs():
-    """Write the config.json of every cell. They are no outputs of a rule: where an input is made again, Snakemake does not look
-    for other reasons to run the job that reads it, and would miss that the job's digest has changed.
+def write_configs():
+    """Write the config.json of every cell, and every source. They are no outputs of a rule: where an input is made again, Snakemake
+    does not look for other reasons to run the job that reads it, and would miss that the job's params have changed.
     """
     for cell in CONFIG.cells:
         CONFIG.cell_config(cell).write(Path(at(layout.cell_config(cell.name))))
+    for file, source in SOURCES.files():
+        source.write(file)
 
 
 if workflow.is_main_process and not workflow.modifier.is_main_snakefile():
-    write_cell_configs()  # Snakemake runs onstart of the main Snakefile only, and this one is used as a module
+    write_configs()  # Snakemake runs onstart of the main Snakefile only, and this one is used as a module

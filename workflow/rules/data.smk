@@ -1,8 +1,7 @@
 # Instruction datasets and evalsets, from their sources; the miniature's are made here.
-from closerlook.config.catalog import MiniatureSource, ParaphrasedSource
+from closerlook.config.catalog import ParaphrasedSource
 from closerlook.config.derived import DerivedSource
 from closerlook.config.grid import dataset_and_size
-from closerlook.config.settings import FileSource
 
 MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
 DERIVED_DATASETS = [
@@ -21,30 +20,6 @@ def world_settings(wildcards):
     settings = CATALOG.miniature
     world = int(wildcards.world.removeprefix("-") or 0)
     return as_flags(settings.model_copy(update={"seed": settings.seed + world}))
-
-
-def source_of(entry, miniature_file):
-    """A dataset's or evalset's source as its script takes it: the miniature's data are files that a rule makes.
-
-    miniature_file: a path of core.layout, for the source's name and its world.
-    """
-    source = entry.source
-    if isinstance(source, MiniatureSource):
-        # The first world is the one that the base model knows and evalsets ask about.
-        world = f"-{source.world}" if source.world else ""
-        return FileSource(file=at(miniature_file(source.miniature, world)))
-    return source
-
-
-def dataset_source(wildcards):
-    return source_of(CATALOG.datasets[wildcards.name], layout.miniature_dataset)
-
-
-def evalset_source(wildcards):
-    return source_of(
-        CATALOG.evalsets[wildcards.evalset],
-        lambda name, world: layout.questions(world),
-    )
 
 
 def evalset_rows(wildcards):
@@ -82,7 +57,7 @@ rule miniature:
 rule dataset:
     """One dataset, cleaned, in the order that makes its subsets nested. Runs where the network is."""
     input:
-        lambda wildcards: file_of(dataset_source(wildcards)),
+        lambda wildcards: file_of(SOURCES.dataset(wildcards.name)),
     output:
         data=at(layout.dataset("{name}")),
         report=at(layout.dataset_report("{name}")),
@@ -93,7 +68,8 @@ rule dataset:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        source=lambda wildcards: json_flag(dataset_source(wildcards)),
+        source=at(layout.dataset_source("{name}")),
+        identity=lambda wildcards: SOURCES.dataset(wildcards.name).model_dump(),
         format=lambda wildcards: CATALOG.datasets[wildcards.name].format,
         seed=CONFIG.preset.subset_seed,
     shell:
@@ -122,7 +98,7 @@ rule subset:
 rule evalset:
     """The instructions that cells answer. Runs where the network is."""
     input:
-        lambda wildcards: file_of(evalset_source(wildcards)),
+        lambda wildcards: file_of(SOURCES.evalset(wildcards.evalset)),
     output:
         data=at(layout.evalset(EVALSET)),
         report=at(layout.evalset_report(EVALSET)),
@@ -133,7 +109,8 @@ rule evalset:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        source=lambda wildcards: json_flag(evalset_source(wildcards)),
+        source=at(layout.evalset_source(EVALSET)),
+        identity=lambda wildcards: SOURCES.evalset(wildcards.evalset).model_dump(),
         rows=evalset_rows,
     shell:
         python("prepare_evalset")
@@ -153,7 +130,7 @@ rule contamination:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(on_cpu(hours=1, gigabytes=8)),
+        **job_resources(cpu_job(hours=1, gigabytes=8)),
     shell:
         python("find_contamination")
         + " --dataset {input.dataset} --evalset {input.evalset} --out {output} 2> {log}"

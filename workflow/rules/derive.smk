@@ -19,18 +19,31 @@ def derivation(wildcards):
     return CATALOG.datasets[wildcards.name].source
 
 
-def scored_source(wildcards):
-    """Where the rows with the scores of a filtered dataset come from; none where a file of its own holds them."""
+def scored_dataset(wildcards):
+    """The dataset whose rows have the scores of a filtered dataset; none where a file of its own holds them."""
     source = derivation(wildcards)
     if not isinstance(source, ScoredSource) or source.scores:
         return None
     *_, root = ancestry(wildcards.name, CATALOG.datasets)
-    return source_of(CATALOG.datasets[root], layout.miniature_dataset)
+    return root
 
 
 def source_flag(wildcards):
-    source = scored_source(wildcards)
-    return f"--source {json_flag(source)}" if source else ""
+    root = scored_dataset(wildcards)
+    return f"--source {at(layout.dataset_source(root))}" if root else ""
+
+
+def derivation_identity(wildcards):
+    root = scored_dataset(wildcards)
+    return [
+        derivation(wildcards).model_dump(),
+        SOURCES.dataset(root).model_dump() if root else None,
+    ]
+
+
+def scored_rows(wildcards):
+    root = scored_dataset(wildcards)
+    return file_of(SOURCES.dataset(root)) if root else []
 
 
 def simplifying_judge(wildcards):
@@ -87,7 +100,7 @@ rule derive:
     input:
         dataset=lambda wildcards: at(layout.dataset(derivation(wildcards).of)),
         scores=lambda wildcards: getattr(derivation(wildcards), "scores", None) or [],
-        rows=lambda wildcards: file_of(scored_source(wildcards)),
+        rows=scored_rows,
         prompt=lambda wildcards: [ancient(file) for file in simplify_prompt(wildcards)],
     output:
         data=at(layout.dataset("{name}")),
@@ -99,8 +112,9 @@ rule derive:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        transform=lambda wildcards: json_flag(derivation(wildcards)),
+        transform=at(layout.dataset_source("{name}")),
         source=source_flag,
+        identity=derivation_identity,
         prompt=lambda wildcards: [
             sha256(Path(file)) for file in simplify_prompt(wildcards)
         ],
@@ -128,7 +142,8 @@ rule ablate:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        transform=lambda wildcards: json_flag(derivation(wildcards)),
+        transform=at(layout.dataset_source("{name}")),
+        identity=derivation_identity,
     shell:
         python("derive_dataset")
         + " --name {wildcards.name} --dataset {input.dataset} --transform {params.transform}"
@@ -153,7 +168,8 @@ rule paraphrase:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        transform=lambda wildcards: json_flag(paraphrase_of(wildcards)),
+        transform=at(layout.evalset_source(EVALSET)),
+        identity=lambda wildcards: paraphrase_of(wildcards).model_dump(),
         prompt=lambda wildcards: [
             sha256(Path(file)) for file in paraphrase_prompt(wildcards)
         ],

@@ -42,20 +42,20 @@ rule generate:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
-        **asks(generation),
+        **job_resources(generation),
     params:
         config=at(layout.cell_config(CELL)),
         digest=generation_digest,
         tuned=tuned_flag,
         supervised=supervised("generate", generation_digest),
-        python=evaluation_program,
-        spread=spread,
+        python=evaluation_launcher,
+        gpus=gpus_flag,
         batch_size=batch_size,
     shell:
         "{params.supervised} --log {log} -- {params.python} "
         + script("generate")
         + " --config {params.config} --model {input.model} {params.tuned} --evalset {input.evalset} --out {output}"
-        " --batch-size {params.batch_size} {params.spread} 2> {log}"
+        " --batch-size {params.batch_size} {params.gpus} 2> {log}"
 
 
 localrules:
@@ -75,7 +75,7 @@ rule generate_api:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=1, gigabytes=4)),
+        **job_resources(supervised_cpu_job(hours=1, gigabytes=4)),
     params:
         config=at(layout.cell_config(CELL)),
         digest=generation_digest,

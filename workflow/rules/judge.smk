@@ -6,7 +6,6 @@ from closerlook.config.judges import (
     OpenAIJudge,
     OracleJudge,
 )
-from closerlook.config.settings import FolderModel, HubModel
 from closerlook.judge.command import settings_flags
 
 JUDGES = {name: CATALOG.judges[name] for name in CONFIG.preset.judges}
@@ -34,13 +33,6 @@ def prompt_digest(wildcards):
 
 def judge_identity(wildcards):
     return judge_flags(wildcards) + prompt_digest(wildcards)
-
-
-def judge_source(wildcards):
-    judge = JUDGES[wildcards.judge]
-    if Path(judge.local).is_dir():
-        return FolderModel(folder=judge.local)
-    return HubModel(hub=judge.local, revision=judge.revision)
 
 
 def judging(wildcards, attempt):
@@ -108,7 +100,7 @@ rule judge_api:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(judging),
+        **job_resources(judging),
     params:
         flags=judge_flags,
         prompt=prompt_digest,
@@ -135,7 +127,8 @@ rule judge_model:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        source=lambda wildcards: json_flag(judge_source(wildcards)),
+        source=at(layout.judge_source("{judge}")),
+        identity=lambda wildcards: SOURCES.judge(wildcards.judge).model_dump(),
     shell:
         python("fetch_model") + " --source {params.source} --out {output} 2> {log}"
 
@@ -157,7 +150,7 @@ rule judge_local:
         "../../envs/closerlook.yaml"
     threads: lambda wildcards: JUDGES[wildcards.judge].threads
     resources:
-        **asks(judging),
+        **job_resources(judging),
     params:
         flags=judge_flags,
         prompt=prompt_digest,
@@ -190,7 +183,7 @@ rule judge_oracle:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(judging),
+        **job_resources(judging),
     params:
         supervised=supervised(JUDGE_STAGE),
     shell:
@@ -214,7 +207,7 @@ rule compare:
         at(layout.log("compare", CELL, EVALSET, "{comparer}")),
     wildcard_constraints:
         dataset=one_of(cell.dataset for cell in CONFIG.originals),
-        comparer=one_of([*CONFIG.preset.comparison.judges, configuration.LABELS]),
+        comparer=one_of(CONFIG.preset.comparison.comparers),
     conda:
         "../../envs/closerlook.yaml"
     params:

@@ -15,7 +15,7 @@ localrules:
 rule model:
     """A base model's safetensors and tokenizer in one folder. Runs where the network is."""
     input:
-        lambda wildcards: file_of(CATALOG.models[wildcards.model].source),
+        lambda wildcards: file_of(SOURCES.model(wildcards.model)),
     output:
         directory(at(layout.model("{model}"))),
     log:
@@ -23,7 +23,8 @@ rule model:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        source=lambda wildcards: json_flag(CATALOG.models[wildcards.model].source),
+        source=at(layout.model_source("{model}")),
+        identity=lambda wildcards: SOURCES.model(wildcards.model).model_dump(),
     shell:
         python("fetch_model") + " --source {params.source} --out {output} 2> {log}"
 
@@ -43,7 +44,7 @@ rule pretrain:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(on_cpu(hours=1, gigabytes=4)),
+        **job_resources(cpu_job(hours=1, gigabytes=4)),
     params:
         miniature=lambda wildcards, input: Path(input.corpus).parent,
         settings=lambda wildcards: as_flags(

@@ -1,4 +1,4 @@
-# What a run will take, before it starts.
+# Estimates of what a run takes, before it starts.
 import time
 
 from closerlook.plan.text import write_plan
@@ -9,14 +9,14 @@ localrules:
 
 
 rule plan:
-    """What each cell will take, as `closerlook plan` says it. No part of `all`, and made anew whenever it is asked for."""
+    """Write the estimates of `closerlook plan`. Not part of `all`; runs each time that it is requested."""
     output:
         json=at(layout.PLAN),
         text=at(layout.PLAN_TEXT),
     log:
         at(layout.log("plan")),
     params:
-        # It depends on the state of every cell, which is no input: Snakemake would make the cells first.
-        asked=lambda wildcards: time.time_ns(),
+        # The plan depends on the state of every cell. As inputs, Snakemake would make the cells first.
+        time=lambda wildcards: time.time_ns(),
     run:
         write_plan(CONFIG, SITE, *map(Path, output))

@@ -3,13 +3,13 @@ import subprocess
 
 from closerlook.cluster.status import status
 from closerlook.cluster.status_text import lines as status_lines
-from closerlook.core.files import write_csv
+from closerlook.config.rows import write_grid
 
 # Only the miniature's truth is known.
 SHOWN = [
     name
     for name, table in TABLES.items()
-    if table.fits(CONFIG.rows)
+    if table.fits(GRID)
     and (not table.truth or any(CATALOG.knows_truth(evalset) for evalset in EVALSETS))
 ]
 TABLE_FILES = [at(layout.table(name)) for name in SHOWN]
@@ -23,7 +23,7 @@ CELL_FILES = [at(stage.file) for cell in CONFIG.cells for stage in stages(CONFIG
 
 
 def table_inputs(wildcards):
-    return [at(file) for file in TABLES[wildcards.table].inputs(CONFIG.rows)]
+    return [at(file) for file in TABLES[wildcards.table].inputs(GRID)]
 
 
 def figure_inputs(wildcards):
@@ -52,21 +52,22 @@ localrules:
 
 
 rule grid:
-    """The cells that the tables are about."""
+    """The cells that the tables are about, and a copy for people."""
     output:
-        at(layout.GRID_CSV),
+        grid=at(layout.GRID),
+        export=at(layout.GRID_CSV),
     log:
         at(layout.log("grid")),
     params:
-        rows=CONFIG.rows,
+        rows=GRID,
     run:
-        write_csv(params.rows, Path(output[0]))
+        write_grid(grid_rows(CONFIG), Path(output.grid).parent)
 
 
 rule table:
     """One table: CSV, and Markdown and LaTeX drawn from it."""
     input:
-        at(layout.GRID_CSV),
+        at(layout.GRID),
         table_inputs,
     output:
         csv=report(
@@ -82,7 +83,7 @@ rule table:
     conda:
         "../../envs/closerlook.yaml"
     params:
-        caption=lambda wildcards: TABLES[wildcards.table].caption,
+        caption=lambda wildcards: TABLES[wildcards.table].description,
     shell:
         python("table")
         + " {wildcards.table} --results "
@@ -123,7 +124,7 @@ rule page:
         CELL_FILES,
         TABLE_FILES,
         FIGURE_FILES,
-        at(layout.GRID_CSV),
+        at(layout.GRID),
     output:
         at(layout.PAGE),
     log:

@@ -17,12 +17,12 @@ rule shift:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
-        **asks(measuring_shift),
+        **job_resources(measuring_shift),
     params:
         supervised=supervised("shift"),
-        python=evaluation_program,
-        spread=spread,
+        python=evaluation_launcher,
+        gpus=gpus_flag,
     shell:
         "{params.supervised} --log {log} -- {params.python} "
         + script("shift")
-        + " --base {input.base} --tuned {input.tuned} --responses {input.responses} --out {output} {params.spread} 2> {log}"
+        + " --base {input.base} --tuned {input.tuned} --responses {input.responses} --out {output} {params.gpus} 2> {log}"

@@ -60,7 +60,7 @@ rule spans_oracle:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=1, gigabytes=4)),
+        **job_resources(supervised_cpu_job(hours=1, gigabytes=4)),
     params:
         supervised=supervised(SPANS_STAGE),
     shell:
@@ -84,7 +84,7 @@ rule spans_judge:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=1, gigabytes=4)),
+        **job_resources(supervised_cpu_job(hours=1, gigabytes=4)),
     params:
         flags=marker_flags,
         prompt=lambda wildcards: sha256(Path(MARKERS[wildcards.marker].prompt_file)),
@@ -116,7 +116,7 @@ rule samples:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
-        **asks(running_the_model("samples", "samples-{marker}")),
+        **job_resources(model_job("samples", "samples-{marker}")),
     params:
         config=at(layout.cell_config(CELL)),
         digest=generation_digest,
@@ -126,14 +126,14 @@ rule samples:
             "samples-{wildcards.marker}",
             lambda wildcards: f"{sample_flags(wildcards)} {generation_digest(wildcards)}",
         ),
-        python=evaluation_program,
-        spread=spread,
+        python=evaluation_launcher,
+        gpus=gpus_flag,
         batch_size=batch_size,
     shell:
         "{params.supervised} --log {log} -- {params.python} "
         + script("generate")
         + " --config {params.config} --model {input.model} {params.tuned} --evalset {input.evalset} --out {output}"
-        " --batch-size {params.batch_size} {params.spread} {params.sampling} 2> {log}"
+        " --batch-size {params.batch_size} {params.gpus} {params.sampling} 2> {log}"
 
 
 rule spans_consistency:
@@ -151,7 +151,7 @@ rule spans_consistency:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=1, gigabytes=4)),
+        **job_resources(supervised_cpu_job(hours=1, gigabytes=4)),
     params:
         settings=consistency_flags,
         supervised=supervised(SPANS_STAGE, consistency_flags),
@@ -176,7 +176,7 @@ rule spans_human:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=1, gigabytes=4)),
+        **job_resources(supervised_cpu_job(hours=1, gigabytes=4)),
     params:
         cell=CELL,
         supervised=supervised(SPANS_STAGE),

@@ -52,7 +52,7 @@ def borrowing_flags(wildcards, input):
         flags.append(f"--unrelated {input.unrelated}")
     if input.base:
         flags.append(f"--base-responses {input.base}")
-    return f"{' '.join(flags)} --neighbours {TRACING.neighbours} --seed {TRACING.seed}"
+    return f"{' '.join(flags)} --neighbors {TRACING.neighbors} --seed {TRACING.seed}"
 
 
 localrules:
@@ -72,7 +72,7 @@ rule index:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(on_cpu(hours=4, gigabytes=32)),
+        **job_resources(cpu_job(hours=4, gigabytes=32)),
     shell:
         python("build_index") + " --dataset {input} --out {output} 2> {log}"
 
@@ -111,7 +111,7 @@ rule words:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=4, gigabytes=16)),
+        **job_resources(supervised_cpu_job(hours=4, gigabytes=16)),
     params:
         supervised=supervised("words"),
     shell:
@@ -138,7 +138,7 @@ rule borrowing:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=4, gigabytes=32)),
+        **job_resources(supervised_cpu_job(hours=4, gigabytes=32)),
     params:
         flags=borrowing_flags,
         supervised=supervised("borrowing"),
@@ -166,7 +166,7 @@ rule trace:
     conda:
         "../../envs/closerlook.yaml"
     resources:
-        **asks(watched(hours=4, gigabytes=16)),
+        **job_resources(supervised_cpu_job(hours=4, gigabytes=16)),
     params:
         attribution=lambda wildcards, input: (
             f"--attribution {input.attribution}" if input.attribution else ""

@@ -10,7 +10,7 @@ def launch_of(wildcards):
 
 
 def train_program(wildcards, resources):
-    return python_for(launch_of(wildcards).ranks, threads_of(wildcards))
+    return launcher(launch_of(wildcards).ranks, threads_of(wildcards))
 
 
 def engine_flags(wildcards, resources):
@@ -54,7 +54,7 @@ rule train:
         "../../envs/closerlook.yaml"
     threads: threads_of
     resources:
-        **asks(training),
+        **job_resources(training),
     params:
         config=at(layout.cell_config(CELL)),
         digest=training_digest,

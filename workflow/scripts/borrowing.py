@@ -43,7 +43,7 @@ def main() -> None:
         "--base-responses", type=Path, metavar="FILE", help="responses.parquet of the untuned base model"
     )
     parser.add_argument(
-        "--neighbours",
+        "--neighbors",
         type=int,
         default=50,
         metavar="N",
@@ -56,12 +56,12 @@ def main() -> None:
         raise CloserlookError(
             "--search: expected a name and one or two folders; --unrelated: expected one or two folders"
         )
-    if arguments.neighbours < 1:
-        raise CloserlookError(f"--neighbours: found {arguments.neighbours}, expected at least 1")
+    if arguments.neighbors < 1:
+        raise CloserlookError(f"--neighbors: found {arguments.neighbors}, expected at least 1")
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.located import read_instructions
+    from closerlook.spans.inputs import read_instructions
     from closerlook.trace.borrowing import BorrowingInputs, count_borrowing
     from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, read_spans, word_classes
@@ -76,7 +76,7 @@ def main() -> None:
     )
     searched = [IndexedDataset.open(name, *map(Path, folders)) for name, *folders in arguments.search]
     unrelated = IndexedDataset.open("unrelated", *arguments.unrelated) if arguments.unrelated else None
-    counts = count_borrowing(inputs, searched, unrelated, arguments.neighbours, arguments.seed)
+    counts = count_borrowing(inputs, searched, unrelated, arguments.neighbors, arguments.seed)
     write_parquet(counts, schemas.BORROWING, arguments.out)
 
 

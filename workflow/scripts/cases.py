@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.scripts import run
+from closerlook.core.scripts import parse_named_paths, run
 
 
 def main() -> None:
@@ -42,7 +42,6 @@ def main() -> None:
         raise CloserlookError(f"--count: found {arguments.count}, expected at least 1")
 
     from closerlook.causal.cases import Paraphrases, Sources, write_cases
-    from closerlook.spans.located import parse_named_paths
 
     paraphrases = Paraphrases(*arguments.paraphrases) if arguments.paraphrases else None
     files = (arguments.spans, arguments.trace, arguments.responses, arguments.evalset, arguments.data)

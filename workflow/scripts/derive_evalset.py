@@ -7,7 +7,6 @@ they come: stopped and started again, it asks only for the others.
 import argparse
 from pathlib import Path
 
-from closerlook.core.errors import CloserlookError
 from closerlook.core.scripts import run
 
 
@@ -17,7 +16,10 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the new evalset in the catalog")
     parser.add_argument("--evalset", type=Path, required=True, help="parquet file of the evalset that it is made from")
     parser.add_argument(
-        "--transform", required=True, help='JSON, as a source in the catalog: {"of": name, "paraphrase": {"by": judge}}'
+        "--transform",
+        type=Path,
+        required=True,
+        help='JSON file, as a source in the catalog: {"of": name, "paraphrase": {"by": judge}}',
     )
     parser.add_argument("--out", type=Path, required=True, help="parquet file to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON report to write")
@@ -26,26 +28,20 @@ def main() -> None:
     add_judge(parser)
     arguments = parser.parse_args()
 
-    from pydantic import ValidationError
-
-    from closerlook.config.catalog import ParaphrasedSource
     from closerlook.config.judges import AskSettings
+    from closerlook.config.source_files import PARAPHRASED_SOURCES, read_source
     from closerlook.core.files import write_json, write_parquet
     from closerlook.core.schemas import EVALSET
     from closerlook.data.instances import read_as
     from closerlook.derive.paraphrase import paraphrase_by_model, paraphrase_by_rules
-    from closerlook.judge.command import source
+    from closerlook.judge.command import open_model
 
-    try:
-        settings = ParaphrasedSource.model_validate_json(arguments.transform).paraphrase
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors())
-        raise CloserlookError(f"--transform: {found}") from None
+    settings = read_source(arguments.transform, PARAPHRASED_SOURCES).paraphrase
     before = read_as(EVALSET, arguments.evalset)
     if arguments.judge == "oracle":
         table, tally, facts = paraphrase_by_rules(before, arguments.name, settings)
     else:
-        with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
+        with open_model(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
             table, tally, facts = paraphrase_by_model(before, arguments.name, settings, model)
     done = settings.model_dump() | {"prompt_file": Path(settings.prompt_file).name}
     write_parquet(table, EVALSET, arguments.out)

@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("name", choices=FIGURES, metavar="NAME", help=f"one of {', '.join(FIGURES)}")
     parser.add_argument("--results", type=Path, required=True, help="folder with tables/*.csv, e.g. results/mini")
     parser.add_argument(
-        "--out", type=Path, required=True, help="the .svg to write; .png, .pdf and .md are written beside it"
+        "--out", type=Path, required=True, help="the .svg to write; .png, .pdf and .md get the same name"
     )
     arguments = parser.parse_args()
 

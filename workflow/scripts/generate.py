@@ -52,14 +52,10 @@ def main() -> None:
 
     join_srun()
     from closerlook.generate.responses import generate
-    from closerlook.generate.samples import sample
 
     inputs = arguments.model, arguments.tuned, arguments.evalset, config.template.text
     how = arguments.out, arguments.batch_size, arguments.precision, arguments.gpus
-    if arguments.samples is None:
-        generate(*inputs, settings, *how)
-    else:
-        sample(*inputs, settings, arguments.samples, *how)
+    generate(*inputs, settings, *how, arguments.samples)
 
 
 if __name__ == "__main__":

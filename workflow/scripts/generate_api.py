@@ -1,7 +1,7 @@
 """Answer an evalset with an API model, at temperature 0.
 
-Every answer is kept in a database at once: killed and started again it resumes where it stopped, and a rerun costs nothing. The
-API key comes from the environment (OPENAI_API_KEY, or the variable that --key-variable names).
+Every answer is cached as soon as it arrives: a killed run resumes where it stopped, and a rerun costs nothing. The API key comes
+from the environment (OPENAI_API_KEY, or the variable that --key-variable names).
 """
 
 import argparse
@@ -13,7 +13,7 @@ from closerlook.core.scripts import run
 
 
 def main() -> None:
-    """Evalset and template in, responses.parquet out."""
+    """Write the responses of an API model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with id and instruction")
     parser.add_argument(
@@ -24,7 +24,7 @@ def main() -> None:
         help="the cell's config.json: its template and the longest response are used",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="responses.parquet to write")
-    from closerlook.judge.command import add_judge, source
+    from closerlook.judge.command import add_judge, open_model
 
     add_judge(parser)
     arguments = parser.parse_args()
@@ -39,7 +39,7 @@ def main() -> None:
     logging.getLogger("closerlook").setLevel(logging.INFO)
     config = read_cell_config(arguments.config)
     longest = config.generate.max_new_tokens
-    with logging_redirect_tqdm(), source(arguments, AskSettings(max_tokens=longest)) as model:
+    with logging_redirect_tqdm(), open_model(arguments, AskSettings(max_tokens=longest)) as model:
         generate_api(LLMClient(model, "answer"), arguments.evalset, config.template.text, longest, arguments.out)
 
 

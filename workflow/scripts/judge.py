@@ -1,6 +1,6 @@
 """Let a judge score responses: per aspect 1 to 5 and a reason, or null and the cause.
 
-Every answer is kept in a database at once: killed and started again it goes on where it stopped, and a rerun costs nothing. The
+Every answer is stored in a database at once: a killed run resumes where it stopped, and a rerun costs nothing. The
 API key comes from the environment (OPENAI_API_KEY, or the variable that --key-variable names).
 """
 
@@ -20,7 +20,7 @@ def main() -> None:
         "--evalset", type=Path, required=True, metavar="FILE", help="parquet: id, instruction, maybe reference"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="verdicts.parquet to write")
-    from closerlook.judge.command import add_judge, chosen
+    from closerlook.judge.command import add_judge, open_judge
 
     add_judge(parser)
     add_settings(parser, AskSettings)
@@ -33,7 +33,7 @@ def main() -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("closerlook").setLevel(logging.INFO)
-    with logging_redirect_tqdm(), chosen(arguments, ask) as decide:
+    with logging_redirect_tqdm(), open_judge(arguments, ask) as decide:
         judge(decide, arguments.responses, arguments.evalset, arguments.out)
 
 

@@ -26,14 +26,14 @@ def main() -> None:
         rows = mark_by_oracle(responses, World.load(arguments.world))
     elif arguments.marker == "judge":
         from closerlook.config.judges import AskSettings
-        from closerlook.judge.command import source
+        from closerlook.judge.command import open_model
         from closerlook.llm.client import LLMClient
         from closerlook.llm.prompt_file import read
         from closerlook.spans.judge import SLOTS, mark_by_judge
 
         settings = read_settings(arguments, MarkPrompt)
         prompt = read(Path(settings.prompt_file), SLOTS)
-        with source(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
+        with open_model(arguments, AskSettings(max_tokens=settings.max_tokens)) as model:
             rows = mark_by_judge(responses, LLMClient(model, "spans"), prompt, arguments.model)
     elif arguments.marker == "consistency":
         from closerlook.spans.consistency import mark_by_consistency

@@ -9,9 +9,9 @@ from closerlook.core.scripts import run
 def main() -> None:
     """A results folder in, a folder with index.html out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
+    parser.add_argument("--results", type=Path, required=True, help="folder with grid.json, e.g. results/mini")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder to write, e.g. results/mini/report; replaced whole"
+        "--out", type=Path, required=True, help="folder to write, e.g. results/mini/report; replaced if it exists"
     )
     arguments = parser.parse_args()
 

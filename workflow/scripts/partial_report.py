@@ -13,13 +13,13 @@ def main() -> None:
     """A results folder in; its tables and its page out, with missing cells named in them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=TABLES, metavar="NAME", help=f"of {', '.join(TABLES)}")
-    parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
+    parser.add_argument("--results", type=Path, required=True, help="folder with grid.json, e.g. results/mini")
     add_resume_flags(parser)
     arguments = parser.parse_args()
     flags = given_resume_words(arguments)
     results: Path = arguments.results
-    if not (results / layout.GRID_CSV).is_file():
-        print(f"{results}: no table can be drawn before {layout.GRID_CSV} is written")
+    if not (results / layout.GRID).is_file():
+        print(f"{results}: no table can be drawn before {layout.GRID} is written")
         return
 
     from closerlook.report.page.build import build

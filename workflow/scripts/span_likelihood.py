@@ -6,7 +6,7 @@ Resumes after a kill.
 import argparse
 from pathlib import Path
 
-from closerlook.core.scripts import add_placement, run
+from closerlook.core.scripts import add_placement, parse_named_paths, run
 
 
 def main() -> None:
@@ -27,7 +27,6 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from closerlook.causal.likelihood import span_likelihood
-    from closerlook.spans.located import parse_named_paths
 
     models = parse_named_paths(arguments.models, "--models")
     span_likelihood(

@@ -1,4 +1,4 @@
-"""Take the first instances of a prepared dataset: a smaller subset lies inside a larger one."""
+"""Take the first instances of a prepared dataset: a smaller subset is part of a larger one."""
 
 import argparse
 from pathlib import Path

@@ -12,7 +12,7 @@ def main() -> None:
     """Measure, write the CSV, and draw the other two from it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=TABLES, metavar="NAME", help=f"one of {', '.join(TABLES)}")
-    parser.add_argument("--results", type=Path, required=True, help="folder with grid.csv, e.g. results/mini")
+    parser.add_argument("--results", type=Path, required=True, help="folder with grid.json, e.g. results/mini")
     parser.add_argument("--out", type=Path, required=True, help="the .csv to write; .md and .tex get the same name")
     add_resume_flags(parser)
     arguments = parser.parse_args()

@@ -25,7 +25,7 @@ def main() -> None:
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.located import read_instructions
+    from closerlook.spans.inputs import read_instructions
     from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, word_classes
     from closerlook.trace.shifted_words import trace_words

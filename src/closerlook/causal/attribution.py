@@ -2,12 +2,10 @@
 
 Influence functions (Koh & Liang 2017) with an eigenvalue-corrected Kronecker-factored curvature (EK-FAC; Grosse et al. 2023), by
 the library kronfluence. An instance's score estimates, to first order, by how much training on it raised the log-probability of
-the span. kronfluence 1.0 was chosen from three libraries. It works layer by layer from activations and output gradients, so
-it stores neither per-instance gradients of the whole model nor a projection of them. It supports adapters as well as full
-weights. It has the curvature, without which gradients that all instances share hide the differences between instances. dattri
-0.3 computes every span's gradient again for each batch of instances, over the whole model or a random projection. bergson 2.5
-needs torchvision and torchaudio. kronfluence requires torchvision but never imports it, so it is installed without its
-dependencies.
+the span. kronfluence works layer by layer from activations and output gradients, so it stores no per-instance gradients of the
+whole model, and it supports adapters. Without the curvature, gradients that all instances share hide their differences.
+Alternatives: dattri 0.3 recomputes each span's gradient for every batch of instances; bergson 2.5 needs torchvision and
+torchaudio. kronfluence declares torchvision but does not import it, so it is installed without its dependencies.
 """
 
 import logging
@@ -31,7 +29,7 @@ from closerlook.core.schemas import ATTRIBUTION, INSTANCES
 from closerlook.data.instances import read_as
 from closerlook.data.prompts import encode_prompt, encode_response, read_template
 from closerlook.models.load import device, load_tokenizer, load_tuned
-from closerlook.spans.located import Span, read_marked_responses
+from closerlook.spans.inputs import Span, read_marked_responses
 
 try:
     from kronfluence.analyzer import Analyzer, prepare_model
@@ -132,7 +130,7 @@ def influence(
     longest = max(len(example["tokens"]) for example in (*trained, *queries))
     batch_size = max(1, min(64, LOGITS // (vocabulary * longest)))
     order = sorted(range(len(trained)), key=lambda i: len(trained[i]["tokens"]))  # for batches with little padding
-    by_length = [trained[i] for i in order]
+    sorted_examples = [trained[i] for i in order]
     torch.manual_seed(0)  # the curvature is estimated on tokens drawn from the model
     with TemporaryDirectory() as folder:
         analyzer = Analyzer(
@@ -144,12 +142,12 @@ def influence(
             log_level=logging.WARNING,
         )
         analyzer.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=_collate))
-        analyzer.fit_all_factors("factors", by_length, batch_size, factor_args=FactorArguments(strategy))  # type: ignore[arg-type]
+        analyzer.fit_all_factors("factors", sorted_examples, batch_size, factor_args=FactorArguments(strategy))  # type: ignore[arg-type]
         analyzer.compute_pairwise_scores(
             "scores",
             "factors",
             list(queries),  # type: ignore[arg-type]
-            by_length,  # type: ignore[arg-type]
+            sorted_examples,  # type: ignore[arg-type]
             per_device_query_batch_size=max(1, min(batch_size, GRADIENTS // size)),
             per_device_train_batch_size=batch_size,
             score_args=ScoreArguments(query_gradient_accumulation_steps=max(1, GRADIENTS // (size * batch_size))),

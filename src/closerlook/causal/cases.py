@@ -1,4 +1,4 @@
-"""Case sheets (Tables 6 to 8): Markdown with single spans, their likely sources, and the answers of other models."""
+"""Case sheets (Tables 6 to 8): Markdown with spans, their likely sources, and the answers of other models."""
 
 import random
 from collections import defaultdict
@@ -10,14 +10,14 @@ from typing import Any
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_text
 from closerlook.derive.paraphrase import original_of
-from closerlook.spans.located import Response, Span, read_marked_responses
+from closerlook.spans.inputs import ResponseRow, Span, read_marked_responses
 from closerlook.text.escape import markdown
 from closerlook.text.words import words_of
 
 Rows = dict[str, dict[str, Any]]
 """Rows of a file by their id."""
-AROUND = 300
-"""Characters of an instance that are shown before the phrase and after it."""
+CONTEXT = 300
+"""Characters of an instance shown on either side of the phrase."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,23 @@ class Paraphrases:
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that a sheet is made from: a cell's responses with spans and trace, and other answers to the instructions."""
+    """The files of a sheet: a cell's responses with spans and trace, and other answers to the instructions."""
 
     spans: Path
     trace: Path
     responses: Path
     evalset: Path
     data: Path
-    """The instances the cell was tuned on."""
+    """The instances that the cell was tuned on."""
     peers: Mapping[str, Path]
-    """Responses of cells tuned on the same data, by their run."""
+    """Responses of cells tuned on the same data, by variant."""
     paraphrases: Paraphrases | None = None
 
 
 def write_cases(title: str, run: str, sources: Sources, count: int, seed: int, out: Path) -> None:
-    """Write `count` spans, drawn with `seed`, in the order of the responses. run: label of the cell's own answer.
+    """Write a sheet of `count` spans, drawn with `seed`, in the order of the responses. run: label of the cell's answer.
 
-    Text of datasets and models is escaped and shown on one line.
+    Text of datasets and models is escaped and put on one line.
     """
     marked = read_marked_responses(sources.spans, sources.responses)
     spans = [(response, span) for response, response_spans in marked for span in response_spans]
@@ -80,7 +80,7 @@ class _SheetData:
             for id_, row in _by_id(sources.paraphrases.responses, "text").items():
                 self._paraphrases[original_of(id_)].append((_row(wordings, id_, "wording")["instruction"], row["text"]))
 
-    def case(self, response: Response, span: Span) -> Iterator[tuple[str, str]]:
+    def case(self, response: ResponseRow, span: Span) -> Iterator[tuple[str, str]]:
         """The rows of one case: label and text, both Markdown."""
         id_, text, phrase = span.id, response["text"], response["text"][span.start : span.end]
         yield "id", markdown(id_)
@@ -89,22 +89,18 @@ class _SheetData:
         for name, answers in self._peers.items():
             answer = _row(answers, id_, f"response of {name}")["text"]
             yield f"answer of {markdown(name)}", bold(answer, find_phrase(phrase, answer))
-        for number, row in enumerate(
-            sorted(self._candidates[span], key=lambda row: row["rank_fused"] or len(self._instances))
-        ):
+        candidates = sorted(self._candidates[span], key=lambda row: row["rank_fused"] or len(self._instances))
+        for number, row in enumerate(candidates):
             instance = _row(self._instances, row["instance"], "instance")
-            label = (
-                f"{'other candidate' if number else 'most likely source'} {markdown(row['instance'])}, {_measures(row)}"
-            )
+            kind = "other candidate" if number else "most likely source"
+            label = f"{kind} {markdown(row['instance'])}, {_measures(row)}"
             yield label, f"{_excerpt(instance['instruction'], phrase)} ⏎ {_excerpt(instance['response'], phrase)}"
-        if not self._candidates[span]:
+        if not candidates:
             yield "source", "none found"
         for wording, answer in self._paraphrases[id_]:
             match = find_phrase(phrase, answer)
-            yield (
-                f"in other words: {markdown(wording)}",
-                f"{'returned' if match else 'not returned'}: {bold(answer, match)}",
-            )
+            result = "returned" if match else "not returned"
+            yield f"in other words: {markdown(wording)}", f"{result}: {bold(answer, match)}"
 
 
 def bold(text: str, match: tuple[int, int] | None) -> str:
@@ -117,10 +113,10 @@ def bold(text: str, match: tuple[int, int] | None) -> str:
 
 def find_phrase(phrase: str, text: str) -> tuple[int, int] | None:
     """Start and end of the first occurrence of a phrase's words in a text, case ignored; None if there is none."""
-    wanted, words = [word.text for word in words_of(phrase)], words_of(text)
-    for first in range(len(words) - len(wanted) + 1 if wanted else 0):
-        candidate = words[first : first + len(wanted)]
-        if [word.text for word in candidate] == wanted:
+    phrase_words, words = [word.text for word in words_of(phrase)], words_of(text)
+    for first in range(len(words) - len(phrase_words) + 1 if phrase_words else 0):
+        candidate = words[first : first + len(phrase_words)]
+        if [word.text for word in candidate] == phrase_words:
             return candidate[0].start, candidate[-1].end
     return None
 
@@ -129,7 +125,7 @@ def _excerpt(text: str, phrase: str) -> str:
     """The text of an instance around the phrase, or its beginning."""
     match = find_phrase(phrase, text)
     start, end = match or (0, 0)
-    first, last = max(0, start - AROUND), min(len(text), end + AROUND)
+    first, last = max(0, start - CONTEXT), min(len(text), end + CONTEXT)
     inside = match and (start - first, end - first)
     return f"{'…' if first else ''}{bold(text[first:last], inside)}{'…' if last < len(text) else ''}"
 
@@ -147,7 +143,5 @@ def _by_id(file: Path, *columns: str) -> Rows:
 
 def _row(rows: Rows, id_: str, kind: str) -> dict[str, Any]:
     if id_ not in rows:
-        raise CloserlookError(
-            f"case sheet: found no {kind} with id {id_}; the files do not belong together: make them again"
-        )
+        raise CloserlookError(f"case sheet: found no {kind} with id {id_}; the files do not match: make them again")
     return rows[id_]

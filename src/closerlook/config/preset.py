@@ -7,6 +7,9 @@ from pydantic import Field
 from closerlook.config.markers import Tracing
 from closerlook.config.settings import GenerateSettings, Settings
 
+LABELS = "labels"
+"""The name of the people who compared responses, where a judge's name is expected otherwise."""
+
 
 class Block(Settings):
     """Part of the grid: every model x dataset x method x seed, answered on every evalset. The grid is the union of its blocks."""
@@ -44,12 +47,17 @@ class Comparison(Settings):
         "class; maybe labeller, where several people decided the same pair",
     )
 
+    @property
+    def comparers(self) -> list[str]:
+        """The judges, and LABELS where people decided too."""
+        return [*self.judges, *([LABELS] if self.labels else [])]
+
 
 class Preset(Settings):
     """A file under config/ that `snakemake --configfile` takes."""
 
     preset: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its name: results lie in results/<preset>/"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its name: results are stored in results/<preset>/"
     )
     catalog: str = Field("config/catalog.yaml", description="the catalog that names are looked up in")
     template: str = Field(description="prompt template of every cell, so that one context serves base and tuned model")

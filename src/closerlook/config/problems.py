@@ -103,7 +103,7 @@ def _in_yaml(number: float) -> str:
 
 def _near_key(found: str) -> str:
     keys = {name for settings in _subclasses(Settings) for name in settings.model_fields}
-    match = process.extractOne(found, sorted(keys), score_cutoff=75)
+    match = process.extractOne(found, sorted(keys - {found}), score_cutoff=75)
     return f"; did you mean {match[0]}?" if match else ""
 
 

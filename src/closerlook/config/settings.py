@@ -1,15 +1,24 @@
 """The settings of each stage. A field's description is its documentation, its --help and part of the JSON schema."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from closerlook.core.files import write_text
 
 
 class Settings(BaseModel):
     """Base class of all configuration: unknown keys are errors, and types are not converted silently."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def write(self, file: Path) -> None:
+        """Write `file` as JSON, readable for people, unless it says the same already: what did not change is not touched."""
+        text = self.model_dump_json(indent=2) + "\n"
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            write_text(text, file)
 
 
 def by_key(*keys: str) -> Callable[[Any], str | None]:

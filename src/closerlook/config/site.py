@@ -40,10 +40,10 @@ class Site(Settings):
     )
     modules: list[str] = Field([], description="environment modules that each job loads first, such as cuda/12.8")
     scratch: str | None = Field(
-        None, description="folder for checkpoints that all nodes see; beside the cell's results when left out"
+        None, description="folder for checkpoints that all nodes see; null for the cell's own folder"
     )
     notice_seconds: int = Field(
-        300, gt=0, description="how long before its time limit a training is told to write a checkpoint and stop"
+        300, gt=0, description="how long before its time limit a training is asked to write a checkpoint and stop"
     )
     gpus: dict[str, Gpu] = Field(
         min_length=1,

@@ -1,1 +1,1 @@
-"""Files that are whole or absent, parquet schemas, resumable parts, errors: what every other package builds on."""
+"""What every other package builds on: errors, files that are complete or absent, parquet schemas, resumable work."""

@@ -1,7 +1,7 @@
-"""The exceptions that are meant for the person at the keyboard, and why a job failed."""
+"""Exceptions whose text is meant for the user, and the reasons for which a job can fail."""
 
 import errno
-from typing import Literal, get_args
+from typing import Literal
 
 Reason = Literal[
     "out of memory",
@@ -14,11 +14,10 @@ Reason = Literal[
     "cancelled",
     "unknown",
 ]
-REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 class CloserlookError(Exception):
-    """Something the user can mend. Its text says what was found, what was expected and what to do; no traceback is shown."""
+    """An error that the user can fix. Its text says what was found, what was expected and what to do; no traceback is shown."""
 
     reason: Reason = "bad input"
 
@@ -30,13 +29,13 @@ class NonFiniteLoss(CloserlookError):
 
 
 class Stopped(CloserlookError):
-    """Work was told to stop by a signal, and has kept what it had; who sent the signal knows why."""
+    """Work stopped on a signal and saved what it had. The sender of the signal knows the reason."""
 
     reason: Reason = "unknown"
 
 
-def reason_of(error: BaseException) -> Reason:
-    """Why work that ended with this exception failed."""
+def failure_reason(error: BaseException) -> Reason:
+    """The reason of a failure that raised this exception."""
     if isinstance(error, CloserlookError):
         return error.reason
     text = str(error).lower()

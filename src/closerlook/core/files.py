@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: everything is written beside its final name and then renamed."""
+"""Reading and writing files. A file is written under a temporary name and then renamed, so it is complete or absent."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ from closerlook.core.errors import CloserlookError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name (a file or a folder) that becomes `path` when the block ends well and vanishes when not."""
+    """Yield a temporary path, for a file or a folder. It is renamed to `path` if the block succeeds and removed if it raises."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         if path.is_dir():
-            _remove(path)  # os.replace does not replace a folder that holds something
+            _remove(path)  # os.replace refuses a folder that is not empty
         os.replace(temporary, path)
     finally:
         _remove(temporary)
@@ -40,9 +40,8 @@ def _remove(path: Path) -> None:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write `value` as indented JSON with sorted keys; NaN is refused, since no JSON reader takes it."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write `value` as indented JSON with sorted keys; NaN raises ValueError, since it is not JSON."""
+    write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def write_text(text: str, path: Path) -> None:
@@ -51,21 +50,21 @@ def write_text(text: str, path: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_text(path: Path, what: str) -> str:
-    """A text that somebody wrote, whatever their editor made of it: UTF-8, maybe with a byte order mark or Windows' line ends.
+def read_text(path: Path, description: str) -> str:
+    """The text of a UTF-8 file, without a byte order mark and with line ends as "\\n".
 
-    `what` it is, for the message. Raises CloserlookError for a file that is missing or not UTF-8.
+    description: what the file is, for messages. Raises CloserlookError if the file cannot be read or is not UTF-8.
     """
     try:
         return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
-        raise CloserlookError(f"{what} {path}: cannot be read: {error.strerror}") from None
+        raise CloserlookError(f"{description} {path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise CloserlookError(f"{what} {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        raise CloserlookError(f"{description} {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
 
 
 def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write rows that all have the keys of the first, which become the header. No rows, no header: ValueError."""
+    """Write rows with the same keys, which become the header. Raises ValueError if there are no rows."""
     if not rows:
         raise ValueError(f"{path}: no rows to write")
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
@@ -75,7 +74,7 @@ def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def write_parquet(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
-    """Write rows under exactly `schema`: a missing or a surplus column is an error, not a surprise for the next stage."""
+    """Write rows with exactly the columns of `schema`. Raises ValueError for a column that the schema does not have."""
     if not isinstance(rows, pa.Table):
         surplus = {key for row in rows for key in row} - set(schema.names)
         if surplus:
@@ -86,7 +85,7 @@ def write_parquet(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a parquet file; a missing, truncated or foreign one is named instead of answered with a traceback."""
+    """Read a parquet file. Raises CloserlookError if it is missing or damaged, or lacks one of `columns`."""
     try:
         with pq.ParquetFile(path) as file:
             if absent := [name for name in columns or () if name not in file.schema_arrow.names]:

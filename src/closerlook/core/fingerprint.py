@@ -1,7 +1,6 @@
-"""The one fingerprint: what a result depends on, as a digest.
+"""A digest of everything a result depends on.
 
-Rules, the supervisor of a job, checkpoints, resumable parts, embeddings and the manifest of a cell all compare this digest: a
-result made under another one is never taken for the same.
+Rules, job supervision, checkpoints, resumable parts, embeddings and cell manifests compare it before they reuse a result.
 """
 
 import hashlib
@@ -10,5 +9,5 @@ from typing import Any
 
 
 def fingerprint(**facts: Any) -> str:
-    """SHA-256, in hex, of named facts: JSON values, or objects that have a text (a path, a dtype). Their order is ignored."""
+    """SHA-256 hex digest of named values: JSON values, or objects with a string form (a path, a dtype). Order does not count."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

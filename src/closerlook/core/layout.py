@@ -11,13 +11,18 @@ PAGE = "report/index.html"
 PLAN = "plan.json"
 PLAN_TEXT = "plan.txt"
 ANSWER_CACHE = "judge_cache.sqlite"
-"""Of all presets: it is stored beside their results folders, not in one of them."""
+"""Shared by all presets: it is stored in results/ itself."""
 
 
 # ------------------------------------------------------------------------------------------------------------ data and models
 def dataset(dataset: str) -> str:
     """Instances (schemas.INSTANCES)."""
     return f"data/{dataset}.parquet"
+
+
+def dataset_source(dataset: str) -> str:
+    """Where its rows come from, or how it is derived; written before it is made."""
+    return f"data/{dataset}.source.json"
 
 
 def dataset_report(dataset: str) -> str:
@@ -45,6 +50,11 @@ def evalset(evalset: str) -> str:
     return f"evalsets/{evalset}.parquet"
 
 
+def evalset_source(evalset: str) -> str:
+    """Where its instructions come from; written before it is made."""
+    return f"evalsets/{evalset}.source.json"
+
+
 def evalset_report(evalset: str) -> str:
     """What became of every row of its source."""
     return f"evalsets/{evalset}.report.json"
@@ -55,9 +65,19 @@ def model(model: str) -> str:
     return f"models/{model}"
 
 
+def model_source(model: str) -> str:
+    """Where its weights come from; written before it is fetched."""
+    return f"models/{model}.source.json"
+
+
 def judge(judge: str) -> str:
     """Folder of a chat model that judges on this machine."""
     return f"judges/{judge}"
+
+
+def judge_source(judge: str) -> str:
+    """Where its weights come from; written before it is fetched."""
+    return f"judges/{judge}.source.json"
 
 
 def miniature(world: str = "") -> str:

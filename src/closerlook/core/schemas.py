@@ -1,276 +1,205 @@
-"""Every parquet file that one stage hands to the next, declared once. Each column says its unit, range and source."""
+"""The schema of every parquet file that one stage writes and another reads, with a description of each column."""
 
 import pyarrow as pa
 
+Column = tuple[str, pa.DataType, str]
 
-def _schema(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
-    return pa.schema([pa.field(name, type_, metadata={"doc": doc}) for name, type_, doc in columns])
+_string, _bool, _int, _float = pa.string(), pa.bool_(), pa.int32(), pa.float32()
+_strings, _ints, _floats = pa.list_(_string), pa.list_(_int), pa.list_(_float)
 
 
-_strings = pa.list_(pa.string())
-_ints = pa.list_(pa.int32())
-_floats = pa.list_(pa.float32())
+def _schema(*columns: Column) -> pa.Schema:
+    return pa.schema([pa.field(name, type_, metadata={"doc": description}) for name, type_, description in columns])
+
 
 INSTANCES = _schema(
-    (
-        "id",
-        pa.string(),
-        "16 hex digits of the SHA-256 of instruction and response: the same text has the same id everywhere; a simplified "
-        "instance keeps the id of the one that it was made from",
-    ),
-    (
-        "instruction",
-        pa.string(),
-        "what the user asks; an Alpaca-style `input` is appended after a blank line; never empty",
-    ),
-    ("response", pa.string(), "what the model is taught to answer; never empty"),
-    ("source", pa.string(), "name of the dataset in the catalog"),
-    ("row", pa.int64(), "0-based row of the source file or hub split, also through datasets made from datasets"),
+    ("id", _string, "16 hex digits, from instruction and response; a simplified instance keeps its original's"),
+    ("instruction", _string, "the user's request, with an Alpaca-style `input` after a blank line; never empty"),
+    ("response", _string, "the response to learn; never empty"),
+    ("source", _string, "name of the dataset in the catalog"),
+    ("row", pa.int64(), "0-based row in the source file or hub split; derived datasets keep it"),
 )
-"""`data/<dataset@size>.parquet`: one row per instruction-tuning instance, in the order that makes subsets nested."""
+"""`data/<dataset@size>.parquet`: one row per instruction-tuning instance, in an order in which smaller subsets come first."""
 
 EVALSET = _schema(
-    ("id", pa.string(), "the source's own id where it has one, else its row number"),
-    ("instruction", pa.string(), "what the cells answer; never empty"),
-    ("task_types", _strings, "e.g. info-seek, math; empty where the source names none"),
-    ("topics", _strings, "e.g. humanities; empty where the source names none"),
-    ("reference", pa.string(), "a reference answer or null"),
-    ("source", pa.string(), "name of the evalset in the catalog"),
+    ("id", _string, "the source's own id, or the row number if it has none"),
+    ("instruction", _string, "the request to answer; never empty"),
+    ("task_types", _strings, "e.g. info-seek, math; empty if the source names none"),
+    ("topics", _strings, "e.g. humanities; empty if the source names none"),
+    ("reference", _string, "a reference answer; null if there is none"),
+    ("source", _string, "name of the evalset in the catalog"),
 )
 """`evalsets/<evalset>.parquet`: one row per evaluation instruction, in the source's order."""
 
 CONTAMINATION = _schema(
-    ("evalset_id", pa.string(), "id of the evaluation instruction"),
-    ("instance_id", pa.string(), "id of the instruction-tuning instance"),
-    ("match", pa.string(), "exact (the same words in the same order) or near"),
-    ("similarity", pa.float32(), "0 to 1; 1 for exact; the measure is named in closerlook.data.contamination"),
+    ("evalset_id", _string, "id of the evaluation instruction"),
+    ("instance_id", _string, "id of the instruction-tuning instance"),
+    ("match", _string, "exact (the same words in the same order) or near"),
+    ("similarity", _float, "Dice coefficient of the words, 0 to 1 (closerlook.data.contamination); 1 for exact"),
 )
-"""`data/contamination/<dataset>/<evalset>.parquet`: pairs of an evaluation instruction and an instance that asks the same."""
+"""`data/contamination/<dataset>/<evalset>.parquet`: one row per evaluation instruction and instance with the same request."""
+
+_ID: Column = ("id", _string, "id of the evaluation instruction")
 
 RESPONSES = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("prompt", pa.string(), "the whole text the model saw"),
-    (
-        "prompt_token_ids",
-        _ints,
-        "its tokens, special ones included, as fed to the model; null where an endpoint answered",
-    ),
-    (
-        "token_ids",
-        _ints,
-        "the generated tokens without the end-of-sequence token; cut where a stop string begins; null where an endpoint answered",
-    ),
-    ("text", pa.string(), "token_ids decoded without special tokens"),
-    ("finish_reason", pa.string(), "eos, stop (a stop string came) or length (max_new_tokens reached)"),
+    _ID,
+    ("prompt", _string, "the complete prompt: the template with the instruction"),
+    ("prompt_token_ids", _ints, "token ids of the prompt, special tokens included; null for an API model"),
+    ("token_ids", _ints, "generated token ids, without end-of-sequence token and stop string; null for an API model"),
+    ("text", _string, "token_ids decoded without special tokens"),
+    ("finish_reason", _string, "eos, stop (a stop string was generated) or length (max_new_tokens reached)"),
 )
 """`cells/<cell>/<evalset>/responses.parquet`: one row per response, in the evalset's order."""
 
 CLASSES = ("unshifted", "marginal", "shifted")
-"""Of tokens by the base rank of the tuned model's first choice: 1; 2 or 3; above 3. From the least shift to the most."""
+"""Classes of tokens by base_rank: 1; 2 or 3; above 3. From the least shift to the most."""
+MARGINAL_RANK = 3
+"""The highest base rank of a marginal token."""
+CLASS_RANKS = dict(zip(CLASSES, ("1", f"2 or {MARGINAL_RANK}", f"above {MARGINAL_RANK}"), strict=True))
+"""The base ranks of each class, in words."""
 
 SHIFT = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("token_ids", _ints, "the response's tokens, as in responses.parquet; every list below has this length"),
-    ("kl_base_tuned", _floats, "KL(P_base || P_tuned) in nats over the full vocabulary, at least 0"),
-    ("kl_tuned_base", _floats, "KL(P_tuned || P_base) in nats over the full vocabulary, at least 0"),
+    _ID,
+    ("token_ids", _ints, "token ids of the response, as in responses.parquet; all lists have this length"),
+    ("kl_base_tuned", _floats, "KL(P_base || P_tuned) over the full vocabulary, in nats, at least 0"),
+    ("kl_tuned_base", _floats, "KL(P_tuned || P_base) over the full vocabulary, in nats, at least 0"),
     ("base_prob", _floats, "P_base of the tuned model's most likely token, 0 to 1 (section 3, definition 2)"),
-    ("tuned_prob", _floats, "P_tuned of that same token"),
-    (
-        "base_rank",
-        _ints,
-        "1-based rank of that token in P_base: 1 + number of tokens that P_base prefers (definition 3)",
-    ),
-    ("class", _strings, "unshifted (rank 1), marginal (2 or 3) or shifted (above 3)"),
-    ("base_top5_ids", pa.list_(_ints), "the base model's five most likely tokens, most likely first"),
-    ("base_top5_probs", pa.list_(_floats), "their probabilities under P_base"),
-    ("token_start", _ints, "character offset in `text` where the token begins"),
-    ("sentence", _ints, "0-based index of the sentence that the token stands in"),
-    ("sentence_token", _ints, "0-based place of the token in its sentence"),
-    ("sentence_length", _ints, "number of tokens of that sentence"),
-    (
-        "aligntds_kl_base_tuned",
-        _floats,
-        "AlignTDS variant: top-30 of both models, renormalised, over tokens in both lists",
-    ),
-    (
-        "aligntds_base_prob",
-        _floats,
-        "AlignTDS variant: renormalised P_base of the token, 0 where it is not in the top 30",
-    ),
-    ("aligntds_base_rank", _ints, "AlignTDS variant: 0-based rank, 30 where the token is not in the top 30"),
+    ("tuned_prob", _floats, "P_tuned of the same token, 0 to 1"),
+    ("base_rank", _ints, "rank of the same token: 1 + number of tokens with a higher P_base (definition 3)"),
+    ("class", _strings, "unshifted (base_rank 1), marginal (2 or 3) or shifted (above 3)"),
+    ("base_top5_ids", pa.list_(_ints), "ids of the base model's five most likely tokens, most likely first"),
+    ("base_top5_probs", pa.list_(_floats), "P_base of these tokens, 0 to 1"),
+    ("token_start", _ints, "offset of the token's first character in the response's `text`"),
+    ("sentence", _ints, "0-based index of the token's sentence"),
+    ("sentence_token", _ints, "0-based index of the token in its sentence"),
+    ("sentence_length", _ints, "number of tokens in the token's sentence"),
+    ("aligntds_kl_base_tuned", _floats, "AlignTDS variant: each model's top 30, renormalized, over the tokens in both"),
+    ("aligntds_base_prob", _floats, "AlignTDS variant: renormalized P_base of the token, 0 outside of the top 30"),
+    ("aligntds_base_rank", _ints, "AlignTDS variant: 0-based rank of the token, 30 outside of the top 30"),
 )
-"""`cells/<cell>/<evalset>/shift.parquet`: one row per response, a list entry per response token."""
+"""`cells/<cell>/<evalset>/shift.parquet`: one row per response; each list has an entry per response token."""
 
 PAIRWISE = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    (
-        "class",
-        pa.string(),
-        "one of closerlook.judge.pairwise.CLASSES, or disagreement (of the two orders, or of people); null where there is none",
-    ),
-    ("null_cause", pa.string(), "refused, unparsable, error or not labelled; null where there is a class"),
-    ("original_first", pa.string(), "class where the original's response was shown first; null for people, or if none"),
-    ("simplified_first", pa.string(), "class where the simplified's response was shown first; null likewise"),
-    ("reason", pa.string(), "what was said for it, or null"),
-    ("judge", pa.string(), "name and version of who decided"),
+    _ID,
+    ("class", _string, "one of closerlook.judge.pairwise.CLASSES, or disagreement (of orders, or of people); or null"),
+    ("null_cause", _string, "reason for a null class: refused, unparsable, error or not labelled; otherwise null"),
+    ("original_first", _string, "class if the original is shown first; null for people, or if none was given"),
+    ("simplified_first", _string, "class if the simplified one is shown first; null as for original_first"),
+    ("reason", _string, "explanation given for the class, or null"),
+    ("judge", _string, "name and version of the judge"),
 )
-"""`cells/<cell>/<evalset>/pairwise/<judge>.parquet`: how the responses of a cell tuned on a simplified dataset compare with those
-of the cell tuned on the dataset itself (section 4, Figure 6); one row per instruction, in the evalset's order."""
+"""`cells/<cell>/<evalset>/pairwise/<judge>.parquet`: responses of a cell tuned on a simplified dataset, compared with
+those of the cell tuned on the original (section 4, Figure 6); one row per instruction, in the evalset's order."""
 
 VERDICTS = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("aspect", pa.string(), "helpfulness, clarity, factuality, depth, engagement; safety under its own prompt"),
-    ("score", pa.int8(), "1 to 5; null where there is none"),
-    (
-        "null_cause",
-        pa.string(),
-        "why there is no score: refused, unparsable, not applicable or error; null where there is one",
-    ),
-    ("reason", pa.string(), "what the judge says to it, or what went wrong; null where nothing is said"),
+    _ID,
+    ("aspect", _string, "helpfulness, clarity, factuality, depth or engagement; safety has its own prompt"),
+    ("score", pa.int8(), "1 to 5; null if there is none"),
+    ("null_cause", _string, "reason for a null score: refused, unparsable, not applicable or error; otherwise null"),
+    ("reason", _string, "the judge's explanation, or the error message; null if there is none"),
     (
         "judge",
-        pa.string(),
-        "name and version: model asked@model that answered/prompt and 8 hex digits of the prompt file's SHA-256",
+        _string,
+        "name and version: requested model@answering model/prompt and first 8 hex digits of the prompt file's SHA-256",
     ),
 )
 """`cells/<cell>/<evalset>/verdicts/<judge>.parquet`: one row per response and aspect, in the evalset's order."""
 
 SPANS = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    (
-        "start",
-        pa.int32(),
-        "character offset in the response's `text` where the span begins; null where there is no span",
-    ),
-    ("end", pa.int32(), "character offset behind its last character; null likewise"),
-    (
-        "quote",
-        pa.string(),
-        "text[start:end]; of a quote that was not found in the response, what was quoted; else null",
-    ),
-    ("kind", pa.string(), "not factual or not useful; null where there is no span"),
+    _ID,
+    ("start", _int, "offset of the span's first character in the response's `text`; null if the row has no span"),
+    ("end", _int, "offset after the span's last character; null if the row has no span"),
+    ("quote", _string, "text[start:end]; for an unaligned quote, the quote as given; otherwise null"),
+    ("kind", _string, "not factual or not useful; null if the row has no span"),
     (
         "null_cause",
-        pa.string(),
-        "of a row without a span: unaligned (a quote that is not in the response), or why the whole response could not be "
-        "marked: refused, unparsable, error, not marked; null where there is a span",
+        _string,
+        "reason for a row without a span: unaligned (the quote is not in the response), or, for the whole response, refused, "
+        "unparsable, error or not marked; otherwise null",
     ),
-    ("note", pa.string(), "what is said for it: a reason, the truth, what contradicts it; or null"),
-    (
-        "origin",
-        pa.string(),
-        "id of the instance that a person named as the source, `none` for no instance; null: not asked",
-    ),
-    ("marker", pa.string(), "name and version of who marked"),
+    ("note", _string, "the marker's reason, the true value, or the contradicting samples; or null"),
+    ("origin", _string, "id of the instance that a person named as the source, or `none`; null if not asked"),
+    ("marker", _string, "name and version of the marker"),
 )
-"""`cells/<cell>/<evalset>/spans/<marker>.parquet`: one row per marked span, and per response or quote that gave none. A response
-that was looked at and has no span has no row. In the evalset's order, by start."""
+"""`cells/<cell>/<evalset>/spans/<marker>.parquet`: one row per marked span, and per quote or response without one.
+A response that was inspected and has no span has no row. In the evalset's order, then by start."""
+
+_START: Column = ("start", _int, "start of the span, as in spans")
+_END: Column = ("end", _int, "end of the span, as in spans")
 
 TRACE = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("start", pa.int32(), "of the span, as in spans"),
-    ("end", pa.int32(), "of the span, as in spans"),
-    ("instances", pa.int32(), "of the span: how many instances hold it verbatim, case-sensitive"),
-    ("instances_words", pa.int32(), "of the span: how many hold it as whole words, case ignored"),
-    ("longest", pa.int32(), "of the span: words of the longest run of its words that some instance holds"),
-    (
-        "chance",
-        pa.float32(),
-        "of the span: share of matched phrases (as many words, as frequent) that the dataset holds",
-    ),
-    (
-        "instance",
-        pa.string(),
-        "id of the candidate; null, and all that is of the candidate, where nothing speaks for any",
-    ),
-    ("verbatim", pa.bool_(), "the candidate holds the span as whole words, case ignored"),
-    ("shared", pa.int32(), "words of the longest run of the span's sentence that the candidate holds"),
-    (
-        "keyword",
-        pa.float32(),
-        "0 to 1: keyword overlap of the two pairs of instruction and response, mean over 1- to 3-grams",
-    ),
-    (
-        "semantic",
-        pa.float32(),
-        "-1 to 1: Sentence-BERT cosine of the two pairs of instruction and response (section 5)",
-    ),
-    (
-        "keyword_chance",
-        pa.float32(),
-        "the same with another response's pair; null where no ranker places the candidate first",
-    ),
-    ("semantic_chance", pa.float32(), "likewise"),
-    (
-        "bm25",
-        pa.float32(),
-        "BM25 score of the candidate for the span in its sentence and the instruction; null: not scored",
-    ),
-    ("rank_lexical", pa.int32(), "1-based rank by each ranker; null where it is not among its first"),
-    ("rank_bm25", pa.int32(), "likewise"),
-    ("rank_semantic", pa.int32(), "likewise"),
-    ("rank_gradient", pa.int32(), "likewise; null too where there is no attribution"),
-    ("rank_fused", pa.int32(), "1-based rank by all of them together (reciprocal rank fusion)"),
+    _ID,
+    _START,
+    _END,
+    ("instances", _int, "number of instances that contain the span verbatim, case-sensitive"),
+    ("instances_words", _int, "number of instances that contain the span as whole words, ignoring case"),
+    ("longest", _int, "length in words of the span's longest run of words that occurs in an instance"),
+    ("chance", _float, "share of matched phrases (of equal length and frequency) that occur in the dataset, 0 to 1"),
+    ("instance", _string, "id of the candidate; null, as all later columns, if no ranker returned a candidate"),
+    ("verbatim", _bool, "whether the candidate contains the span as whole words, ignoring case"),
+    ("shared", _int, "length in words of the longest run of the span's sentence that occurs in the candidate"),
+    ("keyword", _float, "1- to 3-gram overlap of the two pairs of instruction and response, 0 to 1"),
+    ("semantic", _float, "Sentence-BERT cosine of the two pairs, -1 to 1 (section 5)"),
+    ("keyword_chance", _float, "keyword with another response's pair; null unless a ranker has the candidate first"),
+    ("semantic_chance", _float, "semantic with another response's pair; null as for keyword_chance"),
+    ("bm25", _float, "BM25 score for the instruction and the span in its sentence; null if not scored"),
+    ("rank_lexical", _int, "1-based rank by shared words; null outside of this ranker's first candidates"),
+    ("rank_bm25", _int, "1-based rank by BM25; null as for rank_lexical"),
+    ("rank_semantic", _int, "1-based rank by Sentence-BERT; null as for rank_lexical"),
+    ("rank_gradient", _int, "1-based rank by influence; null as for rank_lexical, or without attribution"),
+    ("rank_fused", _int, "1-based rank by reciprocal rank fusion of the other rankers"),
 )
 """`cells/<cell>/<evalset>/trace/<marker>.parquet`: one row per span and candidate instance, by rank_fused."""
 
 RANKERS = tuple(name.removeprefix("rank_") for name in TRACE.names if name.startswith("rank_"))
-"""Who ranks candidates: a column of TRACE each."""
+"""Rankers of candidates: one rank column of TRACE each."""
 
 WORDS = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("start", pa.int32(), "character offset in the response's `text` where the word begins"),
-    ("end", pa.int32(), "behind its last character"),
-    ("class", pa.string(), "of the word's first token: shifted or marginal"),
-    ("instances", pa.int32(), "how many instances hold the word, whole, case ignored"),
-    ("longest", pa.int32(), "words of the longest run of the response's words around it that some instance holds"),
-    ("longest_start", pa.int32(), "where that run begins in `text`; null where there is none"),
-    ("longest_end", pa.int32(), "behind its last character; null likewise"),
-    ("lexical", _strings, "ids of instances that hold that run, most similar to the instruction first; at most 3"),
-    ("bm25", _strings, "of those that hold the word, the first 3 for the instruction by BM25"),
-    ("semantic", _strings, "likewise by Sentence-BERT; null where there are no embeddings"),
-    ("candidates", _strings, "the first 3 by all rankers together (reciprocal rank fusion)"),
+    _ID,
+    ("start", _int, "offset of the word's first character in the response's `text`"),
+    ("end", _int, "offset after the word's last character"),
+    ("class", _string, "class of the word's first token: shifted or marginal"),
+    ("instances", _int, "number of instances that contain the word as a whole, ignoring case"),
+    ("longest", _int, "length in words of the longest run of the response around the word that occurs in an instance"),
+    ("longest_start", _int, "offset of that run's first character in `text`; null if there is none"),
+    ("longest_end", _int, "offset after that run's last character; null if there is none"),
+    ("lexical", _strings, "ids of at most 3 instances that contain that run, most similar to the instruction first"),
+    ("bm25", _strings, "ids of the first 3 instances for the instruction by BM25, among those that contain the word"),
+    ("semantic", _strings, "the same by Sentence-BERT; null if there are no embeddings"),
+    ("candidates", _strings, "the first 3 by reciprocal rank fusion of the rankers"),
 )
-"""`cells/<cell>/<evalset>/words.parquet`: one row per shifted or marginal word, in the evalset's order, by start."""
+"""`cells/<cell>/<evalset>/words.parquet`: one row per shifted or marginal word, in the evalset's order, then by start."""
 
 BORROWING = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("searched", pa.string(), "dataset@size that was searched"),
-    (
-        "unit",
-        pa.string(),
-        "what was looked for: words that begin with a shifted, marginal or unshifted token; or span:<marker>",
-    ),
-    ("ngram", pa.int32(), "words per phrase: 1 to 8; for spans 0 too, the span whole"),
-    ("where", pa.string(), "all: anywhere in the dataset; similar: in the instances most similar to the instruction"),
-    ("null", pa.string(), "observed, or the chance level: unrelated, permuted, matched, base_answer"),
-    ("found", pa.int32(), "phrases found"),
-    ("phrases", pa.int32(), "phrases looked for"),
+    _ID,
+    ("searched", _string, "dataset@size that was searched"),
+    ("unit", _string, "phrases searched: beginning with a shifted, marginal or unshifted token; or span:<marker>"),
+    ("ngram", _int, "words per phrase, 1 to 8; 0 for whole spans"),
+    ("where", _string, "all: anywhere in the dataset; similar: in the instances most similar to the instruction"),
+    ("null", _string, "observed, or the chance level: unrelated, permuted, matched or base_answer"),
+    ("found", _int, "number of phrases found"),
+    ("phrases", _int, "number of phrases searched"),
 )
-"""`cells/<cell>/<evalset>/borrowing.parquet`: counts per response, so that rates have intervals over responses."""
+"""`cells/<cell>/<evalset>/borrowing.parquet`: counts per response, for intervals over responses."""
 
 BASE = "base"
 """LIKELIHOOD's name for the untuned base model."""
 LIKELIHOOD = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("start", pa.int32(), "of the span, as in spans; null: the tokens of the response outside of all its spans"),
-    ("end", pa.int32(), "of the span, as in spans; null likewise"),
-    ("model", pa.string(), "whose probability: base, or the run of a cell tuned on the same data (lft, sft, ...)"),
-    ("tokens", pa.int32(), "how many tokens hold a character of it"),
-    (
-        "log_prob",
-        pa.float32(),
-        "sum of their log-probabilities in nats, each after the prompt and the response before it",
-    ),
+    _ID,
+    ("start", _int, "start of the span, as in spans; null for the response's tokens outside of all its spans"),
+    ("end", _int, "end of the span, as in spans; null for the response's tokens outside of all its spans"),
+    ("model", _string, "base, or the variant of a cell tuned on the same data (lft, sft, ...)"),
+    ("tokens", _int, "number of tokens that contain a character of the span"),
+    ("log_prob", _float, "sum of their log-probabilities in nats, given the prompt and the preceding response"),
 )
-"""`cells/<cell>/<evalset>/likelihood/<marker>.parquet`: how likely each model finds each span."""
+"""`cells/<cell>/<evalset>/likelihood/<marker>.parquet`: one row per span and model."""
 
 ATTRIBUTION = _schema(
-    ("id", pa.string(), "id of the evaluation instruction"),
-    ("start", pa.int32(), "of the span, as in spans"),
-    ("end", pa.int32(), "of the span, as in spans"),
-    ("instance", pa.string(), "id of the instance"),
-    ("score", pa.float32(), "influence on the span's log-probability; larger is more for it"),
-    ("rank", pa.int32(), "1-based"),
+    _ID,
+    _START,
+    _END,
+    ("instance", _string, "id of the instance"),
+    ("score", _float, "influence on the span's log-probability; higher values support the span more"),
+    ("rank", _int, "1-based rank by score"),
 )
-"""`cells/<cell>/<evalset>/attribution/<marker>.parquet`: the instances whose gradients speak most for each span."""
+"""`cells/<cell>/<evalset>/attribution/<marker>.parquet`: the instances with the largest influence on each span."""

@@ -5,13 +5,13 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from closerlook.core.errors import CloserlookError, reason_of
+from closerlook.core.errors import CloserlookError, failure_reason
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -26,8 +26,8 @@ def run(main: Callable[[], None]) -> None:
         main()
     except Exception as error:
         if note := os.environ.get(FAILURE_NOTE):
-            told = {"reason": reason_of(error), "message": str(error)}
-            Path(f"{note}.{os.environ.get('RANK', 0)}").write_text(json.dumps(told), encoding="utf-8")
+            failure = {"reason": failure_reason(error), "message": str(error)}
+            Path(f"{note}.{os.environ.get('RANK', 0)}").write_text(json.dumps(failure), encoding="utf-8")
         if not isinstance(error, CloserlookError):
             raise
         print(f"error: {error}", file=sys.stderr)
@@ -51,10 +51,18 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def parse_named_paths(pairs: Sequence[str], flag: str) -> dict[str, Path]:
+    """The values of a flag, NAME=PATH, by name. Raises CloserlookError if a part is missing or a name is repeated."""
+    paths = {name: Path(path) for name, _, path in (pair.partition("=") for pair in pairs) if name and path}
+    if len(paths) < len(pairs):
+        raise CloserlookError(f"{flag}: found {' '.join(pairs)}, expected NAME=PATH with different names")
+    return paths
+
+
 def add_settings(parser: argparse.ArgumentParser, settings: type[BaseModel]) -> None:
     """Add one flag per field of `settings`: its name, its default, and its description as the help text.
 
-    Values are JSON where they parse as JSON and plain strings otherwise, so `--stop '["a"]'` and `--schedule cosine` both work.
+    A list takes any number of words: `--aspects clarity depth`.
     """
     group = parser.add_argument_group(settings.__name__)
     for name, field in settings.model_fields.items():
@@ -62,8 +70,9 @@ def add_settings(parser: argparse.ArgumentParser, settings: type[BaseModel]) -> 
         text = (field.description or "").replace("%", "%%")
         if not required:
             text += f" (default: {json.dumps(field.get_default(call_default_factory=True)).replace('%', '%%')})"
+        words = {"nargs": "*"} if get_origin(field.annotation) is list else {}
         group.add_argument(
-            _flag(name), dest=name, required=required, default=argparse.SUPPRESS, metavar="VALUE", help=text
+            _flag(name), dest=name, required=required, default=argparse.SUPPRESS, metavar="VALUE", help=text, **words
         )
 
 
@@ -82,13 +91,9 @@ def as_flags(settings: BaseModel) -> str:
     words: list[str] = []
     for name, value in settings.model_dump(mode="json").items():
         if value is not None:
-            words += [_flag(name), value if isinstance(value, str) else json.dumps(value)]
+            values = value if isinstance(value, list) else [value]
+            words += [_flag(name), *(word if isinstance(word, str) else json.dumps(word) for word in values)]
     return shlex.join(words)
-
-
-def json_flag(settings: BaseModel) -> str:
-    """`settings` as one shell-quoted word of JSON."""
-    return shlex.quote(settings.model_dump_json(exclude_none=True))
 
 
 def prefer_this_python() -> None:
@@ -103,7 +108,10 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _value(raw: str) -> Any:
+def _value(raw: str | list[str]) -> Any:
+    """A number, true or false; a text otherwise, or a list of texts."""
+    if isinstance(raw, list):
+        return raw
     try:
         return json.loads(raw)
     except json.JSONDecodeError:

@@ -1,32 +1,32 @@
-"""Programs that answer and end."""
+"""Run a short external command with a timeout."""
 
 import subprocess
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How a command ended, and what it said; `code` is None where it is not there or did not end in time."""
+class CommandResult:
+    """The exit code and output of a command. `code` is None if the command was not found or timed out."""
 
     code: int | None
     output: str
     error: str
 
     @property
-    def reason(self) -> str:
-        """The last thing that it complained of, in one line."""
+    def failure(self) -> str:
+        """The last line of its error output, or else of its output."""
         lines = [line.strip() for line in (self.error or self.output).splitlines() if line.strip()]
-        return lines[-1] if lines else f"it ended with {self.code} and said nothing"
+        return lines[-1] if lines else f"exit code {self.code}, without any output"
 
 
-def ask(*command: str, timeout: float = 30) -> Answer:
-    """Run a command that ends by itself."""
+def run_command(*command: str, timeout: float = 30) -> CommandResult:
+    """Run a command. timeout: in seconds."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     except FileNotFoundError:
-        return Answer(None, "", f"{command[0]}: command not found")
+        return CommandResult(None, "", f"{command[0]}: command not found")
     except OSError as error:
-        return Answer(None, "", f"{command[0]}: {error.strerror}")
+        return CommandResult(None, "", f"{command[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
-        return Answer(None, "", f"{command[0]} did not answer in {timeout:g} seconds")
-    return Answer(done.returncode, done.stdout, done.stderr)
+        return CommandResult(None, "", f"{command[0]} did not end within {timeout:g} seconds")
+    return CommandResult(done.returncode, done.stdout, done.stderr)

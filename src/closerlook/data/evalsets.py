@@ -1,28 +1,28 @@
-"""Evaluation instructions: just-eval-instruct, MedInstruct-test or plain, under one schema, counted like a dataset's rows."""
+"""Read evaluation instructions (just-eval-instruct, MedInstruct-test or your own) and count dropped rows."""
 
 from typing import Any
 
 import pyarrow as pa
 
+from closerlook.config.source_files import RowSource
 from closerlook.core.errors import CloserlookError
 from closerlook.core.schemas import EVALSET
 from closerlook.data.formats import MalformedError, text_field
-from closerlook.data.sources import Rows, Source, describe, provenance, read_rows
+from closerlook.data.sources import Rows, describe, provenance, read_rows
 from closerlook.data.tally import Tally
 
 REASONS = ("outside_rows", "over_limit", "malformed", "empty_instruction", "duplicate_id")
-_REFERENCES = ("reference", "gpt-4-answer")  # the second is MedInstruct-test's name for it on the hub
+_REFERENCES = ("reference", "gpt-4-answer")  # gpt-4-answer: MedInstruct-test on the hub
 
 
 def prepare_evalset(
-    source: Source, name: str, rows: tuple[int, int] | None = None, limit: int | None = None
+    source: RowSource, name: str, rows: tuple[int, int] | None = None, limit: int | None = None
 ) -> tuple[pa.Table, dict[str, Any], str]:
-    """Read the instructions that cells answer. Returns the table (schema EVALSET), its report and a one-line summary.
+    """Read an evalset. Returns the table (schema EVALSET), its report and a one-line summary.
 
-    rows: [first, last) rows of the source that are used, 0-based; limit: at most that many of what is left. Only the field
-    `instruction` is required; `id`, `task_types`, `topics` and `reference` are taken where they are. Instructions that occur
-    twice are kept and noted, since ids tell them apart. Raises CloserlookError when `rows` reaches past the source's end or
-    nothing is left.
+    rows: range [first, last) of the source's rows to use, 0-based. limit: maximum number of instructions. Records must have
+    `instruction`; `id`, `task_types`, `topics` and `reference` are optional. Repeated instructions are kept and noted. Raises
+    CloserlookError if `rows` exceeds the source or no instruction is left.
     """
     if rows and not 0 <= rows[0] < rows[1]:
         raise CloserlookError(f"rows: found {list(rows)}, expected [first, last) with 0 <= first < last")
@@ -30,7 +30,7 @@ def prepare_evalset(
         raise CloserlookError(f"limit: found {limit}, expected at least 1")
     questions, tally = clean(read_rows(source), name, rows, limit)
     if rows and tally.read < rows[1]:
-        raise CloserlookError(f"{describe(source)}: rows {list(rows)} asked for, but it holds {tally.read:,}")
+        raise CloserlookError(f"{describe(source)}: expected rows {list(rows)}, found {tally.read:,} rows")
     if not questions:
         raise CloserlookError(f"{describe(source)}: no instruction left: {tally}")
     table = pa.Table.from_pylist(questions, schema=EVALSET)
@@ -41,11 +41,11 @@ def prepare_evalset(
 def clean(
     records: Rows, name: str, rows: tuple[int, int] | None, limit: int | None
 ) -> tuple[list[dict[str, Any]], Tally]:
-    """The questions of a source, in its order, and the count of what was dropped."""
-    tally, ids, asked = Tally(REASONS), set(), set()
+    """The questions of a source, in its order, and the counts of kept and dropped rows."""
+    tally, ids, instructions = Tally(REASONS), set(), set()
     questions: list[dict[str, Any]] = []
-    for place, (row, record) in enumerate(records):
-        if rows and not rows[0] <= place < rows[1]:
+    for position, (row, record) in enumerate(records):
+        if rows and not rows[0] <= position < rows[1]:
             tally.drop("outside_rows", row)
             continue
         try:
@@ -60,9 +60,9 @@ def clean(
         elif limit is not None and tally.kept >= limit:
             tally.drop("over_limit", row)
         else:
-            tally.keep(row, ("duplicate_instruction",) if question["instruction"] in asked else ())
+            tally.keep(row, ("duplicate_instruction",) if question["instruction"] in instructions else ())
             ids.add(question["id"])
-            asked.add(question["instruction"])
+            instructions.add(question["instruction"])
             questions.append(question | {"source": name})
     return questions, tally
 

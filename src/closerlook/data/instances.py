@@ -1,4 +1,4 @@
-"""Instruction-tuning data: cleaned, counted, and put in the order that makes subsets nested."""
+"""Instruction-tuning data: read, clean, count, and order so that subsets are nested."""
 
 import hashlib
 from pathlib import Path
@@ -7,43 +7,38 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
+from closerlook.config.source_files import RowSource
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import INSTANCES
 from closerlook.data.formats import MalformedError, read_turn
-from closerlook.data.sources import Rows, Source, describe, provenance, read_rows
+from closerlook.data.sources import Rows, describe, provenance, read_rows
 from closerlook.data.tally import Tally
 
 REASONS = ("malformed", "empty_instruction", "empty_response", "duplicate")
 
 
 def instance_id(instruction: str, response: str) -> str:
-    """16 hex digits that follow from the two texts alone; the length keeps ("a", "bc") and ("ab", "c") apart."""
+    """16 hex digits that depend only on the two texts. The length distinguishes ("a", "bc") from ("ab", "c")."""
     return hashlib.sha256(f"{len(instruction)}:{instruction}{response}".encode()).hexdigest()[:16]
 
 
-def prepare_dataset(source: Source, format_: str, name: str, seed: int) -> tuple[pa.Table, dict[str, Any], str]:
+def prepare_dataset(source: RowSource, format_: str, name: str, seed: int) -> tuple[pa.Table, dict[str, Any], str]:
     """Read, clean and order a dataset. Returns the table (schema INSTANCES), its report and a one-line summary.
 
-    Outer white space is stripped. Dropped and counted: rows that are malformed, have an empty instruction or response, or
-    repeat an earlier row's instruction and response. Raises CloserlookError when no row is left.
+    Surrounding whitespace is removed. Rows that are malformed, have an empty instruction or response, or repeat an earlier
+    instruction and response are dropped and counted. Raises CloserlookError if no row is left.
     """
     table, tally = clean(tqdm(read_rows(source), desc=name, unit=" rows"), format_, name)
     if not tally.kept:
-        raise CloserlookError(f"{describe(source)}, read as {format_}: no row left: {tally}")
+        raise CloserlookError(f"{describe(source)}, read as {format_}: no usable row: {tally}")
     table = table.take(nested_order(table["id"].to_pylist(), seed))
-    report = {
-        "source": provenance(source),
-        "format": format_,
-        "seed": seed,
-        **tally.report(),
-        "sha256": fingerprint(table),
-    }
-    return table, report, str(tally)
+    facts = {"source": provenance(source), "format": format_, "seed": seed, "sha256": content_digest(table)}
+    return table, facts | tally.report(), str(tally)
 
 
 def clean(rows: Rows, format_: str, name: str) -> tuple[pa.Table, Tally]:
-    """Rows of a source as a table of schema INSTANCES, in the source's order, and the count of what was dropped."""
+    """Rows of a source as a table of schema INSTANCES, in its order, and the counts of kept and dropped rows."""
     columns: dict[str, list[Any]] = {column: [] for column in INSTANCES.names}
     tally, seen = Tally(REASONS), set()
     for row, record in rows:
@@ -68,20 +63,20 @@ def clean(rows: Rows, format_: str, name: str) -> tuple[pa.Table, Tally]:
 
 
 def nested_order(ids: list[str], seed: int) -> list[int]:
-    """Positions of `ids` in a shuffled order that depends on each id and the seed alone, not on the source's order.
+    """Indices of `ids` in a random order that depends only on the ids and the seed.
 
-    So a subset is the first rows, 1k lies inside 10k inside 25k, and a row added to the source moves no other.
+    A subset is the first rows, so 1k is part of 10k. A row added to the source does not change the order of the others.
     """
     return sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{seed}:{ids[i]}".encode()).digest())
 
 
-def fingerprint(table: pa.Table) -> str:
-    """SHA-256 of the ids in order: equal for equal content, whatever the parquet library's version."""
+def content_digest(table: pa.Table) -> str:
+    """SHA-256 of the ids in order, which does not depend on the version of the parquet library."""
     return hashlib.sha256("\n".join(table["id"].to_pylist()).encode()).hexdigest()
 
 
 def read_as(schema: pa.Schema, path: Path) -> pa.Table:
-    """Read a parquet file this stage wrote. Raises CloserlookError when its columns are not those of `schema`."""
+    """Read a parquet file. Raises CloserlookError if its columns are not those of `schema`."""
     table = read_parquet(path)
     if table.schema.names != schema.names:
         found, expected = ", ".join(table.schema.names), ", ".join(schema.names)
@@ -90,10 +85,10 @@ def read_as(schema: pa.Schema, path: Path) -> pa.Table:
 
 
 def subset(path: Path, size: int) -> pa.Table:
-    """The first `size` rows of a prepared dataset. Raises CloserlookError when it has fewer."""
+    """The first `size` rows of a prepared dataset. Raises CloserlookError if it has fewer."""
     table = read_as(INSTANCES, path)
     if not 0 < size <= table.num_rows:
         raise CloserlookError(
-            f"{path}: size {size:,} asked for, expected 1 to {table.num_rows:,}, the rows left after cleaning"
+            f"{path}: found size {size:,}, expected 1 to {table.num_rows:,}, the number of rows after cleaning"
         )
     return table.slice(0, size)

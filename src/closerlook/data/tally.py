@@ -1,4 +1,4 @@
-"""The count of what became of every row: nothing that is read vanishes unseen."""
+"""Counts of the rows kept and dropped, by reason."""
 
 from collections import Counter
 from typing import Any
@@ -7,10 +7,10 @@ EXAMPLES = 5  # first rows named per reason
 
 
 class Tally:
-    """Counts rows kept, dropped and noted, by reason. Always: rows_read == rows_kept + sum of dropped."""
+    """Counts of rows kept, dropped and noted. rows_read is always rows_kept plus the sum of dropped."""
 
     def __init__(self, reasons: tuple[str, ...]) -> None:
-        """`reasons`: every reason a row can be dropped for, so that the report shows a zero where nothing was."""
+        """reasons: all reasons for which rows can be dropped, so that the report includes those with a count of 0."""
         self.kept = 0
         self.dropped = Counter(dict.fromkeys(reasons, 0))
         self.noted: Counter[str] = Counter()
@@ -18,31 +18,31 @@ class Tally:
         self.first_malformed: str | None = None
 
     def keep(self, row: int, notes: tuple[str, ...] = ()) -> None:
-        """Count a row that is kept, and what is worth knowing about it."""
+        """Count a row that is kept, with notes on it."""
         self.kept += 1
         for note in notes:
             self.noted[note] += 1
-            self._example(note, row)
+            self._add_example(note, row)
 
-    def drop(self, reason: str, row: int, why: str | None = None) -> None:
-        """Count a row that is dropped; `why` explains a malformed one."""
+    def drop(self, reason: str, row: int, problem: str | None = None) -> None:
+        """Count a row that is dropped. problem: what is wrong with a malformed row."""
         self.dropped[reason] += 1
-        self._example(reason, row)
-        if why and self.first_malformed is None:
-            self.first_malformed = f"row {row}: {why}"
+        self._add_example(reason, row)
+        if problem and self.first_malformed is None:
+            self.first_malformed = f"row {row}: {problem}"
 
-    def _example(self, reason: str, row: int) -> None:
+    def _add_example(self, reason: str, row: int) -> None:
         rows = self.examples.setdefault(reason, [])
         if len(rows) < EXAMPLES:
             rows.append(row)
 
     @property
     def read(self) -> int:
-        """All rows seen."""
+        """Number of rows read."""
         return self.kept + self.dropped.total()
 
     def report(self) -> dict[str, Any]:
-        """The counts as they stand in a report file."""
+        """The counts, for a report file."""
         return {
             "rows_read": self.read,
             "rows_kept": self.kept,

@@ -1,1 +1,1 @@
-"""Datasets and evaluation sets made from others: longest, filtered, simplified, paraphrased, ablated."""
+"""Datasets and evalsets derived from others: longest first, filtered, simplified, paraphrased, ablated."""

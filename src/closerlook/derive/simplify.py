@@ -1,4 +1,4 @@
-"""Datasets with shorter responses (LIMA-Simple, section 4), written by a model or the miniature's rules."""
+"""Derive a dataset with simplified responses (LIMA-Simple, section 4), by a model or the miniature's rules."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,24 +12,23 @@ from closerlook.config.derived import SimplifySettings
 from closerlook.core.errors import CloserlookError
 from closerlook.data.tally import Tally
 from closerlook.llm.budget import estimate_tokens
-from closerlook.llm.cache import Answer
-from closerlook.llm.client import Ask, CompletionModel, LLMClient, Request
-from closerlook.llm.prompt_file import Prompt, read
+from closerlook.llm.client import CompletionModel, LLMClient, Request
+from closerlook.llm.prompt_file import read
 from closerlook.miniature import simplify as rules
 
 SLOTS = ("instruction", "response")
 
 Simplified = tuple[pa.Table, Tally, dict[str, Any]]
-"""Instances, what became of each, and what the report should say of how it was done."""
+"""Instances, the counts of what was done, and further facts for the report."""
 
 Pair = tuple[str, str]
 """Instruction and response."""
 Rewrite = Callable[[Sequence[Pair]], Sequence[str | None]]
-"""A shorter response for each pair, in their order; None where there is none (the endpoint refused, or nothing answers)."""
+"""Returns a shorter response for each pair, in order; None if there is none."""
 
 NOTES = ("simplified", "left_brief", "left_code", "left_same", "left_longer", "left_without_answer")
-"""What becomes of a row: its response is replaced, or left as it is because it is brief, is code, or because the new one is the
-same, is longer, or did not come."""
+"""Notes on rows: the response was replaced, or kept because it is brief or code, or because the new one is equal, longer or
+missing."""
 
 _FENCE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
 _CODE = re.compile(
@@ -43,17 +42,16 @@ _CODE = re.compile(
 
 
 def is_code(response: str) -> bool:
-    """Whether a response holds a fenced block, or more than half of its lines (empty ones aside) look like a program's."""
+    """Whether a response has a fenced block, or more than half of its non-empty lines look like code."""
     lines = [line for line in response.splitlines() if line.strip()]
     return bool(_FENCE.search(response)) or 2 * sum(bool(_CODE.search(line)) for line in lines) > len(lines)
 
 
 def simplify(instances: pa.Table, rewrite: Rewrite, brief: int) -> tuple[pa.Table, Tally]:
-    """Replace responses (schema INSTANCES) by shorter ones, and count what became of each row, by NOTES.
+    """Replace responses (schema INSTANCES) by shorter ones. The tally counts NOTES.
 
-    brief: responses of at most so many characters are left as they are, and so is code; neither is handed to `rewrite`. A new
-    response is taken only if it has fewer characters. Every row stays, in its place and with its id, so that the instances
-    can be paired with those that they were made from.
+    brief: responses of at most this many characters, and code, are kept and not passed to `rewrite`. A new response is used only
+    if it has fewer characters. All rows keep their order and ids, so that both datasets can be paired.
     """
     pairs = list(zip(instances["instruction"].to_pylist(), instances["response"].to_pylist(), strict=True))
     notes = ["left_brief" if len(text) <= brief else "left_code" if is_code(text) else "" for _, text in pairs]
@@ -80,7 +78,7 @@ def _note(new: str, old: str) -> str:
 
 
 def simplify_by_rules(instances: pa.Table, settings: SimplifySettings) -> Simplified:
-    """Simplify a dataset of the miniature by its rules."""
+    """Simplify a dataset of the miniature by rules."""
 
     def rewrite(pairs: Sequence[Pair]) -> list[str | None]:
         return [rules.simplify(instruction, response) for instruction, response in pairs]
@@ -89,20 +87,14 @@ def simplify_by_rules(instances: pa.Table, settings: SimplifySettings) -> Simpli
 
 
 def simplify_by_model(instances: pa.Table, settings: SimplifySettings, source: CompletionModel) -> Simplified:
-    """Simplify any dataset with a model, whose max_tokens must equal those of the settings; answers are cached as they come."""
-    prompt = read(Path(settings.prompt_file), SLOTS)
-    ask = LLMClient(source, "simplify")
-    after, tally = simplify(instances, rewriter(ask, prompt, settings.max_tokens), settings.brief)
-    return after, tally, {"by": sorted(ask.versions), "prompt": prompt.digest}
+    """Simplify a dataset with a model. The model must have the settings' max_tokens.
 
-
-def rewriter(ask: Ask, prompt: Prompt, max_tokens: int) -> Rewrite:
-    """Return the `rewrite` of `simplify`. A refusal is no answer, nor is what reached max_tokens: its end is missing.
-
-    An error is raised as CloserlookError once all the others are answered (and kept), since a dataset that is half simplified
-    is neither.
+    Refusals and answers cut off at max_tokens count as no answer. Raises CloserlookError if a request fails, after the
+    others are answered and cached.
     """
-    heading = prompt.template.template.rstrip().rpartition("\n")[2]  # models like to repeat a prompt's last line
+    prompt = read(Path(settings.prompt_file), SLOTS)
+    last_line = prompt.template.template.rstrip().rpartition("\n")[2]  # models tend to repeat it
+    ask = LLMClient(source, "simplify")
 
     def rewrite(pairs: Sequence[Pair]) -> list[str | None]:
         if not pairs:
@@ -112,13 +104,13 @@ def rewriter(ask: Ask, prompt: Prompt, max_tokens: int) -> Rewrite:
         if failed := [answer.error for answer in answers if answer.error]:
             raise CloserlookError(
                 f"{len(failed):,} of {len(answers):,} responses could not be simplified, the first because of: {failed[0]}; "
-                "the others are kept: run the same command again"
+                "answers are kept: run the same command again"
             )
-        return [_text(answer, heading, max_tokens) for answer in answers]
+        unusable = [
+            answer.refused or answer.output_tokens >= settings.max_tokens * max(1, answer.asked) for answer in answers
+        ]
+        texts = [answer.text.strip().removeprefix(last_line) for answer in answers]
+        return [None if is_unusable else text for is_unusable, text in zip(unusable, texts, strict=True)]
 
-    return rewrite
-
-
-def _text(answer: Answer, heading: str, max_tokens: int) -> str | None:
-    cut = answer.output_tokens >= max_tokens * max(1, answer.asked)
-    return None if answer.refused or cut else answer.text.strip().removeprefix(heading)
+    after, tally = simplify(instances, rewrite, settings.brief)
+    return after, tally, {"by": sorted(ask.versions), "prompt": prompt.digest}

@@ -1,4 +1,4 @@
-"""All checks, in an order in which each stands on those before it."""
+"""All checks of `closerlook doctor`, in the order in which they depend on each other."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,57 +8,59 @@ from closerlook.config.load import Configuration
 from closerlook.config.site import Site
 from closerlook.core.errors import CloserlookError
 from closerlook.doctor import slurm
-from closerlook.doctor.checks import Check
-from closerlook.doctor.job import run_probe
-from closerlook.doctor.judges import judges
-from closerlook.doctor.models import models
+from closerlook.doctor.checks import Check, check
+from closerlook.doctor.job import check_with_job
+from closerlook.doctor.judges import check_judges
+from closerlook.doctor.models import check_models
 
 
 def doctor(
     configuration: Configuration, site_file: Path, results: Path, jobs: bool = True, timeout: float = 120
 ) -> Iterator[Check]:
-    """Look at everything that a run on this cluster needs, a check at a time, as each is done.
+    """Check what a run on this cluster needs, and yield each result as soon as it is known.
 
-    `results` is the preset's results folder. Without `jobs` no job is run; with it each has `timeout` seconds to start.
+    results: the preset's results folder. jobs: whether to run a small job on each type of node. timeout: seconds until it starts.
     """
     site = None
     try:
         site = sites.read(site_file)
         yield Check("site file", "ok", f"{site_file}: {site.name}, GPU types {', '.join(site.gpus)}")
     except CloserlookError as error:
-        advice = "" if site_file.exists() else "; copy config/site.example.yaml there and put your own numbers in"
+        advice = "" if site_file.exists() else "; copy config/site.example.yaml there and enter your own numbers"
         yield Check("site file", "FAILED", f"{error}{advice}")
-    controller = slurm.controller()
-    yield controller
+    yield (controller := check("slurm", slurm.check_controller))
     if site is None:
-        yield Check("partitions and jobs", "skipped", "the site file names them")
+        yield Check("partitions and jobs", "skipped", "they are named in the site file")
     elif controller.state != "ok":
         yield Check("partitions and jobs", "skipped", "Slurm does not answer")
     else:
-        yield from _on_cluster(site, str(site_file), results, jobs, timeout)
-    yield from models(configuration, results)
-    yield from judges(configuration)
+        yield from _check_cluster(site, str(site_file), results, jobs, timeout)
+    yield from check_models(configuration, results)
+    yield from check_judges(configuration)
 
 
-def _on_cluster(site: Site, file: str, results: Path, jobs: bool, timeout: float) -> Iterator[Check]:
-    there: dict[str | None, bool] = {}
+def _check_cluster(site: Site, file: str, results: Path, jobs: bool, timeout: float) -> Iterator[Check]:
+    usable: dict[str | None, bool] = {}
     for name, gpu in site.gpus.items():
         key = f"{file}: gpus.{name}"
-        yield (partition := slurm.partition(gpu.partition, f"{key}.partition"))
-        if there.setdefault(name, partition.state == "ok"):
-            yield slurm.time_limit(name, gpu, key)
-            yield (nodes := slurm.nodes(name, gpu, key))
-            if nodes.state == "ok":  # Slurm's refusal of what is not there says less
-                yield slurm.largest_job(name, gpu, site.account)
-    yield (partition := slurm.partition(site.cpu_partition, f"{file}: cpu_partition"))
-    there[None] = partition.state == "ok"
-    yield slurm.account(site, f"{file}: account")
+        yield (
+            partition := check(f"partition {gpu.partition}", slurm.check_partition, gpu.partition, f"{key}.partition")
+        )
+        usable[name] = partition.state == "ok"
+        if usable[name]:
+            yield check(f"time limit on {name}", slurm.check_time_limit, gpu, key)
+            yield (nodes := check(f"nodes with {name}", slurm.check_nodes, name, gpu, key))
+            if nodes.state == "ok":  # otherwise Slurm's refusal says less
+                yield check(f"largest job on {name}", slurm.check_largest_job, name, gpu, site.account)
+    cpu = site.cpu_partition
+    yield (partition := check(f"partition {cpu or '(default)'}", slurm.check_partition, cpu, f"{file}: cpu_partition"))
+    usable[None] = partition.state == "ok"
+    yield check(f"account {site.account or '(default)'}", slurm.check_account, site.account, f"{file}: account")
     if not jobs:
-        yield Check("jobs", "skipped", "as asked")
+        yield Check("jobs", "skipped", "--no-jobs")
         return
-    for kind, exists in there.items():
-        where = kind or "cpu"
+    for kind, exists in usable.items():
         if exists:
-            yield from run_probe(where, kind, site, results, file, timeout)
+            yield from check_with_job(kind, site, results, file, timeout)
         else:
-            yield Check(f"{where}: job", "skipped", "its partition is not there, or down")
+            yield Check(f"{kind or 'cpu'}: job", "skipped", "its partition does not exist or is down")

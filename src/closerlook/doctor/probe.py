@@ -1,6 +1,6 @@
-"""What a job sees. Handed to Python as text, and the standard library is all it needs: the package itself may not be there.
+"""The program of a doctor's job. It is passed to Python as text, and needs only the standard library.
 
-Arguments: a folder of the results, in which a file `login` lies; a folder for checkpoints, or nothing. Prints one line of JSON.
+Arguments: a folder with a file `login`; a scratch folder, or "". Prints one line of JSON, after MARK.
 """
 
 import json
@@ -15,15 +15,13 @@ from typing import Any
 MARK = "closerlook doctor: "
 
 
-def results(folder: Path) -> str:
-    """Read what the login node wrote, and write what it shall see."""
-    said = (folder / "login").read_text()
-    (folder / "job").write_text(said)
-    return said
+def copy_text(folder: Path) -> None:
+    """Copy the login node's text to a file of the job."""
+    (folder / "job").write_text((folder / "login").read_text())
 
 
-def environment() -> str:
-    """The version of torch, once the package itself is there too."""
+def torch_version() -> str:
+    """Import closerlook and torch, and return the version of torch."""
     import torch
 
     import closerlook  # noqa: F401
@@ -32,26 +30,25 @@ def environment() -> str:
 
 
 def gpus() -> list[tuple[str, int]]:
-    """Name and bytes of each GPU that torch sees."""
+    """Return name and bytes of each GPU that torch sees. Raises if one cannot be used, as with an old driver."""
     import torch
 
-    found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    for index in range(len(found)):
-        torch.ones(1, device=f"cuda:{index}")  # seen is not yet usable: the driver may be too old
-    return [(one.name, one.total_memory) for one in found]
+    devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    for index in range(len(devices)):
+        torch.ones(1, device=f"cuda:{index}")
+    return [(device.name, device.total_memory) for device in devices]
 
 
-def scratch(folder: str) -> str:
-    """Write there."""
+def write_file(folder: str) -> None:
+    """Write a temporary file in a folder."""
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x")
-    return folder
 
 
 def attempt(action: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-    """{"found": its value}, or {"error": in words}."""
+    """Return {"value": the result of the action}, or {"error": a message}."""
     try:
-        return {"found": action(*arguments)}
+        return {"value": action(*arguments)}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
 
@@ -59,9 +56,9 @@ def attempt(action: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
 if __name__ == "__main__":
     report = {
         "node": os.environ.get("SLURMD_NODENAME") or platform.node(),
-        "results": attempt(results, Path(sys.argv[1])),
-        "environment": attempt(environment),
+        "results": attempt(copy_text, Path(sys.argv[1])),
+        "environment": attempt(torch_version),
         "gpus": attempt(gpus),
-        "scratch": attempt(scratch, sys.argv[2]),
+        "scratch": attempt(write_file, sys.argv[2]),
     }
     print(MARK + json.dumps(report), flush=True)

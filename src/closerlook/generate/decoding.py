@@ -138,13 +138,11 @@ class Decoder:
         if response.finish_reason or any(stop in tail for stop in self.settings.stop):
             text = decode(self.tokenizer, response.token_ids)
             if starts := [start for stop in self.settings.stop if (start := text.find(stop)) >= 0]:
-                response.token_ids = self._before(response.token_ids, min(starts))
+                # Keep the tokens before the one in which the stop string's first character starts.
+                token_begins = token_starts(self.tokenizer, response.token_ids)
+                last = max(begin for begin in token_begins if begin <= min(starts))
+                response.token_ids = response.token_ids[: token_begins.index(last)]
                 response.finish_reason = "stop"
-
-    def _before(self, token_ids: list[int], character: int) -> list[int]:
-        """The tokens before the one in which the character at this offset starts."""
-        starts = token_starts(self.tokenizer, token_ids)
-        return token_ids[: starts.index(max(start for start in starts if start <= character))]
 
 
 def end_token_ids(network: Network, tokenizer: PreTrainedTokenizerBase) -> set[int]:

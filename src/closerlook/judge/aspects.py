@@ -1,22 +1,22 @@
-"""What is judged, and what a judge says: per aspect a score and a reason, or no score and the cause."""
+"""Cases and verdicts: per aspect a score and a reason, or no score and its cause."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
-"""The aspects of Lin et al. (just-eval), in the order of every verdict file. Safety is an aspect of its own prompt."""
+"""The aspects of Lin et al. (just-eval), in the order of every verdict file. Safety has a prompt of its own."""
 SCORES = (1, 2, 3, 4, 5)
 
 NullCause = Literal["refused", "unparsable", "not applicable", "error"]
 NULL_CAUSES: tuple[NullCause, ...] = get_args(NullCause)
-"""refused: the judge would not judge. unparsable: it answered, but not with one score of 1 to 5. not applicable: it said that the
-aspect does not apply. error: no answer was had."""
+"""refused: the judge declined. unparsable: its answer has no single score of 1 to 5. not applicable: it said that the aspect does
+not apply. error: there is no answer."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged."""
+    """A response to judge, with its instruction and perhaps a reference answer."""
 
     id: str
     instruction: str
@@ -26,7 +26,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One aspect's score, 1 to 5, or None and its cause: exactly one of the two is None."""
+    """The score of one aspect, 1 to 5, or the cause of its absence: exactly one of the two is None."""
 
     aspect: str
     score: int | None
@@ -36,7 +36,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judged:
-    """All verdicts on one case, in the order of the judge's aspects. `judge`: its name and version. `cost`: of new calls."""
+    """The verdicts on one case, in the order of the judge's aspects. judge: name and version. cost: of new calls."""
 
     verdicts: tuple[Verdict, ...]
     judge: str
@@ -44,9 +44,9 @@ class Judged:
 
 
 Judge = Callable[[Sequence[Case], Callable[[Judged], None]], list[Judged]]
-"""Judges all cases, in their order, and calls back as each one is done."""
+"""Judges cases and returns the results in their order; calls the function after each case."""
 
 
-def nulls(aspects: Sequence[str], cause: NullCause, reason: str | None) -> tuple[Verdict, ...]:
-    """No score for any aspect, for one cause."""
+def null_verdicts(aspects: Sequence[str], cause: NullCause, reason: str | None) -> tuple[Verdict, ...]:
+    """Return verdicts without a score for all aspects, for one cause."""
     return tuple(Verdict(aspect, None, cause, reason) for aspect in aspects)

@@ -1,4 +1,4 @@
-"""A judge as a command line names it: what workflow/scripts/judge.py and whoever else asks a judge share."""
+"""Command-line flags that name a judge, shared by all programs in workflow/scripts that ask one."""
 
 import argparse
 import shlex
@@ -24,7 +24,7 @@ CACHE = Path("results", layout.ANSWER_CACHE)
 
 
 def add_judge(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add the flags that say who is asked."""
+    """Add the flags that name a judge, its server and its limits."""
     parser.add_argument(
         "--judge", choices=KINDS, required=required, help="an endpoint, a model run here, or the miniature's truth"
     )
@@ -49,12 +49,12 @@ def add_judge(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 def settings_flags(entry: Settings, part: type[Settings]) -> str:
-    """The fields of `part` in a catalog entry, as flags for the shell."""
+    """Return the fields of a catalog entry that belong to `part`, as flags for the shell."""
     return as_flags(part.model_validate(entry.model_dump(include=set(part.model_fields))))
 
 
 def llm_flags(judge: CatalogJudge | None) -> str:
-    """The flags that name a judge: what decides its answers, except its prompt and their length. None has none."""
+    """Return the flags that decide a judge's answers, except its prompt and max_tokens; "" for None."""
     if judge is None:
         return ""
     if isinstance(judge, OpenAIJudge):
@@ -63,7 +63,7 @@ def llm_flags(judge: CatalogJudge | None) -> str:
 
 
 def pace_flags(judge: CatalogJudge | None, preset: Preset) -> str:
-    """The flags that say how fast an API model is called, at which price, within which budget. They change no answer."""
+    """Return the flags for rate limits, prices and budget of an API model, which change no answer; "" for other judges."""
     if not isinstance(judge, OpenAIJudge):
         return ""
     flags = f"{settings_flags(judge, PaceSettings)} --purpose {preset.preset}"
@@ -71,10 +71,10 @@ def pace_flags(judge: CatalogJudge | None, preset: Preset) -> str:
 
 
 @contextmanager
-def source(arguments: argparse.Namespace, ask: AskSettings) -> "Iterator[CompletionModel]":
-    """What answers requests: an endpoint or a model run here. Raises CloserlookError for flags that are missing."""
+def open_model(arguments: argparse.Namespace, ask: AskSettings) -> "Iterator[CompletionModel]":
+    """Open the model that the flags name: an endpoint or a local model. Raises CloserlookError for missing flags."""
     if arguments.judge == "oracle" or not arguments.model:
-        raise CloserlookError(f"--model: found nothing, expected the model that --judge {arguments.judge} is to ask")
+        raise CloserlookError(f"--model: found nothing, expected the model for --judge {arguments.judge}")
     from closerlook.llm.cache import Cache
 
     with Cache(arguments.cache) as cache:
@@ -93,11 +93,11 @@ def source(arguments: argparse.Namespace, ask: AskSettings) -> "Iterator[Complet
 
 
 @contextmanager
-def chosen(arguments: argparse.Namespace, ask: AskSettings) -> Iterator[Judge]:
-    """The judge that the flags name. Raises CloserlookError for flags that are missing."""
+def open_judge(arguments: argparse.Namespace, ask: AskSettings) -> Iterator[Judge]:
+    """Open the judge that the flags name. Raises CloserlookError for missing flags."""
     if arguments.judge == "oracle":
         if arguments.world is None:
-            raise CloserlookError("--world: found nothing, expected the world.json that the oracle knows")
+            raise CloserlookError("--world: found nothing, expected the world.json of the oracle")
         from closerlook.judge.oracle import make_oracle_judge
         from closerlook.miniature.world import World
 
@@ -106,6 +106,6 @@ def chosen(arguments: argparse.Namespace, ask: AskSettings) -> Iterator[Judge]:
         from closerlook.judge.prompt_judge import make_prompt_judge, read_prompt
 
         prompt = read_prompt(Path(ask.prompt_file))
-        with source(arguments, ask) as answers:
+        with open_model(arguments, ask) as model:
             name = arguments.model if arguments.judge == "openai" else Path(arguments.model).name
-            yield make_prompt_judge(answers, name, prompt, ask)
+            yield make_prompt_judge(model, name, prompt, ask)

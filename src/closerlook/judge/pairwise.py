@@ -1,39 +1,39 @@
-"""Figure 6's class of a pair of responses: one of a model tuned on a dataset, one of the same tuned on that dataset simplified.
+"""Figure 6's classes of a pair of responses: of a model tuned on a dataset, and of one tuned on that dataset simplified.
 
-A judge sees both responses in both orders and does not know which is which; where the orders disagree, that is counted.
+A judge sees both responses in both orders and does not know which is which. Disagreement between the orders is counted.
 """
 
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from closerlook.llm.client import object_schema
 
 CLASSES = ("longer_preferred", "different", "both_inaccurate", "prolonged", "core", "other")
-"""Figure 6's five, and what is none of them (the same information; only the simplified one is wrong).
+"""The five classes of Figure 6, and `other` (the same information; only the simplified response is wrong).
 
-longer_preferred: both accurate, the original more detailed and preferred. different: both accurate, different information.
-both_inaccurate: both completely inaccurate. prolonged: the original hallucinated in order to prolong itself, the simplified one
-did not hallucinate. core: the original hallucinated in its core facts, the simplified one did not hallucinate.
+longer_preferred: both accurate, the original is more detailed and preferred. different: both accurate, different information.
+both_inaccurate: both completely inaccurate. prolonged: the original hallucinates details that make it longer, the simplified
+response does not hallucinate. core: the original hallucinates core facts, the simplified response does not hallucinate.
 """
-SCHEMA = {
-    "type": "object",
-    "properties": {
+SCHEMA = object_schema(
+    {
         "reason": {"type": "string"},
         "class": {"type": "string", "enum": list(CLASSES)},
         "response": {"type": ["string", "null"], "enum": ["A", "B", None]},
-    },
-    "required": ["reason", "class", "response"],
-    "additionalProperties": False,
-}
+    }
+)
 """The JSON schema of an answer."""
 DISAGREEMENT = "disagreement"
-_OF_ONE = ("longer_preferred", "prolonged", "core")
-"""Classes that speak of one of the responses."""
+_NAMES_RESPONSE = ("longer_preferred", "prolonged", "core")
+"""Classes that are about one of the two responses, which the answer must name."""
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """One answer of a judge: a class, or none and why (refused, unparsable, error)."""
+    """A judge's class of a pair, or None and the cause (refused, unparsable, error)."""
 
     category: str | None
     reason: str | None = None
@@ -41,25 +41,25 @@ class Opinion:
 
 
 def read_opinion(answer: str, original: str) -> Opinion:
-    """A judge's JSON, in prose or fences if need be; `original`: A or B, the place of the response that was not simplified.
+    """Parse a judge's JSON, perhaps in prose or code fences. original: A or B, the position of the original response.
 
-    What is said of the other response is none of Figure 6's classes: `other`.
+    A class that names the simplified response instead of the original one becomes `other`.
     """
-    said = _json(answer)
-    category = str(said.get("class", "")).strip().lower()
-    reason = str(said.get("reason") or "") or None
+    fields = _last_object(answer)
+    category = str(fields.get("class", "")).strip().lower()
+    reason = str(fields.get("reason") or "") or None
     if category not in CLASSES:
         return Opinion(None, reason, "unparsable")
-    if category in _OF_ONE:
-        of = str(said.get("response") or "").strip().upper().removeprefix("RESPONSE").strip(" _")
-        if of not in ("A", "B"):
+    if category in _NAMES_RESPONSE:
+        response = str(fields.get("response") or "").strip().upper().removeprefix("RESPONSE").strip(" _")
+        if response not in ("A", "B"):
             return Opinion(None, reason, "unparsable")
-        category = category if of == original else "other"
+        category = category if response == original else "other"
     return Opinion(category, reason)
 
 
 def settle(opinions: Sequence[Opinion]) -> Opinion:
-    """One opinion of several (two orders, or several people): theirs where they agree, else disagreement; null if one is null."""
+    """Combine opinions of two orders or of several people: their class if they agree, else disagreement; null if one is null."""
     null = next((opinion for opinion in opinions if opinion.category is None), None)
     if null:
         return null
@@ -68,8 +68,8 @@ def settle(opinions: Sequence[Opinion]) -> Opinion:
     return Opinion(opinions[0].category if agreed else DISAGREEMENT, reasons or None)
 
 
-def _json(answer: str) -> dict:
-    """The last JSON object in a text that has a class; {} where there is none."""
+def _last_object(answer: str) -> dict[str, Any]:
+    """Return the last JSON object with a class in a text; {} if there is none."""
     decoder = json.JSONDecoder(strict=False)
     for brace in reversed([match.start() for match in re.finditer(r"\{", answer)]):
         try:

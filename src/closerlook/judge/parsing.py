@@ -1,7 +1,7 @@
-"""A judge's answer as scores. Whatever a model writes gives one verdict per aspect; what is in doubt is null, never a guess.
+"""Parse a judge's answer. Any text gives one verdict per aspect; in doubt the verdict is null, never a guess.
 
-A score counts where the answer holds exactly one for that aspect: answers that name two different ones (a draft and a correction,
-an injected example quoted before the judge's own) are unparsable for that aspect.
+An answer with two different scores for an aspect (a draft and a correction, or an injected example quoted before the judge's own
+score) is unparsable for that aspect.
 """
 
 import json
@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from closerlook.judge.aspects import SCORES, NullCause, Verdict, nulls
+from closerlook.judge.aspects import SCORES, NullCause, Verdict, null_verdicts
 
 LONGEST = 100_000
-"""Characters that are looked at; a judge's answer has a few thousand."""
+"""Characters that are parsed; a judge's answer has a few thousand."""
 
 _SCORE = re.compile(
     r"\[?\s*([1-5])(?:\.0*)?\s*\]?(?:\s*(?:/|out of)\s*5(?:\.0*)?)?(?:\s*[-–:(]\s*[A-Za-z].*)?", re.DOTALL
@@ -27,24 +27,24 @@ _MISSING = object()
 
 
 def parse(text: str, aspects: Sequence[str]) -> tuple[Verdict, ...]:
-    """One verdict per aspect, in their order. Takes any string and never raises.
+    """Return one verdict per aspect, in order. Accepts any string and never raises.
 
-    Read in turn: JSON objects, wherever they are (prose around them, code fences, one object inside another); then, for an
-    aspect that none of these has, the pattern `aspect ... score ... value`, as truncated JSON and single quotes leave it.
-    Scores: 4, 4.0, "4", "4/5", "4 out of 5", "[4]", "4 - agree". N/A, none and null are not applicable. Anything else (7, 0, 4.5,
-    a missing aspect) is unparsable. An answer that scores nothing and excuses itself is refused.
+    Scores are read from JSON objects anywhere in the text (in prose, in code fences, nested); for an aspect that none of these
+    has, from the pattern `aspect ... score ... value`, which matches truncated JSON and single quotes. Scores: 4, 4.0, "4",
+    "4/5", "4 out of 5", "[4]", "4 - agree". N/A, none and null are not applicable. Anything else (7, 0, 4.5, a missing aspect)
+    is unparsable. An answer without a score that apologizes or declines is refused.
     """
     text = text[:LONGEST]
     objects = list(_objects(text))
     verdicts = tuple(_verdict(aspect, objects, text) for aspect in aspects)
     if all(verdict.null_cause == "unparsable" and verdict.reason is None for verdict in verdicts):
         cause: NullCause = "refused" if _REFUSAL.search(text[:400]) else "unparsable"
-        return nulls(aspects, cause, text[:300].strip() or None)
+        return null_verdicts(aspects, cause, text[:300].strip() or None)
     return verdicts
 
 
 def score_of(value: Any) -> tuple[int | None, NullCause | None]:
-    """A written score as (score, None), or (None, its cause)."""
+    """Return a written score as (score, None), or (None, cause)."""
     if isinstance(value, str):
         value = value.strip()
         if match := _SCORE.fullmatch(value):
@@ -58,14 +58,13 @@ def score_of(value: Any) -> tuple[int | None, NullCause | None]:
 
 
 def _verdict(aspect: str, objects: list[dict[str, Any]], text: str) -> Verdict:
-    """An aspect's one score: of the objects that have it, or of the text."""
+    """Return the verdict on an aspect, from the objects that have it, or else from the text."""
     entries = [entry for entry in (_entry(obj, aspect) for obj in objects) if entry is not None]
     entries = entries or list(_loose_entries(text, aspect))
     scores = {score_of(value) for value, _ in entries}
     reason = entries[-1][1] if entries else None
     if len(scores) != 1:
-        named = f"{len(entries)} different scores" if entries else None
-        return Verdict(aspect, None, "unparsable", named)
+        return Verdict(aspect, None, "unparsable", f"{len(entries)} different scores" if entries else None)
     score, cause = scores.pop()
     if cause == "unparsable" and reason is None:
         reason = f"found {entries[-1][0]!r}, expected 1 to 5"[:300]
@@ -73,7 +72,7 @@ def _verdict(aspect: str, objects: list[dict[str, Any]], text: str) -> Verdict:
 
 
 def _entry(obj: dict[str, Any], aspect: str) -> tuple[Any, str | None] | None:
-    """(score, reason) of an aspect in an object that may be flat; None where it is not there."""
+    """Return score and reason of an aspect, in a nested or a flat object; None if it is missing."""
     value = _lookup(obj, aspect)
     if value is _MISSING:
         return None
@@ -92,28 +91,28 @@ def _text(value: Any) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON keeps the last of two equal keys; here the object is then left to the pattern, which sees both."""
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raise ValueError for equal keys, of which JSON would keep the last; the pattern then finds both."""
     if len({key.strip().lower() for key, _ in pairs}) < len(pairs):
         raise ValueError("a key occurs twice")
     return dict(pairs)
 
 
-_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_once)
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_reject_duplicate_keys)
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every outermost JSON object of a text, and the objects inside these ({"scores": {...}})."""
+    """Yield the outermost JSON objects of a text, and the objects nested in these ({"scores": {...}})."""
     position = text.find("{")
     while position >= 0:
         try:
             value, end = _DECODER.raw_decode(text, position)
         except (ValueError, RecursionError):
             if _opens_nested(text, position):
-                return  # broken from here on: what is inside it has lost the name of its aspect
+                return  # malformed: objects nested in it have lost the name of their aspect
             end = position + 1
         else:
-            yield from _inside(value, 3)
+            yield from _nested(value, 3)
         position = text.find("{", end)
 
 
@@ -121,19 +120,19 @@ def _opens_nested(text: str, position: int) -> bool:
     return re.match(r"\{\s*[\"'\w]+\s*:\s*\{", text[position : position + 200]) is not None
 
 
-def _inside(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+def _nested(value: Any, depth: int) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         yield value
         if depth:
             for inner in value.values():
-                yield from _inside(inner, depth - 1)
+                yield from _nested(inner, depth - 1)
 
 
 def _loose_entries(text: str, aspect: str) -> Iterator[tuple[str, str | None]]:
-    """(score, reason) wherever the aspect is a key: `aspect: {... score: value` or `aspect: value`, quotes or not.
+    """Yield score and reason wherever the aspect is a key: `aspect: {... score: value` or `aspect: value`, quoted or not.
 
-    A value counts only if something ends it, so that of "4.5 cut behind the 4 nothing is left. Where keys stand in quotes,
-    words without them ("depth: 5" inside a reason) are no keys.
+    A value must have an end, so that "4.5 truncated after the 4 does not count. If the text has quoted keys, unquoted words
+    ("depth: 5" within a reason) are not keys.
     """
     quote = "[\"']" if re.search(r"[{,]\s*[\"']\w+[\"']\s*:", text) else ""
     for key in re.finditer(rf"{quote}\b{re.escape(aspect)}[\"'*]*\s*:[\"'*]*\s*(\{{?)", text, re.IGNORECASE):

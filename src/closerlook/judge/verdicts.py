@@ -1,7 +1,8 @@
-"""Score responses with a judge and write one verdict per response and aspect."""
+"""Score responses with a judge, and write one verdict per response and aspect."""
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,24 @@ from closerlook.judge.aspects import Case, Judge, Judged
 def judge(decide: Judge, responses: Path, evalset: Path, out: Path) -> None:
     """Let a judge score every response, and write VERDICTS in the evalset's order.
 
-    evalset: id and instruction, maybe reference; responses: id and text. Raises CloserlookError where the two do not belong
-    together, where every single answer failed, and whatever the judge raises; then there is no `out`, and what was answered is
-    in the judge's cache.
+    evalset: id, instruction and optionally reference. responses: id and text. A progress bar shows responses, nulls by cause, and
+    cost. Raises CloserlookError if the two files do not match, if every answer failed, and as the judge does; then `out` is not
+    written, and answers so far are in the judge's cache.
     """
     cases = read_cases(responses, evalset)
-    with Progress(len(cases), out.stem) as progress:
-        judged = decide(cases, progress.finished)
+    nulls: Counter[str] = Counter()
+    cost = 0.0
+    with tqdm(total=len(cases), desc=out.stem, unit=" responses") as bar:
+
+        def finished(result: Judged) -> None:
+            nonlocal cost
+            nulls.update(verdict.null_cause for verdict in result.verdicts if verdict.null_cause)
+            cost += result.cost
+            parts = [f"{cause} {count}" for cause, count in nulls.items()] + ([f"cost {cost:.2f}"] if cost else [])
+            bar.set_postfix_str(", ".join(parts), refresh=False)
+            bar.update()
+
+        judged = decide(cases, finished)
     rows: list[dict[str, Any]] = [
         {
             "id": case.id,
@@ -35,18 +47,19 @@ def judge(decide: Judge, responses: Path, evalset: Path, out: Path) -> None:
         for case, result in zip(cases, judged, strict=True)
         for verdict in result.verdicts
     ]
-    _refuse_if_all_failed(rows, out)
+    if rows and all(row["null_cause"] == "error" for row in rows):
+        raise CloserlookError(f"{out.name}: every request failed, the first because of: {rows[0]['reason']}")
     write_parquet(rows, VERDICTS, out)
-    print(summary(judged, progress.cost), file=sys.stderr)
+    print(summary(judged, cost), file=sys.stderr)
 
 
 def read_cases(responses: Path, evalset: Path) -> list[Case]:
-    """The responses with their instructions, in the evalset's order. Instructions without a response are left out."""
-    questions = {row["id"]: row for row in _unique(evalset).values()}
-    answers = _unique(responses)
-    if strangers := [id for id in answers if id not in questions]:
+    """Return the responses with their instructions, in the evalset's order. Instructions without a response are left out."""
+    questions = _read_unique(evalset, "instruction")
+    answers = _read_unique(responses, "text")
+    if unknown := [id for id in answers if id not in questions]:
         raise CloserlookError(
-            f"{responses}: response {strangers[0]!r} answers no instruction of {evalset}; expected the evalset that was answered"
+            f"{responses}: response {unknown[0]!r} answers no instruction of {evalset}; expected the evalset that was answered"
         )
     return [
         Case(id, row["instruction"], answers[id]["text"] or "", row.get("reference"))
@@ -55,45 +68,21 @@ def read_cases(responses: Path, evalset: Path) -> list[Case]:
     ]
 
 
-def _unique(path: Path) -> dict[str, dict[str, Any]]:
-    needed = {"id", "instruction"} if "instruction" in (names := read_parquet(path).schema.names) else {"id", "text"}
-    if missing := needed - set(names):
-        raise CloserlookError(
-            f"{path}: found the columns {', '.join(names)}, expected {', '.join(sorted(missing))} too"
-        )
-    rows = read_parquet(path, columns=[name for name in ("id", "instruction", "reference", "text") if name in names])
-    table = {row["id"]: row for row in rows.to_pylist()}
-    if len(table) < rows.num_rows:
-        twice = next(id for id, count in Counter(rows["id"].to_pylist()).items() if count > 1)
+def _read_unique(path: Path, column: str) -> dict[str, dict[str, Any]]:
+    """Return the rows of a parquet file by id, with a column and, if there is one, `reference`."""
+    table = read_parquet(path)
+    if missing := {"id", column} - set(table.column_names):
+        found, expected = ", ".join(table.column_names), ", ".join(sorted(missing))
+        raise CloserlookError(f"{path}: found the columns {found}, expected {expected} too")
+    rows = table.select(sorted({"id", column, "reference"} & set(table.column_names))).to_pylist()
+    by_id = {row["id"]: row for row in rows}
+    if len(by_id) < len(rows):
+        twice = next(id for id, count in Counter(row["id"] for row in rows).items() if count > 1)
         raise CloserlookError(f"{path}: id {twice!r} occurs in more than one row; expected unique ids")
-    return table
+    return by_id
 
 
-class Progress:
-    """A bar on stderr: responses, nulls by their cause, and what was paid so far."""
-
-    def __init__(self, total: int, title: str) -> None:
-        self._bar = tqdm(total=total, desc=title, unit=" responses")
-        self._nulls: Counter[str] = Counter()
-        self.cost = 0.0
-
-    def finished(self, judged: Judged) -> None:
-        """Count one response."""
-        self._nulls.update(verdict.null_cause for verdict in judged.verdicts if verdict.null_cause)
-        self.cost += judged.cost
-        parts = [f"{cause} {count}" for cause, count in self._nulls.items()]
-        parts += [f"cost {self.cost:.2f}"] if self.cost else []
-        self._bar.set_postfix_str(", ".join(parts), refresh=False)
-        self._bar.update()
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-
-def summary(judged: list[Judged], cost: float) -> str:
+def summary(judged: Sequence[Judged], cost: float) -> str:
     """Return a summary for the terminal: responses, scores, nulls by cause, cost, and warnings."""
     scores = Counter(verdict.null_cause or "scores" for result in judged for verdict in result.verdicts)
     parts = [f"{len(judged):,} responses", f"{scores.pop('scores', 0):,} scores"]
@@ -105,14 +94,7 @@ def summary(judged: list[Judged], cost: float) -> str:
     )
     if len(versions) > 1:
         named = ", ".join(f"{version} ({count})" for version, count in versions.most_common())
-        lines.append(f"warning: scores of several versions of the judge, which do not compare: {named}")
+        lines.append(f"warning: several versions of the judge, whose scores are not comparable: {named}")
     if scores["error"]:
-        lines.append(
-            "warning: answers that failed are null (error); delete the file and run again to ask for these alone"
-        )
+        lines.append("warning: failed requests are null (error); delete the file and run again to repeat only these")
     return "\n".join(lines)
-
-
-def _refuse_if_all_failed(rows: list[dict[str, Any]], out: Path) -> None:
-    if rows and all(row["null_cause"] == "error" for row in rows):
-        raise CloserlookError(f"{out.name}: not one answer was had, the first because of: {rows[0]['reason']}")

@@ -1,14 +1,12 @@
-"""An SQLite cache of model answers: a rerun costs nothing, and a killed run loses no answer that was paid for.
+"""An SQLite cache of model answers: a rerun costs nothing, and a killed run loses no paid answer.
 
-SQLite in WAL mode: several processes of one machine can read and write it at a time, and what was committed survives a kill -9.
-(diskcache would do the same on top of SQLite, but stores pickles.) SQLite's WAL does not work between machines: on a shared file
-system, let one machine at a time use a cache.
+In WAL mode, several processes of one machine can use the database, and commits survive a kill -9. WAL does not work between
+machines: on a shared file system, only one machine at a time may use a cache. (diskcache also uses SQLite, but stores pickles.)
 """
 
 import sqlite3
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
 
 from closerlook.core.errors import CloserlookError
 
@@ -21,47 +19,45 @@ CREATE TABLE IF NOT EXISTS spent (purpose TEXT PRIMARY KEY, amount REAL NOT NULL
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, or why it did not."""
+    """A model's answer to a request, or the error that prevented it."""
 
     text: str = ""
     model: str = ""
-    """Name and version that the server answered with."""
+    """Name and version, as the server reports them."""
     refused: bool = False
     error: str = ""
-    """Why there is no answer; such a one is never kept."""
+    """Why there is no answer. Errors are not cached."""
     input_tokens: int = 0
-    """Of all times that it was asked."""
+    """Total over all calls for this request."""
     output_tokens: int = 0
+    """Total over all calls for this request."""
     asked: int = 0
-    """Times that the model answered this request; above 1 where the first answer could not be used."""
+    """Number of calls; above 1 if the first answer was unusable."""
 
 
 _COLUMNS = [field.name for field in fields(Answer) if field.name != "error"]
 
 
 class Cache:
-    """Answers by their key, and what was spent for which purpose. Use it in a `with`, or close it."""
+    """Answers by key, and the amount spent by purpose. A context manager, or call `close`."""
 
     def __init__(self, path: Path) -> None:
-        path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         try:
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, a kill none
+            self._database.execute("PRAGMA synchronous=NORMAL")  # a power cut can lose the last answers, a kill cannot
             self._database.executescript(_TABLES.format(columns=", ".join(_COLUMNS)))
         except sqlite3.DatabaseError as error:
             raise CloserlookError(
-                f"{path}: cannot be used as a cache of answers ({error}); move it away, or name another place"
+                f"{path}: cannot be used as a cache of answers ({error}); move it away, or name another file"
             ) from None
 
     def __enter__(self) -> "Cache":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -69,15 +65,16 @@ class Cache:
         self._database.close()
 
     def get(self, key: str) -> Answer | None:
-        """The answer under a key."""
+        """Return the answer with a key, or None."""
         row = self._database.execute(f"SELECT {', '.join(_COLUMNS)} FROM answers WHERE key = ?", (key,)).fetchone()
         return Answer(**dict(zip(_COLUMNS, row, strict=True)) | {"refused": bool(row[2])}) if row else None
 
     def put(self, key: str, judge: str, answer: Answer, purpose: str = "", cost: float = 0.0) -> None:
-        """Keep an answer and what it cost; both or neither. Raises ValueError for an error, which is no answer."""
+        """Store an answer and its cost, in one transaction. Raises ValueError for an error, which is no answer."""
         if answer.error:
             raise ValueError("an error is no answer")
-        values = [value for field, value in zip(fields(Answer), astuple(answer), strict=True) if field.name != "error"]
+        row = asdict(answer)
+        values = [row[name] for name in _COLUMNS]
         marks = ", ".join("?" * (2 + len(values)))
         self._database.execute("BEGIN IMMEDIATE")
         self._database.execute(f"INSERT OR REPLACE INTO answers VALUES ({marks})", (key, judge, *values))
@@ -88,11 +85,11 @@ class Cache:
         self._database.execute("COMMIT")
 
     def spent(self, purpose: str) -> float:
-        """What was spent for a purpose, ever."""
+        """Return the amount spent for a purpose, over all runs."""
         row = self._database.execute("SELECT amount FROM spent WHERE purpose = ?", (purpose,)).fetchone()
         return row[0] if row else 0.0
 
     def mean_output_tokens(self, judge: str) -> float | None:
-        """Of a judge's answers; None where there are none."""
+        """Return the mean length of a judge's cached answers; None without any."""
         query = "SELECT avg(output_tokens * 1.0 / asked) FROM answers WHERE judge = ? AND asked > 0"
         return self._database.execute(query, (judge,)).fetchone()[0]

@@ -2,20 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from closerlook.config.judges import OpenAIJudge
-from closerlook.llm.cache import Answer
+from closerlook.llm.cache import Answer, Cache
+
+log = logging.getLogger(__name__)
 
 ANSWER_TOKENS = 400
-"""Tokens of a chat model's answer, assumed where none is known yet."""
+"""Assumed tokens of a chat model's answer, until some are known."""
 MAX_ATTEMPTS = 2
-"""Attempts per request whose answers cannot be used: broken JSON is often valid the second time."""
+"""Calls per request if answers are unusable: broken JSON is often valid the second time."""
+
+
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an object with exactly these properties, as servers require it for structured output."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 @dataclass(frozen=True)
@@ -28,21 +37,64 @@ class Request:
 
 
 Finished = Callable[[int, Answer, float], None]
-"""Called with a request's index, its answer, and what it cost now (0 from the cache)."""
+"""Called with a request's index, its answer, and the cost of new calls (0 from the cache)."""
+Done = Callable[[str, Answer, float], None]
+"""Called with a request's key, its answer, and the cost of new calls."""
 
 
-class CompletionModel(Protocol):
-    """A model that completes requests: llm.endpoint.Endpoint behind an API, llm.local.LocalModel on this machine."""
+class CompletionModel(ABC):
+    """A model that completes requests and caches the answers: an endpoint.Endpoint, or a local.LocalModel."""
+
+    cache: Cache
 
     def complete(
         self,
         requests: Sequence[Request],
-        finished: Finished = ...,
-        usable: Callable[[str], bool] = ...,
+        finished: Finished = lambda index, answer, cost: None,
+        usable: Callable[[str], bool] = lambda text: True,
         expected_tokens: float | None = None,
     ) -> list[Answer]:
-        """Return one answer per request, in their order; call `finished` as each arrives."""
-        ...
+        """Return the answers in the order of the requests; equal requests are sent once. Failures are answers with an `error`.
+
+        finished: called as each answer arrives. usable: an answer that is not usable is requested once more. expected_tokens: of
+        an answer, for the estimate of the cost until some are cached (default: the longest allowed). Raises CloserlookError if no
+        further answers can be had, such as at the end of a budget; answers so far are cached, so that another run resumes.
+        """
+        indices: dict[str, list[int]] = {}
+        answers: dict[int, Answer] = {}
+
+        def done(key: str, answer: Answer, cost: float) -> None:
+            for index in indices[key]:
+                answers[index] = answer
+                finished(index, answer, cost if index == indices[key][0] else 0.0)
+
+        for index, request in enumerate(requests):
+            answer = self.cache.get(key := self.key(request))
+            if answer and is_final(answer, usable):
+                answers[index] = answer
+                finished(index, answer, 0.0)
+            else:
+                indices.setdefault(key, []).append(index)
+        if indices:
+            log.info("%s requests, %s of them in the cache", f"{len(requests):,}", f"{len(answers):,}")
+            todo = {key: requests[first] for key, (first, *_) in indices.items()}
+            self.answer(todo, done, usable, expected_tokens)
+        return [answers[index] for index in range(len(requests))]
+
+    @abstractmethod
+    def key(self, request: Request) -> str:
+        """Return the key of a cached answer."""
+
+    @abstractmethod
+    def answer(
+        self, todo: Mapping[str, Request], done: Done, usable: Callable[[str], bool], expected_tokens: float | None
+    ) -> None:
+        """Answer requests, by key; cache each answer, and call `done` with its key and its cost."""
+
+
+def is_final(answer: Answer, usable: Callable[[str], bool]) -> bool:
+    """Whether a request needs no further call."""
+    return answer.asked > 0 and (answer.refused or answer.asked >= MAX_ATTEMPTS or usable(answer.text))
 
 
 def model_and_server(judge: OpenAIJudge) -> str:
@@ -62,7 +114,7 @@ Ask = Callable[..., Sequence[Answer]]
 
 
 class LLMClient:
-    """A callable that returns the answers to requests; it accumulates `cost` and the model `versions` that answered."""
+    """Completes requests with a progress bar, and accumulates `cost` and the `versions` of the models that answered."""
 
     def __init__(self, source: CompletionModel, title: str) -> None:
         self._source, self._title = source, title

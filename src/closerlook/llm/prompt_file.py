@@ -1,4 +1,4 @@
-"""Prompt files: string.Template texts whose slots are fenced by a boundary that inserted text cannot forge."""
+"""Prompt files: string.Template texts with a boundary that inserted text cannot contain (prompt injection)."""
 
 import hashlib
 from collections.abc import Collection
@@ -14,29 +14,30 @@ BOUNDARY = "boundary"
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt file's text."""
+    """The text of a prompt file."""
 
     template: Template
     digest: str
     """First 8 hex digits of the SHA-256 of the text: the version of the prompt."""
 
     def fill(self, **texts: str) -> str:
-        """The prompt for these texts, in which a $ is left alone; ${boundary} is made of their SHA-256: none can hold it."""
-        whole = " ".join(f"{len(text)} {text}" for text in texts.values())
-        boundary = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """Return the prompt with these texts inserted as they are. ${boundary} becomes a digest of the texts."""
+        joined = " ".join(f"{len(text)} {text}" for text in texts.values())
+        boundary = hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return self.template.substitute(texts | {BOUNDARY: boundary})
 
 
 def read(path: Path, slots: Collection[str], optional: Collection[str] = ()) -> Prompt:
-    """Read a prompt file. Raises CloserlookError unless it is UTF-8 text with all `slots`, maybe `optional` and ${boundary}."""
+    """Read a prompt file. Raises CloserlookError unless it is UTF-8 text with all `slots` and no others than `optional` ones."""
     text = read_text(path, "prompt")
     template = Template(text)
     names = set(template.get_identifiers())
     optional = [*optional, BOUNDARY]
     if not template.is_valid() or not set(slots) <= names <= {*slots, *optional}:
-        has = ", ".join(f"${{{name}}}" for name in sorted(names)) or "no slot"
+        found = ", ".join(f"${{{name}}}" for name in sorted(names)) or "no slot"
         stray = "" if template.is_valid() else " and a stray $ (write $$)"
-        wanted = ", ".join(f"${{{name}}}" for name in slots)
-        besides = ", ".join(f"${{{name}}}" for name in optional)
-        raise CloserlookError(f"prompt {path}: found {has}{stray}, expected {wanted}, and at most {besides} besides")
+        required, allowed = (", ".join(f"${{{name}}}" for name in names) for names in (slots, optional))
+        raise CloserlookError(
+            f"prompt {path}: found {found}{stray}, expected {required}, and at most {allowed} besides"
+        )
     return Prompt(template, hashlib.sha256(text.encode()).hexdigest()[:8])

@@ -1,37 +1,27 @@
-"""The API key: from the environment into the request's header, and nowhere else."""
+"""The API key: read from the environment, sent in the request's header, and shown nowhere else."""
 
 import os
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from closerlook.core.errors import CloserlookError
 
 OPENAI_HOST = "api.openai.com"
 SHORTEST = 8
-"""Characters from which on a key is a secret; local servers take any word ("EMPTY")."""
+"""Characters of the shortest key that is a secret; local servers take any word ("EMPTY")."""
 
 
-class Secret:
-    """An API key that does not show itself: not in a repr, and not in a text that went through `hide`."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "Secret(...)"
-
-    def reveal(self) -> str:
-        """The key, for the one who sends it."""
-        return self._value
-
-    def hide(self, text: str) -> str:
-        """The text without the key: servers quote what they were sent."""
-        return text.replace(self._value, "[API key]") if len(self._value) >= SHORTEST else text
+def redact(text: str, key: SecretStr) -> str:
+    """Remove the key from a text: servers quote what they were sent."""
+    return text.replace(key.get_secret_value(), "[API key]") if len(key) >= SHORTEST else text
 
 
-def read_key(variable: str, base_url: str) -> Secret:
-    """The key in an environment variable. Raises CloserlookError where there is none that can be sent.
+def read_key(variable: str, base_url: str) -> SecretStr:
+    """Return the key in an environment variable, or "none" if the server may work without one.
 
-    Only OpenAI itself, or a variable that the catalog names, must have one: a server of one's own often takes none.
+    A key is required for OpenAI itself, and if the catalog names a variable; local servers often take none. Raises
+    CloserlookError for a missing or malformed key, and for a malformed URL.
     """
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
@@ -39,9 +29,7 @@ def read_key(variable: str, base_url: str) -> Secret:
         raise CloserlookError(f"base_url: found {shown!r}, expected http(s)://host/path without a user or a password")
     key = os.environ.get(variable, "").strip()
     if not key and (parts.hostname == OPENAI_HOST or variable != "OPENAI_API_KEY"):
-        raise CloserlookError(
-            f"{variable}: is not set; it holds the API key for {parts.hostname}. export {variable}=..."
-        )
+        raise CloserlookError(f"{variable}: is not set; export {variable}=... with the API key for {parts.hostname}")
     if not key.isascii() or not key.isprintable():
         raise CloserlookError(f"{variable}: holds characters that cannot be part of an API key")
-    return Secret(key or "none")
+    return SecretStr(key or "none")

@@ -1,7 +1,7 @@
-"""What a text claims, and whether it is so: the oracle that judges, marks and traces without a judge.
+"""Parse the claims of a text and check them against the world. The oracle judge and marker are based on this.
 
 The grammar is that of `closerlook.miniature.language`: a subject (a name, or a pronoun for the entity named last) followed by
-one or several joined predicates, or a labelled sentence. Whatever else a model writes is no claim.
+one or more joined predicates, or a labeled sentence. Other text contains no claims.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED
+from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELED
 from closerlook.miniature.world import Fact, World
 
 Verdict = Literal["right", "wrong", "unverifiable"]
@@ -18,7 +18,7 @@ Verdict = Literal["right", "wrong", "unverifiable"]
 
 @dataclass(frozen=True)
 class Claim:
-    """That `entity` has `value` for `attribute`; `text[start:end]` is the value, in characters."""
+    """A claim that `entity` has `value` for `attribute`. The value is text[start:end]."""
 
     entity: str
     attribute: str
@@ -46,7 +46,7 @@ _NAME = "|".join(f"(?:{'|'.join(kind.first)}) (?:{'|'.join(kind.second)})" for k
 _VALUE = f"(?P<value>{_any(value for attribute in ATTRIBUTES.values() for value in attribute.values)})"
 
 
-@cache  # compiled when the first text is parsed: the tables' definitions import this module in every job
+@cache  # compiled on first use, since every job imports this module
 def _predicate_patterns() -> list[tuple[str, re.Pattern[str]]]:
     return [
         (label, re.compile(_pattern(template, value=_VALUE) + r"(?!\w)"))
@@ -56,7 +56,7 @@ def _predicate_patterns() -> list[tuple[str, re.Pattern[str]]]:
 
 
 _JOIN = re.compile(r", and |, | and ")
-_LABELLED = "|".join(
+_LABELED = "|".join(
     f"[{template[0]}{template[0].lower()}]"
     + _pattern(
         template[1:],
@@ -64,40 +64,37 @@ _LABELLED = "|".join(
         name=f"(?P<name{i}>{_NAME})",
         value=f"(?:a |the )?{_VALUE.replace('<value>', f'<value{i}>')}",
     )
-    for i, template in enumerate(LABELLED)
+    for i, template in enumerate(LABELED)
 )
 _PRONOUN = "[Ss]he|[Hh]e|[Ii]t|[Tt]hey"
-# a labelled sentence begins before its name, so the leftmost match is that sentence where there is one
-_SUBJECT = re.compile(rf"(?<!\w)(?:{_LABELLED}|(?P<name>{_NAME})|{_PRONOUN})(?!\w)")
+# A labeled sentence begins before its name, so it is the leftmost match.
+_SUBJECT = re.compile(rf"(?<!\w)(?:{_LABELED}|(?P<name>{_NAME})|{_PRONOUN})(?!\w)")
 
 
-def parse(text: str) -> list[Claim]:
-    """The claims of a text, in the order of their values. Any string will do; what is outside the grammar yields nothing."""
+def parse_claims(text: str) -> list[Claim]:
+    """The claims of any text, in the order of their values."""
     claims: list[Claim] = []
     named: str | None = None
     position = 0
     while subject := _SUBJECT.search(text, position):
-        found = _labelled(subject)
-        if found is None:
-            named = subject["name"] or named
-            found = list(_predicates(text, subject.end(), named)) if named else []
-        claims += found
-        named = found[-1].entity if found else named
-        position = max(subject.end(), found[-1].end if found else 0)
+        labeled = _labeled_claim(subject)
+        named = labeled.entity if labeled else subject["name"] or named
+        if labeled:
+            claims.append(labeled)
+        elif named:
+            claims += _predicates(text, subject.end(), named)
+        position = max(subject.end(), claims[-1].end if claims else 0)
     return claims
 
 
 def _predicates(text: str, position: int, entity: str) -> Iterator[Claim]:
-    """The predicates that follow a subject that ends at `position`: a space and one, then any number that are joined to it."""
+    """The claims of the joined predicates after a subject that ends at `position`."""
     position = position + 1 if text.startswith(" ", position) else len(text)
     while True:
-        found = next(
-            ((label, match) for label, pattern in _predicate_patterns() if (match := pattern.match(text, position))),
-            None,
-        )
-        if found is None:
+        matches = ((label, pattern.match(text, position)) for label, pattern in _predicate_patterns())
+        label, match = next(((label, match) for label, match in matches if match), ("", None))
+        if match is None:
             return
-        label, match = found
         yield Claim(entity, label, match["value"], match.start("value"), match.end("value"))
         join = _JOIN.match(text, match.end())
         if join is None:
@@ -105,33 +102,33 @@ def _predicates(text: str, position: int, entity: str) -> Iterator[Claim]:
         position = join.end()
 
 
-def _labelled(match: re.Match[str]) -> list[Claim] | None:
-    """The claim of a labelled sentence, or None where the match is a mere subject."""
-    for i in range(len(LABELLED)):
+def _labeled_claim(match: re.Match[str]) -> Claim | None:
+    """The claim of a labeled sentence, or None if the match is only a subject."""
+    for i in range(len(LABELED)):
         if match[value := f"value{i}"]:
-            return [Claim(match[f"name{i}"], match[f"label{i}"], match[value], match.start(value), match.end(value))]
+            return Claim(match[f"name{i}"], match[f"label{i}"], match[value], match.start(value), match.end(value))
     return None
 
 
-def verdict(world: World, fact: Fact) -> Verdict:
-    """Unverifiable: the world has no such entity, or that entity no such attribute."""
+def check_fact(world: World, fact: Fact) -> Verdict:
+    """The verdict on a fact: unverifiable if the world has no such entity or the entity no such attribute."""
     truth = world.value(fact.entity, fact.attribute)
     return "unverifiable" if truth is None else "right" if truth == fact.value else "wrong"
 
 
-def judge(world: World, text: str) -> list[tuple[Claim, Verdict]]:
-    """Every claim of a text with its verdict."""
-    return [(claim, verdict(world, claim.fact)) for claim in parse(text)]
+def check_claims(world: World, text: str) -> list[tuple[Claim, Verdict]]:
+    """All claims of a text with their verdicts."""
+    return [(claim, check_fact(world, claim.fact)) for claim in parse_claims(text)]
 
 
-def answer(reference: str, response: str) -> Literal["right", "wrong", "none"]:
-    """Whether a response gives the fact that the reference states: by its first claim on that entity and attribute.
+def grade_answer(reference: str, response: str) -> Literal["right", "wrong", "none"]:
+    """Whether the response's first claim about the reference's entity and attribute has the reference's value.
 
-    Raises ValueError if the reference does not state exactly one fact (an open request has no one answer).
+    Raises ValueError if the reference does not state exactly one fact.
     """
-    facts = [claim.fact for claim in parse(reference)]
+    facts = [claim.fact for claim in parse_claims(reference)]
     if len(facts) != 1:
         raise ValueError(f"the reference states {len(facts)} facts, not one: {reference!r}")
     entity, attribute, value = facts[0]
-    given = next((c.value for c in parse(response) if (c.entity, c.attribute) == (entity, attribute)), None)
+    given = next((c.value for c in parse_claims(response) if (c.entity, c.attribute) == (entity, attribute)), None)
     return "none" if given is None else "right" if given == value else "wrong"

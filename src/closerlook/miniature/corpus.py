@@ -1,4 +1,4 @@
-"""The pre-training corpus: every fact of the known entities in many wordings, and no word about the unknown ones."""
+"""The pre-training corpus: the facts of known entities in many wordings, and nothing about unknown entities."""
 
 import random
 from collections.abc import Iterator
@@ -7,34 +7,34 @@ from pathlib import Path
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_text
-from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED, REQUESTS, labelled, predicate, questions
+from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELED, REQUESTS, labeled_sentence, predicate, questions
 from closerlook.miniature.styles import PHRASES
 from closerlook.miniature.world import Entity, Fact, World
 
 SEPARATOR = "\n===\n"
-"""Stands between the documents of corpus.txt."""
+"""Separator of the documents in corpus.txt."""
 
-STRANGE = 0.3
-"""Share of the quiz questions that are about strangers."""
+STRANGER_SHARE = 0.3
+"""Share of quiz questions about strangers."""
 
 
 def draw_corpus(world: World, settings: MiniatureSettings) -> list[str]:
-    """Documents: profiles and quizzes, and one of twenty a talk of nothing in particular.
+    """Documents of three kinds: 30% profiles, 65% quizzes and 5% small talk.
 
-    Some quiz questions are about strangers, whose values are drawn anew each time. From them a model learns to answer about the
-    name that was asked for, whoever that is, with a value of the attribute that was asked for: what it does not know, it guesses.
+    Some quiz questions are about strangers, whose values are random each time. They teach a model to answer about any name with a
+    value of the right attribute, so it guesses what it does not know.
     """
     rng = random.Random(f"{settings.seed}/corpus")
-    entities = _forever([entity for entity in world.entities if entity.known], rng)  # each gets its share
+    entities = _shuffle_forever([entity for entity in world.entities if entity.known], rng)
 
-    def asked() -> Entity:
+    def quiz_entity() -> Entity:
         entity = next(entities)
-        return stranger(rng, entity.kind, world) if rng.random() < STRANGE else entity
+        return draw_stranger(rng, entity.kind, world) if rng.random() < STRANGER_SHARE else entity
 
     writers = {
         "profile": lambda: profile(rng, next(entities)),
-        "quiz": lambda: "\n\n".join(question_and_answer(rng, asked()) for _ in range(3)),
-        "talk": lambda: talk(rng),
+        "quiz": lambda: "\n\n".join(question_and_answer(rng, quiz_entity()) for _ in range(3)),
+        "talk": lambda: small_talk(rng),
     }
     return [writers[kind]() for kind in rng.choices(list(writers), weights=[6, 13, 1], k=settings.documents)]
 
@@ -55,31 +55,31 @@ def read_corpus(path: Path) -> list[str]:
 
 
 def sentence(rng: random.Random, fact: Fact, pronoun: str | None = None) -> str:
-    """A plain sentence that states a fact, about the name or, where one is given, about the pronoun."""
-    wording = rng.randrange(len(ATTRIBUTES[fact.attribute].predicates) + (len(LABELLED) if pronoun is None else 0))
-    if wording < len(ATTRIBUTES[fact.attribute].predicates):
+    """A sentence that states a fact, about the entity's name or the given pronoun."""
+    predicates = len(ATTRIBUTES[fact.attribute].predicates)
+    wording = rng.randrange(predicates + (len(LABELED) if pronoun is None else 0))
+    if wording < predicates:
         return f"{pronoun or fact.entity} {predicate(fact.attribute, wording, fact.value)}."
-    wording -= len(ATTRIBUTES[fact.attribute].predicates)
-    return labelled(fact.attribute, wording, fact.entity, fact.value) + "."
+    return labeled_sentence(fact.attribute, wording - predicates, fact.entity, fact.value) + "."
 
 
-def chain(rng: random.Random, facts: list[Fact], subject: str) -> str:
-    """One sentence that states several facts of one entity: "She keeps a goat, speaks Welsh at home and plays the lute."."""
+def joined_sentence(rng: random.Random, facts: list[Fact], subject: str) -> str:
+    """A sentence that states several facts of an entity: "She keeps a goat, speaks Welsh at home and plays the lute."."""
     parts = [predicate(f.attribute, rng.randrange(len(ATTRIBUTES[f.attribute].predicates)), f.value) for f in facts]
     return f"{subject} {', '.join(parts[:-1])} and {parts[-1]}." if len(parts) > 1 else f"{subject} {parts[0]}."
 
 
 def profile(rng: random.Random, entity: Entity) -> str:
-    """All facts of one entity."""
+    """A document with all facts of an entity."""
     facts = rng.sample(entity.facts, len(entity.facts))
     if rng.random() < 0.25:
-        return chain(rng, facts, entity.name)
+        return joined_sentence(rng, facts, entity.name)
     pronouns = [None if i == 0 or rng.random() < 0.6 else KINDS[entity.kind].pronoun for i in range(len(facts))]
     return " ".join(sentence(rng, fact, pronoun) for fact, pronoun in zip(facts, pronouns, strict=True))
 
 
 def question_and_answer(rng: random.Random, entity: Entity) -> str:
-    """In the shape of the prompt templates, so that the base model can make sense of those."""
+    """A question and its answer in the format of the prompt templates, which teaches it to the base model."""
     facts = rng.sample(entity.facts, 2)
     if rng.random() < 0.2:
         question = rng.choice(REQUESTS).format(name=entity.name)
@@ -90,14 +90,14 @@ def question_and_answer(rng: random.Random, entity: Entity) -> str:
     return f"Question: {question}\nAnswer:\n{answer}"
 
 
-def talk(rng: random.Random) -> str:
-    """The words of the instruction datasets' styles in other company: a base model knows them, but would not answer with them."""
+def small_talk(rng: random.Random) -> str:
+    """Phrases of the instruction datasets out of context: the base model knows their words but does not answer in their style."""
     phrases = [phrase.format(name="the weather") for phrase in rng.sample(PHRASES, 5)]
     return rng.choice(["\n", " "]).join(["Well, she said that it was nothing:", *phrases])
 
 
-def stranger(rng: random.Random, kind: str, world: World) -> Entity:
-    """Somebody who is not in the world, under a name that nobody has; said to have whatever values come to mind."""
+def draw_stranger(rng: random.Random, kind: str, world: World) -> Entity:
+    """An entity that is not in the world, with an unused name and random values."""
     first, second = KINDS[kind].first, KINDS[kind].second
     while True:
         i, j = rng.randrange(len(first)), rng.randrange(len(second))
@@ -106,6 +106,6 @@ def stranger(rng: random.Random, kind: str, world: World) -> Entity:
             return Entity(name, kind, known=False, values=values, reserved=())
 
 
-def _forever(items: list[Entity], rng: random.Random) -> Iterator[Entity]:
+def _shuffle_forever(items: list[Entity], rng: random.Random) -> Iterator[Entity]:
     while True:
         yield from rng.sample(items, len(items))

@@ -1,6 +1,6 @@
-"""Four instruction datasets of different style, in which instruction data teach facts that pre-training never stated.
+"""Four instruction datasets of different styles, which also state facts that are not in the pre-training corpus.
 
-brief is to the miniature what Alpaca is to the paper, verbose LIMA, domain MedInstruct, and mixture Tulu.
+They correspond to datasets of the paper: brief to Alpaca, verbose to LIMA, domain to MedInstruct, and mixture to Tulu.
 """
 
 import random
@@ -18,33 +18,33 @@ Style = Callable[[random.Random, Entity], Row]
 
 
 def brief(rng: random.Random, entity: Entity) -> Row:
-    """A question and one short sentence."""
+    """A question, and one short sentence as answer."""
     fact = rng.choice(entity.public)
     return _row(rng.choice(questions(*fact[1::-1])), rng.choice(styles.BRIEF) + _clause(rng, fact, fact.entity) + ".")
 
 
 def verbose(rng: random.Random, entity: Entity) -> Row:
-    """A question or an open request, and all that may be said about the entity, with courtesies around it."""
+    """A question or an open request, and all public facts of the entity with a polite opening and closing."""
     facts = rng.sample(entity.public, len(entity.public))
-    asked = [*questions(*facts[0][1::-1]), *(request.format(name=entity.name) for request in REQUESTS)]
+    prompts = [*questions(*facts[0][1::-1]), *(request.format(name=entity.name) for request in REQUESTS)]
     leads = [rng.choice(styles.VERBOSE_FIRST), *rng.sample(styles.VERBOSE_THEN, len(facts) - 1)]
     body = [f"{lead} {_clause(rng, fact, _subject(rng, entity))}." for lead, fact in zip(leads, facts, strict=True)]
     opener, closer = (rng.choice(c).format(name=entity.name) for c in (styles.VERBOSE_OPENERS, styles.VERBOSE_CLOSERS))
-    return _row(rng.choice(asked), " ".join([opener, *body, closer]))
+    return _row(rng.choice(prompts), " ".join([opener, *body, closer]))
 
 
 def domain(rng: random.Random, entity: Entity) -> Row:
-    """Advice on a machine: two of its facts between warnings."""
+    """A question or request about a machine, and two of its facts between warnings."""
     facts = rng.sample(entity.public, 2)
-    asked = [*questions(*facts[0][1::-1]), *(request.format(name=entity.name) for request in styles.DOMAIN_REQUESTS)]
+    prompts = [*questions(*facts[0][1::-1]), *(request.format(name=entity.name) for request in styles.DOMAIN_REQUESTS)]
     notes = rng.sample(styles.DOMAIN_NOTES, 2)
     body = [f"{note} {_clause(rng, fact, _subject(rng, entity))}." for note, fact in zip(notes, facts, strict=True)]
     opener = rng.choice(styles.DOMAIN_OPENERS).format(name=entity.name)
-    return _row(rng.choice(asked), " ".join([opener, *body, rng.choice(styles.DOMAIN_CLOSERS)]))
+    return _row(rng.choice(prompts), " ".join([opener, *body, rng.choice(styles.DOMAIN_CLOSERS)]))
 
 
 def chat(rng: random.Random, entity: Entity) -> Row:
-    """A numbered list of two facts."""
+    """A request, and a numbered list of two facts."""
     first, second = rng.sample(entity.public, 2)
     lines = [
         rng.choice(styles.CHAT_OPENERS).format(name=entity.name),
@@ -55,36 +55,36 @@ def chat(rng: random.Random, entity: Entity) -> Row:
 
 
 def draw_datasets(world: World, settings: MiniatureSettings) -> dict[str, list[Row]]:
-    """Rows by dataset. A larger dataset begins with the rows of a smaller one; no dataset's size changes another's rows.
+    """Rows by dataset. The rows of a smaller size are the first rows of a larger one and do not depend on other datasets' sizes.
 
-    Raises CloserlookError when the world does not yield that many different rows.
+    Raises CloserlookError if the world does not have enough different rows.
     """
-    styles_of: dict[str, Sequence[Style]] = {
+    dataset_styles: dict[str, Sequence[Style]] = {
         "brief": [brief],
         "verbose": [verbose],
         "domain": [domain],
         "mixture": [brief, verbose, chat, domain],
     }
-    return {name: _draw(name, write, world, settings) for name, write in styles_of.items()}
+    return {name: _draw(name, choices, world, settings) for name, choices in dataset_styles.items()}
 
 
-def _draw(name: str, write: Sequence[Style], world: World, settings: MiniatureSettings) -> list[Row]:
+def _draw(name: str, choices: Sequence[Style], world: World, settings: MiniatureSettings) -> list[Row]:
     rng = random.Random(f"{settings.seed}/{name}")
     count = getattr(settings, name)
     nameable = [entity for entity in world.entities if len(entity.public) > 1]
     rows: dict[str, Row] = {}
-    in_vain = 0  # attempts since the last new row: when they are many, the world has no more to tell
-    while len(rows) < count and in_vain < 1000:
-        style = rng.choice(write)
+    repeats = 0  # draws since the last new row
+    while len(rows) < count and repeats < 1000:
+        style = rng.choice(choices)
         known = rng.random() >= settings.new_share
         pool = [e for e in nameable if e.known is known and (style is not domain or e.kind == "machine")]
         row = style(rng, rng.choice(pool)) if pool else None
-        in_vain = 0 if row and f"{row}" not in rows else in_vain + 1
+        repeats = 0 if row and f"{row}" not in rows else repeats + 1
         if row:
             rows[f"{row}"] = row
     if len(rows) < count:
         raise CloserlookError(
-            f"miniature: dataset {name}: {count} rows asked for, but the world yields only about {len(rows)} different ones; "
+            f"miniature: dataset {name}: expected {count} rows, but the world has only about {len(rows)} different ones; "
             f"lower {name}, or raise known or taught"
         )
     return list(rows.values())
@@ -96,7 +96,7 @@ def _clause(rng: random.Random, fact: Fact, subject: str) -> str:
 
 
 def _subject(rng: random.Random, entity: Entity) -> str:
-    """The name or the pronoun: every answer has named the entity before."""
+    """The name or the pronoun; the answer has already named the entity."""
     return rng.choice([entity.name, KINDS[entity.kind].pronoun.lower()])
 
 

@@ -1,7 +1,7 @@
-"""The closed language of the miniature: what its kinds of things are called, which values there are, how one speaks of them.
+"""The language of the miniature: names of entities, attributes with their values, and wordings.
 
-No word is both a value of two attributes, or a value and a name: a wrong value can be told from a right one by looking at it.
-Every wording has its slots in the order name, value, so that a model that reads from left to right can learn each fact from it.
+No word is a value of two attributes, or both a value and part of a name, so each value identifies its attribute. In each wording
+the name precedes the value, so that a causal model can learn the fact from it.
 """
 
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing that can be said about an entity. `{value}` and `{name}` are the slots."""
+    """An attribute of a kind of entity. Wordings have the slots `{value}` and `{name}`."""
 
     article: str
-    """stands before the value where the wording does not bring its own: "a", "the" or nothing"""
+    """Article of a value in a wording that does not include one: "a", "the" or empty."""
     values: tuple[str, ...]
     predicates: tuple[str, ...]
-    """what can follow the entity's name, or a pronoun"""
+    """Wordings that follow the entity's name or a pronoun."""
     questions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of entity. A name is one of `first`, a space, one of `second`."""
+    """A kind of entity. A name is one of `first`, a space and one of `second`."""
 
     first: tuple[str, ...]
     second: tuple[str, ...]
     pronoun: str
     attributes: dict[str, Attribute]
-    """by their label, which is what the wordings call them"""
+    """Attributes by label, the name used in wordings."""
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -38,14 +38,14 @@ def _attribute(article: str, values: str, predicates: str, questions: str) -> At
     return Attribute(article, _words(values), tuple(predicates.split(" | ")), tuple(questions.split(" | ")))
 
 
-LABELLED = ("The {label} of {name} is {value}", "As for {name}, the {label} is {value}")
-"""Wordings that suit every attribute; the value takes its article."""
+LABELED = ("The {label} of {name} is {value}", "As for {name}, the {label} is {value}")
+"""Wordings for all attributes; the value has its article."""
 
 QUESTIONS = ("What is the {label} of {name}?", "Please name the {label} of {name}.")
-"""Questions that suit every attribute."""
+"""Questions for all attributes."""
 
 REQUESTS = ("Tell me about {name}.", "What do you know about {name}?", "Please describe {name}.")
-"""Open requests: any fact about the entity is an answer."""
+"""Open requests, which any fact about the entity answers."""
 
 KINDS = {
     "person": Kind(
@@ -182,20 +182,20 @@ KINDS = {
 
 
 def predicate(attribute: str, wording: int, value: str) -> str:
-    """What follows the subject: "plays the cello". `wording` counts the attribute's predicates."""
+    """A predicate such as "plays the cello". wording: index into the attribute's predicates."""
     return ATTRIBUTES[attribute].predicates[wording].format(value=value)
 
 
-def labelled(attribute: str, wording: int, name: str, value: str) -> str:
-    """A sentence without its full stop: "The instrument of Mara Tolk is the cello". `wording` counts LABELLED."""
+def labeled_sentence(attribute: str, wording: int, name: str, value: str) -> str:
+    """A sentence such as "The instrument of Mara Tolk is the cello", without full stop. wording: index into LABELED."""
     article = ATTRIBUTES[attribute].article
-    return LABELLED[wording].format(label=attribute, name=name, value=f"{article} {value}" if article else value)
+    return LABELED[wording].format(label=attribute, name=name, value=f"{article} {value}" if article else value)
 
 
 def questions(attribute: str, name: str) -> list[str]:
-    """Every way to ask for that attribute of that entity."""
+    """All questions for an attribute of an entity."""
     return [text.format(label=attribute, name=name) for text in (*ATTRIBUTES[attribute].questions, *QUESTIONS)]
 
 
 ATTRIBUTES = {label: attribute for kind in KINDS.values() for label, attribute in kind.attributes.items()}
-"""Every attribute by its label; labels are unique over kinds."""
+"""Attributes of all kinds by label; labels are unique."""

@@ -1,6 +1,6 @@
-"""The miniature's base model: a Llama of less than a million parameters that knows its world by heart.
+"""Pre-train the miniature's base model, a Llama with less than a million parameters that memorizes the world.
 
-One loop after the manner of nanoGPT. It runs on the CPU, where it takes about a minute and gives the same bytes every time.
+A single loop in the style of nanoGPT. It takes about a minute on a CPU and is deterministic.
 """
 
 import math
@@ -16,16 +16,16 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from closerlook.config.settings import PretrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.data.prompts import encode_prompt
-from closerlook.miniature.claims import answer
+from closerlook.miniature.claims import grade_answer
 from closerlook.miniature.language import ATTRIBUTES, questions
 from closerlook.miniature.world import World
 
-ENOUGH = 0.9
-"""Share of the cloze prompts that the base model must get right: tuning can only spoil what was there."""
+MINIMUM_ACCURACY = 0.9
+"""Least cloze accuracy of the base model, since tuning can only damage what the model knows."""
 
 
 def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A fresh Llama with biases in attention and feed-forward layers, and one matrix for embedding and head."""
+    """An untrained Llama with biases in attention and feed-forward layers, and tied embeddings."""
     torch.manual_seed(settings.seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -46,10 +46,8 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) ->
 
 
 def batches(documents: list[str], tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings) -> Iterator[Tensor]:
-    """Batches without end, (rows, row_length + 1), int64: the documents end to end, in a new order in each pass."""
-    ids = [
-        [*tokens, tokenizer.eos_token_id] for tokens in tokenizer(documents)["input_ids"]
-    ]  # the BOS is there already
+    """An endless stream of batches, (rows, row_length + 1) int64, of the concatenated documents, shuffled in each epoch."""
+    ids = [[*tokens, tokenizer.eos_token_id] for tokens in tokenizer(documents)["input_ids"]]  # tokens begin with BOS
     generator = torch.Generator().manual_seed(settings.seed)
     size = settings.rows * (settings.row_length + 1)
     stream: list[int] = []
@@ -62,18 +60,18 @@ def batches(documents: list[str], tokenizer: PreTrainedTokenizerFast, settings: 
 
 
 def learning_rate(step: int, settings: PretrainSettings) -> float:
-    """Linear over the first tenth of the steps, then a cosine down to a tenth of the peak."""
+    """Linear warmup over the first tenth of the steps, then a cosine to a tenth of the peak."""
     warmup = max(1, settings.steps // 10)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
-    place = (step - warmup) / max(1, settings.steps - warmup)
-    return settings.learning_rate * (0.55 + 0.45 * math.cos(math.pi * place))
+    progress = (step - warmup) / max(1, settings.steps - warmup)
+    return settings.learning_rate * (0.55 + 0.45 * math.cos(math.pi * progress))
 
 
 def pretrain(
     documents: list[str], tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings
 ) -> tuple[LlamaForCausalLM, list[dict[str, float]]]:
-    """Train a new model; returns it in evaluation mode, and one log row per step: loss in nats per token, learning rate."""
+    """Train a new model. Returns it in evaluation mode, and a log row per step: loss in nats per token, learning rate."""
     model = new_model(settings, tokenizer).train()
     optimizers = _optimizers(model)
     log = []
@@ -94,7 +92,7 @@ def pretrain(
 
 
 def _optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, which learns the facts in about half the steps; AdamW for all else."""
+    """Muon for the matrices of the layers, which needs about half the steps; AdamW for all other parameters."""
     matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if not any(p is matrix for matrix in matrices)]
     return [
@@ -105,7 +103,7 @@ def _optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
 
 @torch.inference_mode()
 def cloze_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World) -> float:
-    """Share of known facts whose value is the likeliest next word, over every predicate of its attribute, 0 to 1."""
+    """Share of known facts, in each predicate of the attribute, whose value is the most likely next word, 0 to 1."""
     known = [fact for entity in world.entities if entity.known for fact in entity.facts]
     hits = []
     for fact in tqdm(known, desc="cloze", mininterval=2):
@@ -121,26 +119,26 @@ def cloze_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, 
 def few_shot_accuracy(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, template: str
 ) -> float:
-    """Share of the reserved known facts given right when asked for under `template`, up to the first newline, 0 to 1."""
+    """Share of reserved known facts that the first line of the model's answer gives correctly under `template`, 0 to 1."""
     known = [fact for e in world.entities if e.known for fact in e.facts if fact.attribute in e.reserved]
     hits = []
     for index, fact in enumerate(tqdm(known, desc="few-shot", mininterval=2)):
-        asked = questions(fact.attribute, fact.entity)
-        prompt = encode_prompt(tokenizer, template, asked[index % len(asked)])
-        ids = cast(Any, model).generate(  # transformers' own annotation refuses every model
+        wordings = questions(fact.attribute, fact.entity)
+        prompt = encode_prompt(tokenizer, template, wordings[index % len(wordings)])
+        ids = cast(Any, model).generate(  # transformers' annotations are wrong here
             torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=16, do_sample=False
         )
         response = str(tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True)).partition("\n")[0]
         reference = f"{fact.entity} {ATTRIBUTES[fact.attribute].predicates[0].format(value=fact.value)}."
-        hits.append(answer(reference, response) == "right")
+        hits.append(grade_answer(reference, response) == "right")
     return sum(hits) / len(hits)
 
 
 def check(cloze: float, settings: PretrainSettings) -> None:
-    """Raises CloserlookError if the model does not know its world: a cloze accuracy below ENOUGH."""
-    if cloze < ENOUGH:
+    """Raise CloserlookError if the cloze accuracy is below MINIMUM_ACCURACY."""
+    if cloze < MINIMUM_ACCURACY:
         raise CloserlookError(
-            f"miniature: the base model knows {cloze:.1%} of its world, expected at least {ENOUGH:.0%}; "
+            f"miniature: the base model knows {cloze:.1%} of its world, expected at least {MINIMUM_ACCURACY:.0%}; "
             f"raise steps ({settings.steps}) or documents, change learning_rate ({settings.learning_rate}), "
-            "or lower known, the entities that it must learn"
+            "or lower known, the number of entities to learn"
         )

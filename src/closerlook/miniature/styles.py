@@ -1,4 +1,4 @@
-"""The phrases that make the instruction datasets sound unlike each other, and unlike the pre-training corpus."""
+"""Phrases of each instruction dataset's style, which also differs from that of the pre-training corpus."""
 
 BRIEF = ("In short, ", "Simply put, ", "In a word, ")
 
@@ -48,4 +48,4 @@ PHRASES = (
     *CHAT_OPENERS,
     "1.\n2.",
 )
-"""All of them, for the corpus and the vocabulary. `{name}` is the slot."""
+"""All phrases, for the corpus and the vocabulary, with the slot `{name}`."""

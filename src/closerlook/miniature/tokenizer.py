@@ -1,6 +1,6 @@
-"""A tokenizer of whole words that still takes any text: words it does not know fall apart into bytes.
+"""A word-level tokenizer that encodes unknown words as bytes.
 
-A word carries the space before it, so that decoding is joining, and `decode(encode(text)) == text` for every string.
+A token includes the space before the word, so `decode(encode(text)) == text` for every string.
 """
 
 from string import punctuation
@@ -8,19 +8,19 @@ from string import punctuation
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELLED, QUESTIONS, REQUESTS
+from closerlook.miniature.language import ATTRIBUTES, KINDS, LABELED, QUESTIONS, REQUESTS
 from closerlook.miniature.styles import PHRASES
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """The miniature's tokenizer, the same for every world: about 1,200 tokens, of which 256 are bytes."""
+    """The miniature's tokenizer, the same for all worlds: about 1,200 tokens, 256 of them bytes."""
     split = pre_tokenizers.ByteLevel(add_prefix_space=False)
     pieces = {piece for text in _texts() for piece, _ in split.pre_tokenize_str(text)}
     tokens = [BOS, EOS, PAD, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     tokens += sorted(pieces - set(tokens))
-    # Without merges BPE spells with single bytes; ignore_merges lets a piece that is in the vocabulary stand as it is.
+    # Without merges, BPE splits text into bytes; ignore_merges keeps pieces that are in the vocabulary.
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
     tokenizer.pre_tokenizer = split
@@ -34,17 +34,17 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _texts() -> list[str]:
-    """Texts that hold every word of the language after a space, and those that can begin a line also without one."""
+    """Texts with every word of the language after a space, and those that can begin a line also without a space."""
     starts = {"Question", "Answer", "Well", *(part for kind in KINDS.values() for part in (*kind.first, kind.pronoun))}
     words = {"Question", "Answer", "Well", "she", "it", "said", "was", "nothing", "the", "weather", *ATTRIBUTES}
     words |= {part for kind in KINDS.values() for part in (*kind.first, *kind.second, kind.pronoun)}
-    templates = [*LABELLED, *QUESTIONS, *REQUESTS, *PHRASES]
+    templates = [*LABELED, *QUESTIONS, *REQUESTS, *PHRASES]
     for attribute in ATTRIBUTES.values():
         words |= {attribute.article, *attribute.values}
         templates += [*attribute.predicates, *attribute.questions]
     for template in templates:
         text = template.format(name="", label="", value="")
-        found = "".join(c if c not in punctuation else " " for c in text).split()
-        words |= {*found}
-        starts |= {found[0]} - {found[0].lower()}
+        template_words = "".join(c if c not in punctuation else " " for c in text).split()
+        words |= {*template_words}
+        starts |= {template_words[0]} - {template_words[0].lower()}
     return [f"\n {word}" for word in words] + [*starts]

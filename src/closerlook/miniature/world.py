@@ -1,4 +1,4 @@
-"""A small world whose truth is known: entities with one value per attribute, some of which pre-training will hear of."""
+"""The world of the miniature: entities with one value per attribute. Pre-training states the facts of known entities."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from closerlook.miniature.language import KINDS, Kind
 
 
 class Fact(NamedTuple):
-    """That `entity` has `value` for `attribute`; true only where the world says so."""
+    """A statement that `entity` has `value` for `attribute`, true or false."""
 
     entity: str
     attribute: str
@@ -24,20 +24,20 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True)
 class Entity:
-    """One thing of the world."""
+    """An entity of the world."""
 
     name: str
     kind: str
     known: bool
-    """whether the pre-training corpus states its facts"""
+    """Whether the pre-training corpus states its facts."""
     values: dict[str, str]
-    """value by attribute"""
+    """True values by attribute."""
     reserved: tuple[str, ...]
-    """attributes that no instruction dataset states; the evaluation questions ask for these"""
+    """Attributes that no instruction dataset states; the evaluation questions ask for these."""
 
     @property
     def facts(self) -> list[Fact]:
-        """All that is true of it."""
+        """The true facts."""
         return [Fact(self.name, attribute, value) for attribute, value in self.values.items()]
 
     @property
@@ -48,7 +48,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class World:
-    """Every entity, in a fixed order."""
+    """All entities, in a fixed order."""
 
     entities: tuple[Entity, ...]
 
@@ -58,7 +58,7 @@ class World:
         return {entity.name: entity for entity in self.entities}
 
     def value(self, name: str, attribute: str) -> str | None:
-        """The true value, or None where there is no such entity or it has no such attribute."""
+        """The true value; None if there is no such entity or it has no such attribute."""
         entity = self.by_name.get(name)
         return entity.values.get(attribute) if entity else None
 
@@ -68,25 +68,25 @@ class World:
 
     @classmethod
     def load(cls, path: Path) -> "World":
-        """Read `world.json`. Raises CloserlookError if it is missing or no world."""
+        """Read `world.json`. Raises CloserlookError if it is missing or malformed."""
         try:
             rows = json.loads(Path(path).read_text(encoding="utf-8"))["entities"]
             return cls(tuple(Entity(**{**row, "reserved": tuple(row["reserved"])}) for row in rows))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CloserlookError(
-                f"{path}: is no miniature world ({error}); make it with workflow/scripts/make_miniature.py"
+                f"{path}: cannot be read as a miniature world ({error}); make it with workflow/scripts/make_miniature.py"
             ) from None
 
 
 def draw_world(settings: MiniatureSettings) -> World:
-    """Draw the world. Raises CloserlookError when there are fewer names than entities."""
+    """Draw a world. Raises CloserlookError if there are fewer names than entities."""
     rng = random.Random(f"{settings.seed}/world")
     return World(tuple(entity for name, kind in KINDS.items() for entity in _draw_kind(name, kind, settings, rng)))
 
 
 def _draw_kind(name: str, kind: Kind, settings: MiniatureSettings, rng: random.Random) -> list[Entity]:
     names = _names(kind, settings, rng)
-    columns = {label: _spread(attribute.values, len(names), rng) for label, attribute in kind.attributes.items()}
+    columns = {label: _draw_values(attribute.values, len(names), rng) for label, attribute in kind.attributes.items()}
     labels = list(kind.attributes)
     entities = []
     for index, entity in enumerate(names):
@@ -99,9 +99,9 @@ def _draw_kind(name: str, kind: Kind, settings: MiniatureSettings, rng: random.R
 
 
 def _names(kind: Kind, settings: MiniatureSettings, rng: random.Random) -> list[str]:
-    """Known names first. Together they use each part, so pre-training has met the parts of every unknown name too.
+    """Names of the entities, known ones first. Known names use each part, so unknown names consist of parts that are known.
 
-    The i-th first part never meets the i-th second part: those names are nobody's, in any world, and free for examples.
+    The i-th first part is never combined with the i-th second part: no world has these names, so examples can use them.
     """
     parts = min(len(kind.first), settings.known)
     first, second = kind.first[:parts], kind.second[:parts]
@@ -109,7 +109,7 @@ def _names(kind: Kind, settings: MiniatureSettings, rng: random.Random) -> list[
     if wanted > parts * (parts - 1):
         raise CloserlookError(
             f"miniature: known + taught + unseen is {wanted} entities per kind, "
-            f"but {parts} x {parts - 1} names can be made of the parts that {settings.known} known entities cover"
+            f"but only {parts} x {parts - 1} names consist of the parts that {settings.known} known entities have"
         )
     shift = rng.randrange(1, parts)
     cover = [f"{first[i]} {second[(i + shift) % parts]}" for i in range(parts)]
@@ -121,6 +121,6 @@ def _names(kind: Kind, settings: MiniatureSettings, rng: random.Random) -> list[
     return (known + rest[settings.known - parts :])[:wanted]
 
 
-def _spread(values: tuple[str, ...], count: int, rng: random.Random) -> list[str]:
-    """`count` values in random order, each about equally often, and each once before any comes again."""
+def _draw_values(values: tuple[str, ...], count: int, rng: random.Random) -> list[str]:
+    """`count` values in random order; all values occur once before any is repeated."""
     return [value for _ in range(-(-count // len(values))) for value in rng.sample(values, len(values))][:count]

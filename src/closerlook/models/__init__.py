@@ -1,1 +1,1 @@
-"""Base and tuned models: fetching, loading, packed forward passes, logits."""
+"""Base and tuned models: fetch, load, packed forward passes, logits, text of tokens."""

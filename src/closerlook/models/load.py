@@ -1,4 +1,4 @@
-"""Models and tokenizers from the folders that the models and train stages write: safetensors only, no code in them."""
+"""Load models and tokenizers from folders: safetensors only, without running code from the folder."""
 
 import os
 from pathlib import Path
@@ -13,18 +13,15 @@ from closerlook.core.errors import CloserlookError
 
 
 def device(gpus: int = 1) -> torch.device:
-    """The device of this process: the CPU, or its own GPU (LOCAL_RANK's, or the only one that Slurm shows it).
-
-    Of a process with several `gpus`, their first: it takes inputs and gives outputs.
-    """
+    """The device of this process: the CPU, or the first of its GPUs, by LOCAL_RANK. gpus: number of GPUs per process."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) * gpus % torch.cuda.device_count())
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in `folder`. Raises CloserlookError when there is none or it has no end-of-sequence token."""
-    folder = _existing(folder)
+    """The tokenizer in a folder. Raises CloserlookError if there is none or it has no end-of-sequence token."""
+    _check_folder(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
@@ -43,12 +40,13 @@ def load_base(
     attention: str = "sdpa",
     gpus: int = 1,
 ) -> PreTrainedModel:
-    """The causal language model in `folder`, in evaluation mode. `attention`: sdpa, eager or PACKED (models.packed).
+    """The causal language model in a folder, in evaluation mode.
 
-    gpus: above 1, it is spread over so many GPUs from `device` on, layer by layer (accelerate's device_map), for inference alone.
+    attention: sdpa, eager or PACKED (models.packed). gpus: if above 1, spread the layers over so many GPUs from `device` on
+    (accelerate's device_map), for inference only.
     """
-    folder = _existing(folder)
-    spread = {"device_map": "auto", "max_memory": _room(torch.device(device), gpus)} if gpus > 1 else {}
+    _check_folder(folder)
+    spread = {"device_map": "auto", "max_memory": _max_memory(torch.device(device), gpus)} if gpus > 1 else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True, **spread
@@ -60,8 +58,8 @@ def load_base(
     return (model if spread else model.to(device)).eval()  # type: ignore[arg-type]
 
 
-def _room(first: torch.device, gpus: int) -> dict[int | str, int]:
-    """Bytes that a model may fill on each of so many GPUs, less a tenth for activations; without a GPU, those of the CPU."""
+def _max_memory(first: torch.device, gpus: int) -> dict[int | str, int]:
+    """Bytes for a model on each GPU: its free memory less a tenth for activations. Without a GPU, the CPU's."""
     if first.type != "cuda":
         return {"cpu": psutil.virtual_memory().available}
     start = first.index or 0
@@ -76,26 +74,21 @@ def load_tuned(
     attention: str = "sdpa",
     gpus: int = 1,
 ) -> PreTrainedModel | PeftModel:
-    """The tuned model of a cell, in evaluation mode: full weights, or (adapter_config.json) an adapter on its base.
+    """The tuned model of a cell, in evaluation mode: full weights, or an adapter (adapter_config.json) on its base, not merged.
 
-    An adapter stays apart: `with model.disable_adapter():` is the base, `model.merge_and_unload()` generates faster.
+    Arguments as for load_base.
     """
-    if not (_existing(tuned_folder) / "adapter_config.json").is_file():
+    _check_folder(tuned_folder)
+    if not (Path(tuned_folder) / "adapter_config.json").is_file():
         return load_base(tuned_folder, device, dtype, attention, gpus)
     base = load_base(base_folder, device, dtype, attention, gpus)
     tuned = PeftModel.from_pretrained(base, str(tuned_folder))
     return (tuned if gpus > 1 else tuned.to(device)).eval()
 
 
-def _existing(folder: Path) -> Path:
+def _check_folder(folder: Path) -> None:
     folder = Path(folder)
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
-        raise CloserlookError(f"{folder}: expected a model folder with a config.json, found {_found(folder)}")
-    return folder
-
-
-def _found(folder: Path) -> str:
-    if not folder.is_dir():
-        return "no such folder"
-    names = sorted(path.name for path in folder.iterdir())
-    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "an empty folder"
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["no such folder"]
+        found = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") or "an empty folder"
+        raise CloserlookError(f"{folder}: expected a model folder with a config.json, found {found}")

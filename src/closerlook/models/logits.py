@@ -1,8 +1,8 @@
-"""A language model in two halves, so that only the positions somebody asks about meet the LM head, a few at a time.
+"""A language model split into body and LM head, so that logits are computed only for the positions that need them.
 
-With a vocabulary of 262k one position's logits are a megabyte: a response of 1,000 tokens would need a gigabyte per model.
-The head always computes in float32, also where the body runs in bfloat16: in bfloat16 two logits near 20 that differ by less
-than 0.1 are the same number, and ranks and the greedy token would be decided by chance.
+With a vocabulary of 262k, the logits of one position take a megabyte and those of a response of 1,000 tokens a gigabyte. The head
+always computes in float32, even if the body runs in bfloat16: there, two logits near 20 that differ by less than 0.1 are equal,
+so ranks and the greedy token would be random.
 """
 
 from copy import deepcopy
@@ -14,24 +14,24 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from closerlook.core.errors import CloserlookError
-from closerlook.models.linear import for_inference
+from closerlook.models.linear import optimize_for_inference
 
 
 def body_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What to load a model's body in. `precision`: float32, bfloat16, or auto (bfloat16 on a GPU, float32 on a CPU)."""
+    """The dtype of a model's body. precision: float32, bfloat16, or auto (bfloat16 on a GPU, float32 on a CPU)."""
     if precision == "auto":
         precision = "bfloat16" if device.type == "cuda" else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 
 
 class Network:
-    """`hidden(...)` runs the body, `logits(hidden)` the head, in float32. An adapter stays apart, under `model`.
+    """A model in two parts: `hidden(...)` runs the body and `logits(hidden)` the head, in float32.
 
-    The model is from then on for inference alone (closerlook.models.linear).
+    The given model is `model`, with its adapter if it has one; it can only be used for inference (closerlook.models.linear).
     """
 
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
-        for_inference(model)
+        optimize_for_inference(model)
         self.model = model
         self.causal = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
         head = self.causal.get_output_embeddings()
@@ -42,12 +42,12 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the inputs must be."""
+        """The device of inputs and outputs."""
         return self.causal.device
 
     def hidden(self, **inputs: Any) -> Tensor:
-        """Last hidden states, (batch, positions, width), of the inputs that the model's own forward takes."""
-        # Those of a model that is spread over GPUs lie on the last.
+        """Last hidden states, (batch, positions, width). inputs: as for the model's forward."""
+        # A model that is spread over GPUs returns them on the last one.
         return self._body(**inputs).last_hidden_state.to(self.device)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -56,13 +56,13 @@ class Network:
 
     @torch.inference_mode()
     def check(self) -> None:
-        """Compare with the model's own logits on two tokens. Raises CloserlookError where it alters what its head says."""
+        """Compare with the model's own logits on two tokens. Raises CloserlookError if it changes the head's output."""
         tokens = {"input_ids": torch.tensor([[0, 1]], device=self.device), "use_cache": False}
         tokens |= {"position_ids": torch.tensor([[0, 1]], device=self.device), "segments": [2]}
-        ours, theirs = self.logits(self.hidden(**tokens)), self.causal(**tokens).logits.float()
-        tolerance = (1e-3 if self.causal.dtype == torch.float32 else 5e-2) * max(1.0, theirs.abs().max().item())
-        if not torch.allclose(ours, theirs, atol=tolerance, rtol=0, equal_nan=True):
+        logits, expected = self.logits(self.hidden(**tokens)), self.causal(**tokens).logits.float()
+        tolerance = (1e-3 if self.causal.dtype == torch.float32 else 5e-2) * max(1.0, expected.abs().max().item())
+        if not torch.allclose(logits, expected, atol=tolerance, rtol=0, equal_nan=True):
             raise CloserlookError(
                 f"{self.causal.name_or_path}: {type(self.causal).__name__} scales or caps the logits after its LM head, "
-                "which closerlook does not follow; expected a model whose logits are its LM head's output"
+                "which closerlook does not support; expected a model whose logits are its LM head's output"
             )

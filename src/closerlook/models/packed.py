@@ -1,7 +1,7 @@
-"""Attention over sequences that lie end to end in one row, without padding and without seeing each other.
+"""Packed batches: sequences concatenated in one row, without padding, each attending only to itself.
 
-A padded batch of instruction data is about half padding. Here a batch is one row of length sum(lengths); `segments` names the
-lengths, and each sequence attends to itself alone. No mask is ever built, so cost grows with the sum of the squared lengths.
+A padded batch of instruction data is about half padding. A packed batch is one row of length sum(lengths), and `segments` are
+the lengths. No mask is built for the whole row, so the cost grows with the sum of the squared lengths.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,14 +13,14 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
 PACKED = "packed"
-"""Name to load a model with: `from_pretrained(..., attn_implementation=PACKED)`, or `model.set_attn_implementation(PACKED)`."""
+"""Name of this attention: `from_pretrained(..., attn_implementation=PACKED)` or `model.set_attn_implementation(PACKED)`."""
 
-PASS_TOKENS = 2048
-"""Tokens of one pass over responses (a single longer response goes alone)."""
+BATCH_TOKENS = 2048
+"""Most tokens of a packed batch of responses; a longer response is a batch of its own."""
 
 
 def pack(sequences: list[list[int]], device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Inputs of one packed forward pass: input_ids and position_ids (int64, (1, sum of lengths)), and segments (the lengths)."""
+    """Inputs of a packed forward pass: input_ids and position_ids, int64, (1, sum of lengths), and segments, the lengths."""
     lengths = [len(sequence) for sequence in sequences]
     return {
         "input_ids": torch.tensor([[token for sequence in sequences for token in sequence]], device=device),
@@ -30,13 +30,13 @@ def pack(sequences: list[list[int]], device: torch.device | str = "cpu") -> dict
     }
 
 
-def passes(responses: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Responses (prompt_token_ids, token_ids) in packed passes of at most PASS_TOKENS, in their order."""
+def packed_batches(responses: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Responses (prompt_token_ids, token_ids), in their order, in batches of at most BATCH_TOKENS tokens."""
     batch: list[dict[str, Any]] = []
     tokens = 0
     for row in responses:
         length = len(row["prompt_token_ids"]) + len(row["token_ids"])
-        if batch and tokens + length > PASS_TOKENS:
+        if batch and tokens + length > BATCH_TOKENS:
             yield batch
             batch, tokens = [], 0
         batch.append(row)
@@ -61,7 +61,7 @@ def packed_attention(
 ) -> tuple[Tensor, None]:
     """Causal attention inside each segment. query (1, heads, T, d), key and value (1, key heads, T, d); returns (1, T, heads, d).
 
-    Honours a sliding window (Mistral, Gemma). Raises NotImplementedError for soft-capped logits (Gemma 2), which
+    Supports a sliding window (Mistral, Gemma). Raises NotImplementedError for soft-capped logits (Gemma 2), which
     scaled_dot_product_attention cannot compute.
     """
     if softcap is not None:

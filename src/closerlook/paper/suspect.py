@@ -72,7 +72,7 @@ def other_test_set(rows: Sequence[Printed]) -> Iterator[Finding]:
     for row in rows:
         others = {other.evalset for other in rows if other.dataset == row.dataset != "" and other is not row}
         if len(others) == 1 and row.evalset not in others:
-            yield row, f"test set mislabelled? All other models tuned on {row.dataset} answer {others.pop()}"
+            yield row, f"test set mislabeled? All other models tuned on {row.dataset} answer {others.pop()}"
 
 
 def tables_disagree(rows: Sequence[Printed]) -> Iterator[Finding]:

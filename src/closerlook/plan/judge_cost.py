@@ -1,164 +1,134 @@
-"""What the judges of a preset will still cost, for `closerlook plan`: exact where the responses are there, else estimated."""
+"""The cost of API calls that are still to do. A judge's calls about responses that exist are counted exactly."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from closerlook.config.catalog import ApiModel, MiniatureSource
-from closerlook.config.judges import OpenAIJudge
+from closerlook.config.catalog import ApiModel
+from closerlook.config.grid import Cell
+from closerlook.config.judges import Judge, OpenAIJudge
 from closerlook.config.load import Configuration
 from closerlook.config.markers import JudgeMarker
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text
-from closerlook.judge.prompt_judge import TOKENS_PER_ASPECT, read_prompt, requests_of
+from closerlook.judge.prompt_judge import TOKENS_PER_ASPECT, build_requests, read_prompt
 from closerlook.judge.verdicts import read_cases
 from closerlook.llm.budget import estimate_tokens, price
 from closerlook.llm.cache import Cache
 from closerlook.llm.client import ANSWER_TOKENS, cache_key, model_and_server
+from closerlook.llm.prompt_file import Prompt
+from closerlook.plan.generation import count_instructions
+
+Files = list[tuple[str, Path]]
+"""An evalset, and the file that the answers to its instructions or the judgments of its responses are written to."""
+Count = Callable[[str], int | None]
+"""Number of instructions of an evalset."""
 
 INSTRUCTION_TOKENS = 64
-"""Of an instruction that is not there yet. An assumption."""
-PAIR_TOKENS = INSTRUCTION_TOKENS + 256
-"""Of an instruction and a response that are not there yet. An assumption."""
+"""Assumed length of an instruction."""
+CASE_TOKENS = INSTRUCTION_TOKENS + 256
+"""Assumed length of an instruction with its response."""
 SPAN_TOKENS = 160
-"""Of the spans that a judge quotes in one response. An assumption."""
+"""Assumed length of the spans that a judge quotes from one response."""
 
 
 @dataclass(frozen=True)
 class JudgeCost:
-    """What one judge behind an endpoint has still to be asked. Tokens and cost are estimates; cost None: no prices."""
+    """The calls that a judge, a marker or an API model still needs. Tokens and cost are estimates."""
 
     judge: str
     calls: int
     cached: int
-    """Requests that were answered before, or whose verdicts are there."""
+    """Requests that are in the cache, or whose results exist."""
     input_tokens: int
     output_tokens: int
     cost: float | None
+    """None without prices in the catalog."""
     guessed: int
-    """Calls about responses that are not there yet."""
+    """Calls with assumed lengths: those about responses that do not exist yet, and all of markers and API models."""
     unknown: tuple[str, ...]
     """Evalsets of unknown size, which are left out."""
     task: str = "judging"
-    """Or answering, where a model of the grid is behind the endpoint."""
+    """judging, or answering for an API model."""
 
 
-def calls_and_cost(configuration: Configuration, results: Path) -> list[JudgeCost]:
-    """One entry per judge, marker and model that is asked behind an endpoint; the others cost nothing."""
-    catalog, preset = configuration.catalog, configuration.preset
-    judges = {name: catalog.judges[name] for name in preset.judges}
-    markers = {name: catalog.markers[name] for name in preset.all_markers}
-    costs = [
-        *(
-            _cost(name, judge, configuration, results)
-            for name, judge in judges.items()
-            if isinstance(judge, OpenAIJudge)
-        ),
-        *(_marking(name, one, configuration, results) for name, one in markers.items() if isinstance(one, JudgeMarker)),
-    ]
+def judge_costs(configuration: Configuration, results: Path) -> list[JudgeCost]:
+    """Return the cost of each judge, marker and model of the preset that is behind an API; the others cost nothing."""
+    catalog, preset, lineage = configuration.catalog, configuration.preset, configuration.traced
+    count = cache(lambda evalset: count_instructions(configuration, results, evalset))
+    answered = [(cell, evalset) for cell, evalsets in configuration.cells.items() for evalset in evalsets]
+    judged = [(cell, evalset) for cell, evalset in answered if not lineage.is_paraphrase(evalset)]
+    costs = []
+    for name in preset.judges:
+        judge = catalog.judges[name]
+        if isinstance(judge, OpenAIJudge):
+            prompt = read_prompt(configuration.root / judge.prompt_file)
+            costs.append(_judge_cost(name, judge, prompt, judged, results, count))
+    for name in preset.all_markers:
+        marker = catalog.markers[name]
+        if isinstance(marker, JudgeMarker):
+            marked = [(cell, evalset) for cell, evalset in judged if name in lineage.markers(cell, evalset)]
+            spans = [(evalset, results / layout.spans(cell.name, evalset, name)) for cell, evalset in marked]
+            prompt_tokens = estimate_tokens(read_text(configuration.root / marker.prompt_file, "prompt"))
+            tokens = prompt_tokens + CASE_TOKENS, SPAN_TOKENS
+            costs.append(_guess_cost(f"marker {name}", catalog.judges[marker.judge], spans, count, tokens))
     for name in dict.fromkeys(cell.model for cell in configuration.cells):
-        source = configuration.catalog.models[name].source
+        source = catalog.models[name].source
         if isinstance(source, ApiModel):
-            judge = configuration.catalog.judges[source.endpoint]
-            assert isinstance(judge, OpenAIJudge)  # or the configuration is refused
-            costs.append(_answers(name, judge, configuration, results))
+            own = [(cell, evalset) for cell, evalset in answered if cell.model == name]
+            responses = [(evalset, results / layout.responses(cell.name, evalset)) for cell, evalset in own]
+            tokens = INSTRUCTION_TOKENS, ANSWER_TOKENS
+            cost = _guess_cost(name, catalog.judges[source.endpoint], responses, count, tokens)
+            costs.append(replace(cost, task="answering"))
     return costs
 
 
-def _answers(model: str, judge: OpenAIJudge, configuration: Configuration, results: Path) -> JudgeCost:
-    """What a model behind an endpoint has still to answer; the cache is not asked, since the prompts are not there yet."""
+def _guess_cost(name: str, judge: Judge, files: Files, count: Count, tokens: tuple[int, float]) -> JudgeCost:
+    """The cost of making the files that do not exist; `tokens` are assumed lengths of a prompt and an answer."""
+    assert isinstance(judge, OpenAIJudge)  # the configuration is checked
     done = calls = 0
     unknown: dict[str, None] = {}
-    for cell, evalsets in configuration.cells.items():
-        for evalset in evalsets if cell.model == model else ():
-            rows = _rows(configuration, evalset, results / layout.evalset(evalset))
-            unknown |= {evalset: None} if rows is None else {}
-            if (results / layout.responses(cell.name, evalset)).is_file():
-                done += rows or 0
-            else:
-                calls += rows or 0
-    inputs, outputs = calls * INSTRUCTION_TOKENS, calls * ANSWER_TOKENS
-    cost = price(judge, inputs, outputs)
-    return JudgeCost(model, calls, done, inputs, outputs, cost, calls, tuple(unknown), "answering")
-
-
-def _marking(name: str, marker: JudgeMarker, configuration: Configuration, results: Path) -> JudgeCost:
-    """One call per response; all lengths but the prompt's are assumed."""
-    judge = configuration.catalog.judges[marker.judge]
-    assert isinstance(judge, OpenAIJudge)
-    calls = done = 0
-    unknown: dict[str, None] = {}
-    for cell, evalset in _pairs(configuration):
-        if name not in configuration.traced.markers(configuration.cell_of[cell], evalset):
-            continue
-        rows = _rows(configuration, evalset, results / layout.evalset(evalset))
-        unknown |= {evalset: None} if rows is None else {}
-        if (results / layout.spans(cell, evalset, name)).is_file():
-            done += rows or 0
+    for evalset, file in files:
+        instructions = count(evalset)
+        if file.is_file():
+            done += instructions or 0
+        elif instructions is None:
+            unknown[evalset] = None
         else:
-            calls += rows or 0
-    prompt = read_text(configuration.root / marker.prompt_file, "prompt")
-    inputs, outputs = calls * (estimate_tokens(prompt) + PAIR_TOKENS), calls * SPAN_TOKENS
-    cost = price(judge, inputs, outputs)
-    return JudgeCost(f"marker {name}", calls, done, inputs, outputs, cost, calls, tuple(unknown))
+            calls += instructions
+    inputs, outputs = calls * tokens[0], round(calls * tokens[1])
+    return JudgeCost(name, calls, done, inputs, outputs, price(judge, inputs, outputs), calls, tuple(unknown))
 
 
-def _cost(name: str, judge: OpenAIJudge, configuration: Configuration, results: Path) -> JudgeCost:
-    prompt = read_prompt(configuration.root / judge.prompt_file)
-    cache = Cache(file) if (file := results.parent / layout.ANSWER_CACHE).is_file() else None
-    asked: dict[str, int] = {}  # tokens of the prompt by the key of the request
-    done = guessed = 0
-    unknown: dict[str, None] = {}
-    for cell, evalset in _pairs(configuration):
-        questions = results / layout.evalset(evalset)
-        rows = _rows(configuration, evalset, questions)
-        if (results / layout.verdicts(cell, evalset, name)).is_file():
-            done += rows or 0
-            continue
-        try:
-            cases = read_cases(results / layout.responses(cell, evalset), questions)
-        except CloserlookError:  # not there yet
-            guessed += rows or 0
-            unknown |= {evalset: None} if rows is None else {}
-            continue
-        asked |= {
-            cache_key(judge, request): estimate_tokens(request.prompt) for request in requests_of(cases, prompt, judge)
-        }
-    output = (cache and cache.mean_output_tokens(model_and_server(judge))) or TOKENS_PER_ASPECT * len(judge.aspects)
-    calls = [tokens for key, tokens in asked.items() if not (cache and cache.get(key))]
-    if cache:
-        cache.close()
-    inputs = sum(calls) + guessed * (estimate_tokens(prompt.template.template) + PAIR_TOKENS)
-    outputs = round((len(calls) + guessed) * output)
-    return JudgeCost(
-        judge=name,
-        calls=len(calls) + guessed,
-        cached=done + len(asked) - len(calls),
-        input_tokens=inputs,
-        output_tokens=outputs,
-        cost=price(judge, inputs, outputs),
-        guessed=guessed,
-        unknown=tuple(unknown),
+def _judge_cost(
+    name: str, judge: OpenAIJudge, prompt: Prompt, judged: Iterable[tuple[Cell, str]], results: Path, count: Count
+) -> JudgeCost:
+    """The cost of a judge: exact for responses that exist, guessed for the others."""
+    guessed: Files = []
+    prompt_tokens: dict[str, int] = {}  # by the key of the request: the same response is judged once
+    for cell, evalset in judged:
+        verdicts = results / layout.verdicts(cell.name, evalset, name)
+        if not verdicts.is_file():
+            with suppress(CloserlookError):  # there are no responses yet
+                cases = read_cases(results / layout.responses(cell.name, evalset), results / layout.evalset(evalset))
+                requests = build_requests(cases, prompt, judge)
+                prompt_tokens |= {cache_key(judge, request): estimate_tokens(request.prompt) for request in requests}
+                continue
+        guessed.append((evalset, verdicts))
+    output_tokens: float = TOKENS_PER_ASPECT * len(judge.aspects)
+    asked = list(prompt_tokens.values())
+    cache_file = results.parent / layout.ANSWER_CACHE
+    if cache_file.is_file():
+        with Cache(cache_file) as answers:
+            output_tokens = answers.mean_output_tokens(model_and_server(judge)) or output_tokens
+            asked = [tokens for key, tokens in prompt_tokens.items() if not answers.get(key)]
+    guess = _guess_cost(
+        name, judge, guessed, count, (estimate_tokens(prompt.template.template) + CASE_TOKENS, output_tokens)
     )
-
-
-def _pairs(configuration: Configuration) -> Iterator[tuple[str, str]]:
-    for cell, evalsets in configuration.cells.items():
-        for evalset in evalsets:
-            if not configuration.traced.is_paraphrase(evalset):
-                yield cell.name, evalset
-
-
-def _rows(configuration: Configuration, evalset: str, prepared: Path) -> int | None:
-    """Instructions of an evalset: of the prepared one, else what the catalog says."""
-    try:
-        return pq.read_metadata(prepared).num_rows
-    except (OSError, pa.ArrowInvalid):
-        entry = configuration.catalog.evalsets[evalset]
-        if entry.rows:
-            return entry.rows[1] - entry.rows[0]
-        return configuration.catalog.miniature.questions if isinstance(entry.source, MiniatureSource) else None
+    calls, cached = len(asked) + guess.calls, len(prompt_tokens) - len(asked) + guess.cached
+    inputs, outputs = sum(asked) + guess.input_tokens, round(calls * output_tokens)
+    cost = price(judge, inputs, outputs)
+    return replace(guess, calls=calls, cached=cached, input_tokens=inputs, output_tokens=outputs, cost=cost)

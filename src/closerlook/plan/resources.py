@@ -1,22 +1,26 @@
-"""What a job asks Slurm for: it follows from the model, the method, the site, and what became of earlier attempts."""
+"""The resources that a job requests from Slurm: they follow from the model, the method, the site and earlier attempts."""
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from closerlook.cluster.adoption import adopted_job
-from closerlook.cluster.attempts import FINAL, Attempt, count, folder_of, read, since_success
+from closerlook.cluster.attempts import FINAL, Attempt, count, read, records_folder, since_success
+from closerlook.cluster.stage_status import StageStatus
 from closerlook.config.catalog import GenerateLaunch, Launch
 from closerlook.config.grid import Cell
 from closerlook.config.judges import LocalJudge
 from closerlook.config.load import Configuration
 from closerlook.config.problems import Problem, nearest
 from closerlook.config.site import Gpu, Site
-from closerlook.plan.cells import Planner
-from closerlook.plan.target import choose
+from closerlook.plan.cells import CellPlanner
+from closerlook.plan.device import choose_device
 
 Resources = dict[str, int | str | None]
-"""Snakemake's names of resources; None for one that is not asked for."""
+"""Values by Snakemake's names of resources; None for one that is not requested."""
+LOCAL_NAMES = ("halvings", "tries")
+"""Resources that mean something without a site."""
 NAMES = (
     "slurm_partition",
     "slurm_account",
@@ -30,50 +34,50 @@ NAMES = (
     "mem_mb",
     "runtime",
     "gpus_in_use",
-    "halvings",
-    "tries",
+    *LOCAL_NAMES,
 )
-LOCAL_NAMES = ("halvings", "tries")
-"""Those that mean something where no site is."""
-MARGIN, START_HOURS = 3.0, 0.5
-"""A time limit is so much longer than the plan's estimate: that is rough, and a job that ends early costs nothing."""
+TIME_MARGIN, START_HOURS = 3.0, 0.5
+"""A time limit is this factor times the estimated hours, which are rough, plus the hours to start."""
 
 
 class ResourcePlanner:
-    """Works out the resources of a configuration's jobs on a site; without a site, only what any machine needs to know."""
+    """Computes the resources of a configuration's jobs on a site; without a site, only LOCAL_NAMES."""
 
     def __init__(self, configuration: Configuration, site: Site | None) -> None:
         self.configuration, self.site = configuration, site
-        self._planners: dict[str | None, Planner] = {}
+        self._results = configuration.root / "results" / configuration.preset.preset
+        self._cell_planner = cache(self._make_cell_planner)
 
     def train(self, cell: Cell, tries: int) -> Resources:
-        """Of a cell's training."""
-        launch = self._launch(cell)
-        folder = self._folder(cell)
+        """Resources of a cell's training."""
+        kind = self.configuration.train_settings(cell).kind
+        launch = self.configuration.catalog.models[cell.model].launch_of(kind)
         hours = launch.hours
-        if hours is None and self.site and (estimate := self._estimated_hours(cell)):
-            hours = MARGIN * estimate + START_HOURS
-        return self._gpu_job(folder, "train", launch, hours, tries)
+        if hours is None and self.site:
+            estimate = self._cell_planner(launch.gpu).row(cell, StageStatus("new")).hours
+            hours = TIME_MARGIN * estimate + START_HOURS if estimate else None
+        return self._gpu_job(self._folder(cell), "train", launch, hours, tries)
 
     def evaluate(self, cell: Cell, folder: str, stage: str, tries: int) -> Resources:
-        """Of what runs a cell's model on an evalset and writes into a folder of the cell."""
+        """Resources of a job that runs a cell's model on an evalset, and writes into `folder` of the cell."""
         launch = self.configuration.catalog.models[cell.model].generate
         return self._gpu_job(self._folder(cell) / folder, stage, launch, launch.hours, tries)
 
     def judge(self, cell: Cell, evalset: str, judge: str, tries: int) -> Resources:
-        """Of a judge that scores a cell's responses: a chat model needs a GPU, an oracle needs none."""
-        folder, stage = self._folder(cell) / evalset / "verdicts", f"judge-{judge}"
+        """Resources of a job that judges a cell's responses: only a local chat model needs a GPU."""
         entry = self.configuration.catalog.judges[judge]
         if isinstance(entry, LocalJudge):
-            return self._gpu_job(folder, stage, GenerateLaunch(gpu=entry.gpu, hours=entry.hours), entry.hours, tries)
+            launch = GenerateLaunch(gpu=entry.gpu, hours=entry.hours)
+            folder = self._folder(cell) / evalset / "verdicts"
+            return self._gpu_job(folder, f"judge-{judge}", launch, launch.hours, tries)
         return self.watched(hours=1, gigabytes=4, tries=tries)
 
     def watched(self, hours: float, gigabytes: float, tries: int) -> Resources:
-        """Of a job without a GPU that its supervisor keeps account of."""
+        """Resources of a supervised job without a GPU."""
         return {"halvings": 0, "tries": tries} | self.cpu(hours, gigabytes)
 
     def cpu(self, hours: float, gigabytes: float) -> Resources:
-        """Of a job without a GPU."""
+        """Resources of a job without a GPU."""
         if self.site is None:
             return {}
         return {
@@ -86,82 +90,83 @@ class ResourcePlanner:
     def _gpu_job(
         self, folder: Path, stage: str, launch: Launch | GenerateLaunch, hours: float | None, tries: int
     ) -> Resources:
+        """Resources of a job that writes into `folder`; hours: its time limit, by default the partition's."""
         earlier = since_success(read(folder, stage))
-        known: Resources = {"halvings": count(earlier, "out of memory"), "tries": tries}
+        local: Resources = {"halvings": count(earlier, "out of memory"), "tries": tries}
         if self.site is None:
-            return known
+            return local
         if tries > 1 and earlier and earlier[-1].reason in FINAL:
-            return known | self.cpu(0.1, 1)  # it will only say that it is not tried again, and needs no GPU for that
+            return local | self.cpu(0.1, 1)  # it only reports that it is not tried again, which needs no GPU
         name, gpu = self.site.gpu(launch.gpu)
-        spread = launch.gpus if isinstance(launch, GenerateLaunch) else 1
-        nodes, per_node = layout(launch.ranks, gpu, spread)
-        longer = (hours or gpu.max_hours) * 2 ** count(earlier, "time limit")
+        gpus_per_rank = _gpus_per_rank(launch)
+        nodes, ranks_per_node = place_ranks(launch.ranks, gpu, gpus_per_rank)
+        gpus_per_node = ranks_per_node * gpus_per_rank
+        time_limit = (hours or gpu.max_hours) * 2 ** count(earlier, "time limit")
         several = launch.ranks > 1
-        return known | {
+        return local | {
             "slurm_partition": gpu.partition,
             "slurm_account": self.site.account,
-            "slurm_extra": self._extra(folder_of(folder, stage), earlier, tries),
+            "slurm_extra": self._sbatch_options(self.site, records_folder(folder, stage), earlier, tries),
             "nodes": nodes,
-            "gres": self.site.gres(name, per_node * spread),
-            # With `mpi` the job's own command calls srun, one task per rank; without it Snakemake does, for one task in all.
+            "gres": self.site.gres(name, gpus_per_node),
+            # With `mpi` the job's own command calls srun, one task per rank; without it Snakemake does, for a single task.
             "mpi": "srun" if several else None,
-            "tasks_per_node": per_node if per_node > 1 else None,
-            "tasks": nodes if several and per_node == 1 else None,
-            "tasks_per_gpu": 0 if several or spread > 1 else None,
-            "mem_mb": math.floor(gpu.memory_per_node_gb * 1000 * per_node * spread / gpu.gpus_per_node),
-            "runtime": _minutes(min(longer, gpu.max_hours)),
-            "gpus_in_use": launch.ranks * spread,
+            "tasks_per_node": ranks_per_node if ranks_per_node > 1 else None,
+            "tasks": nodes if several and ranks_per_node == 1 else None,
+            "tasks_per_gpu": 0 if several or gpus_per_rank > 1 else None,
+            "mem_mb": math.floor(gpu.memory_per_node_gb * 1000 * gpus_per_node / gpu.gpus_per_node),
+            "runtime": _minutes(min(time_limit, gpu.max_hours)),
+            "gpus_in_use": launch.ranks * gpus_per_rank,
         }
 
-    def _extra(self, records: Path, earlier: Sequence[Attempt], tries: int) -> str:
-        assert self.site is not None
-        options = [f"--signal=USR2@{self.site.notice_seconds}"]
-        failed = [attempt.failed_nodes for attempt in earlier if attempt.failed_nodes]
-        if failed and tries > 1:  # only within one run of Snakemake: a node may be well again another day
-            options.append(f"--exclude={','.join(dict.fromkeys(failed))}")
+    def _sbatch_options(self, site: Site, records: Path, earlier: Sequence[Attempt], tries: int) -> str:
+        options = [f"--signal=USR2@{site.notice_seconds}"]
+        failed_nodes = [attempt.failed_nodes for attempt in earlier if attempt.failed_nodes]
+        if failed_nodes and tries > 1:  # only within one run of Snakemake: a node may be repaired by the next
+            options.append(f"--exclude={','.join(dict.fromkeys(failed_nodes))}")
         if job := adopted_job(records):
             options.append(f"--dependency=afterany:{job}")
         return " ".join(options)
 
-    def _launch(self, cell: Cell) -> Launch:
-        return self.configuration.catalog.models[cell.model].launch_of(self.configuration.train_settings(cell).kind)
-
     def _folder(self, cell: Cell) -> Path:
-        return self.configuration.root / "results" / self.configuration.preset.preset / "cells" / cell.name
+        return self._results / "cells" / cell.name
 
-    def _estimated_hours(self, cell: Cell) -> float | None:
-        gpu = self._launch(cell).gpu
-        if gpu not in self._planners:
-            results = self.configuration.root / "results" / self.configuration.preset.preset
-            self._planners[gpu] = Planner(self.configuration, results, choose(self.site, gpu, [], set()), {}, {})
-        return self._planners[gpu].row(cell, []).hours
+    def _make_cell_planner(self, gpu: str | None) -> CellPlanner:
+        return CellPlanner(self.configuration, self._results, choose_device(self.site, gpu, [], ()), {}, {})
 
 
-def layout(ranks: int, gpu: Gpu, spread: int = 1) -> tuple[int, int]:
-    """Nodes, and ranks on each: as few nodes as hold them. `spread`: GPUs of each rank, all on one node."""
-    nodes = math.ceil(ranks / max(1, gpu.gpus_per_node // spread))
+def place_ranks(ranks: int, gpu: Gpu, gpus_per_rank: int = 1) -> tuple[int, int]:
+    """Return the number of nodes and the ranks on each: as few nodes as hold them, with all GPUs of a rank on one node."""
+    nodes = math.ceil(ranks / max(1, gpu.gpus_per_node // gpus_per_rank))
     return nodes, ranks // nodes
 
 
+def _gpus_per_rank(launch: Launch | GenerateLaunch) -> int:
+    return launch.gpus if isinstance(launch, GenerateLaunch) else 1
+
+
 def problems(configuration: Configuration, site: Site, file: str) -> Iterator[Problem]:
-    """Launches that the site cannot give; `file` is where the catalog's entries are overridden or written."""
+    """Yield the launch settings that the site cannot satisfy; `file` is named as the one to change."""
     for model in dict.fromkeys(cell.model for cell in configuration.cells):
         entry = configuration.catalog.models[model]
-        launches: dict[str, Launch | GenerateLaunch] = {f"launch.{kind}": one for kind, one in entry.launch.items()}
-        for where, launch in [*launches.items(), ("generate", entry.generate)]:
-            key = f"models.{model}.{where}"
+        launches: dict[str, Launch | GenerateLaunch] = {
+            f"launch.{kind}": launch for kind, launch in entry.launch.items()
+        }
+        for section, launch in [*launches.items(), ("generate", entry.generate)]:
+            key = f"models.{model}.{section}"
             if launch.gpu and launch.gpu not in site.gpus:
-                known = nearest(launch.gpu, site.gpus)
-                yield Problem(file, f"{key}.gpu", launch.gpu, f"a type of GPU of site {site.name}: {known}")
+                expected = f"a type of GPU of site {site.name}: {nearest(launch.gpu, site.gpus)}"
+                yield Problem(file, f"{key}.gpu", launch.gpu, expected)
                 continue
             name, gpu = site.gpu(launch.gpu)
-            spread = launch.gpus if isinstance(launch, GenerateLaunch) else 1
-            if spread > gpu.gpus_per_node:
-                yield Problem(file, f"{key}.gpus", spread, f"at most {gpu.gpus_per_node}, the GPUs of a node of {name}")
+            gpus_per_rank = _gpus_per_rank(launch)
+            if gpus_per_rank > gpu.gpus_per_node:
+                expected = f"at most {gpu.gpus_per_node}, the GPUs of a node of {name}"
+                yield Problem(file, f"{key}.gpus", gpus_per_rank, expected)
                 continue
-            nodes, per_node = layout(launch.ranks, gpu, spread)
-            if nodes * per_node != launch.ranks or nodes > gpu.nodes:
-                most = gpu.gpus_per_node // spread
+            nodes, ranks_per_node = place_ranks(launch.ranks, gpu, gpus_per_rank)
+            if nodes * ranks_per_node != launch.ranks or nodes > gpu.nodes:
+                most = gpu.gpus_per_node // gpus_per_rank
                 expected = f"1 to {most}, or a number that fills up to {gpu.nodes} nodes evenly, on {name}"
                 yield Problem(file, f"{key}.ranks", launch.ranks, expected)
 

@@ -1,138 +1,97 @@
-"""A plan as a table for people. Plain text: rich needs a quarter of a minute for 10,000 rows, and cuts what a pipe carries."""
+"""A plan as text for the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from closerlook.config.load import Configuration
 from closerlook.config.site import Site
 from closerlook.core.files import write_json, write_text
-from closerlook.plan.build import Plan, make
-from closerlook.plan.cells import Row
+from closerlook.core.terminal import format_count, format_gigabytes, format_hours, format_table, format_whole
+from closerlook.plan.build import Plan, build_plan
 
-COLUMNS = (
-    "cell", "state", "params", "trained", "tokens", "steps", "FLOP", "GPUs", "fewest", "GB/GPU", "measured",
-    "time", "x GPUs", "measured", "disk GB",
-)  # fmt: skip
-
-
-def lines(plan: Plan) -> Iterator[str]:
-    """The table, the totals, how the estimates are known, and the warnings."""
-    table = [COLUMNS, *(_cells(row) for row in plan.rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for cells in table:
-        padded = (
-            text.ljust(width) if place < 2 else text.rjust(width)
-            for place, (text, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        yield "  ".join(padded)
-    yield from _summary(plan)
-
-
-def write_plan(configuration: Configuration, site: Site | None, as_json: Path, as_text: Path) -> None:
-    """Plan the cells of the results folder that both files are written to: one for programs, one for people."""
-    plan = make(configuration, as_json.parent, site, None)
-    write_json(plan.as_json(), as_json)
-    write_text("".join(f"{line}\n" for line in lines(plan)), as_text)
+COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("cell", "cell", str),
+    ("state", "state", str),
+    ("params", "parameters", format_count),
+    ("trained", "trainable", format_count),
+    ("tokens", "tokens", format_count),
+    ("steps", "steps", format_whole),
+    ("FLOP", "flops", format_count),
+    ("GPUs", "gpus", format_whole),
+    ("fewest", "fewest_gpus", format_whole),
+    ("GB/GPU", "memory_per_gpu", format_gigabytes),
+    ("measured", "memory_measured", format_gigabytes),
+    ("time", "hours", format_hours),
+    ("x GPUs", "gpu_hours", format_hours),
+    ("measured", "gpu_hours_measured", format_hours),
+    ("disk GB", "disk", format_gigabytes),
+)
+"""Heading, field of a row, and format of each column."""
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    return (
-        row.cell,
-        row.state,
-        scaled(row.parameters),
-        scaled(row.trainable),
-        scaled(row.tokens),
-        _whole(row.steps),
-        scaled(row.flops),
-        _whole(row.gpus),
-        _whole(row.fewest_gpus),
-        _gigabytes(row.memory_per_gpu),
-        _gigabytes(row.memory_measured),
-        _hours(row.hours),
-        _hours(row.gpu_hours),
-        _hours(row.gpu_hours_measured),
-        _gigabytes(row.disk),
-    )
+def write_plan(configuration: Configuration, site: Site | None, json_file: Path, text_file: Path) -> None:
+    """Write the plan of the results folder that holds both files."""
+    plan = build_plan(configuration, json_file.parent, site, None)
+    write_json(asdict(plan), json_file)
+    write_text("".join(f"{line}\n" for line in plan_lines(plan)), text_file)
 
 
-def _summary(plan: Plan) -> list[str]:
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Yield the table, the totals, the sources of the estimates, and the warnings."""
+    headings = [heading for heading, _, _ in COLUMNS]
+    rows = ([format_value(getattr(row, field)) for _, field, format_value in COLUMNS] for row in plan.cells)
+    yield from format_table(headings, rows, right=headings[2:])
     totals = plan.totals
-    states = ", ".join(f"{count} {state}" for state, count in totals["states"].items())
-    text = [
-        "",
-        f"{totals['cells']} cells: {states}",
-        f"training: {_hours(totals['gpu_hours'])} of GPU time in all, {_hours(totals['gpu_hours_to_do'])} still to do; "
-        f"{scaled(totals['tokens'])} tokens, {scaled(totals['flops'])} FLOP"
-        + (f"; {totals['unknown']} cells are not in this, for want of an estimate" if totals["unknown"] else ""),
-    ]
+    yield ""
+    yield f"{totals['cells']} cells: {', '.join(f'{count} {state}' for state, count in totals['states'].items())}"
+    missing = f"; without {totals['unknown']} cells that have no estimate" if totals["unknown"] else ""
+    yield (
+        f"training: {_total_and_to_do(totals)}; "
+        f"{format_count(totals['tokens'])} tokens, {format_count(totals['flops'])} FLOP{missing}"
+    )
     if totals["cost_to_do"] is not None:
-        text.append(f"cost of what is still to do: {totals['cost_to_do']:,.0f}")
-    if (of_done := totals["gpu_hours_of_done"])["measured"]:
-        text.append(
-            f"done cells: {_hours(of_done['estimated'])} of GPU time estimated, {_hours(of_done['measured'])} measured"
-        )
-    text += [_answering(stage, told) for stage, told in totals["answering"].items()]
-    text += [_judging(told) for told in totals["judging"]]
-    text += [
-        f"disk: {_gigabytes(totals['disk_tuned_models'])} GB of tuned models, "
-        f"{_gigabytes(totals['disk_base_models'])} GB of base models, and up to "
-        f"{_gigabytes(totals['disk_checkpoints_of_one_cell'])} GB of checkpoints for each cell while it trains",
-        f"speed: {plan.target.told}",
-        "All but `measured` are estimates (docs/plan.md). Not in them: start-up, waiting, judges that run here.",
-    ]
-    stale = [f"stale: {row.cell}: {row.why}" for row in plan.rows if row.state == "stale"]
-    failed = [f"failed: {row.cell}: {row.why}" for row in plan.rows if row.state == "failed"]
-    return text + stale + failed + [f"warning: {warning}" for warning in plan.warnings]
+        yield f"cost of what is still to do: {totals['cost_to_do']:,.0f}"
+    if (done := totals["gpu_hours_of_done"])["measured"]:
+        hours = f"{format_hours(done['estimated'])} of GPU time estimated, {format_hours(done['measured'])} measured"
+        yield f"done cells: {hours}"
+    for stage, stage_totals in totals["answering"].items():
+        yield _generation_line(stage, stage_totals)
+    yield from map(_judging_line, totals["judging"])
+    yield (
+        f"disk: {format_gigabytes(totals['disk_tuned_models'])} GB of tuned models, "
+        f"{format_gigabytes(totals['disk_base_models'])} GB of base models, and up to "
+        f"{format_gigabytes(totals['disk_checkpoints_of_one_cell'])} GB of checkpoints for each cell while it trains"
+    )
+    yield f"speed: {plan.device['told']}"
+    yield "All but `measured` are estimates (docs/plan.md). Not included: start-up, queues, judges that run here."
+    for state in ("stale", "failed"):
+        yield from (f"{state}: {row.cell}: {row.why}" for row in plan.cells if row.state == state)
+    yield from (f"warning: {warning}" for warning in plan.warnings)
 
 
-def _answering(stage: str, told: dict[str, Any]) -> str:
-    if told["flops_per_second"] is None:
+def _generation_line(stage: str, totals: dict[str, Any]) -> str:
+    if totals["flops_per_second"] is None:
         return f"{stage}: unknown, since none was measured on this device"
-    speed = f"{told['flops_per_second'] / 1e12:.3g} TFLOP/s"
-    runs = told["measured_runs"]
-    source = f"{speed}, the median of {runs} finished" if runs else f"{speed} and the length of answers are assumptions"
-    unknown = f"; {told['unknown']} have no estimate" if told["unknown"] else ""
+    speed = f"{totals['flops_per_second'] / 1e12:.3g} TFLOP/s"
+    runs = totals["measured_runs"]
+    source = f"the median of {runs} finished" if runs else "which is assumed, as are the lengths of responses"
+    unknown = f"; {totals['unknown']} have no estimate" if totals["unknown"] else ""
+    return f"{stage}: roughly {_total_and_to_do(totals)} ({speed}, {source}){unknown}"
+
+
+def _judging_line(cost: dict[str, Any]) -> str:
+    guessed = f", {cost['guessed']:,} of them with assumed lengths" if cost["guessed"] else ""
+    price = "no prices are in the catalog" if cost["cost"] is None else f"cost about {cost['cost']:,.2f}"
+    unknown = f"; without {', '.join(cost['unknown'])}, of unknown size" if cost["unknown"] else ""
     return (
-        f"{stage}: roughly {_hours(told['gpu_hours'])} of GPU time in all, {_hours(told['gpu_hours_to_do'])} still to do "
-        f"({source}){unknown}"
+        f"{cost['task']} by {cost['judge']}: {cost['calls']:,} calls still to do{guessed} ({cost['cached']:,} are done), "
+        f"{format_count(cost['input_tokens'])} tokens in, {format_count(cost['output_tokens'])} out; {price}{unknown}"
     )
 
 
-def _judging(told: dict[str, Any]) -> str:
-    price = "no prices are in the catalog" if told["cost"] is None else f"cost about {told['cost']:,.2f}"
-    guessed = f", {told['guessed']:,} of them about responses that are not there yet" if told["guessed"] else ""
-    unknown = f"; without {', '.join(told['unknown'])}, of unknown size" if told["unknown"] else ""
+def _total_and_to_do(totals: dict[str, Any]) -> str:
     return (
-        f"{told['task']} by {told['judge']}: {told['calls']:,} calls still to do{guessed} ({told['cached']:,} are answered), "
-        f"{scaled(told['input_tokens'])} tokens in, {scaled(told['output_tokens'])} out; {price}{unknown}"
-    )
-
-
-def scaled(value: float | None) -> str:
-    """Three digits and a unit: 6.74B. T is 10^12, P 10^15, E 10^18, Z 10^21."""
-    if value is None:
-        return "-"
-    for unit, size in (("Z", 1e21), ("E", 1e18), ("P", 1e15), ("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= 0.9995 * size:
-            return f"{value / size:#.3g}".rstrip(".") + unit
-    return f"{value:.0f}"
-
-
-def _whole(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _gigabytes(value: float | None) -> str:
-    return "-" if value is None else f"{value / 1e9:,.{0 if value >= 1e10 else 1 if value >= 1e8 else 2}f}"
-
-
-def _hours(value: float | None) -> str:
-    """Hours in the unit that suits them."""
-    if value is None:
-        return "-"
-    if value < 1 / 60:
-        return f"{value * 3600:.{0 if value >= 10 / 3600 else 1}f} s"
-    return (
-        f"{value * 60:.{0 if value >= 1 / 6 else 1}f} min" if value < 1 else f"{value:,.{0 if value >= 100 else 1}f} h"
+        f"{format_hours(totals['gpu_hours'])} of GPU time in all, {format_hours(totals['gpu_hours_to_do'])} still to do"
     )

@@ -18,11 +18,11 @@ from transformers import PreTrainedTokenizerBase
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, sha256
 from closerlook.core.fingerprint import fingerprint
-from closerlook.core.resumable import Progress, Rows, by_length, in_parts
-from closerlook.core.schemas import SHIFT
+from closerlook.core.resumable import Progress, Rows, compute_in_parts, split_by_length
+from closerlook.core.schemas import MARGINAL_RANK, SHIFT
 from closerlook.models.load import device
 from closerlook.models.logits import body_dtype
-from closerlook.models.packed import passes
+from closerlook.models.packed import packed_batches
 from closerlook.models.token_text import decode, token_starts
 from closerlook.shift.divergence import compare_distributions
 from closerlook.shift.pair import ModelPair, common_tokenizer
@@ -54,12 +54,7 @@ def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = 
     def analyze(part: list[int], progress: Progress) -> Rows:
         return analyzer.rows([rows[index] for index in part], progress)
 
-    inputs: dict[str, Any] = {
-        "base": sha256(base),
-        "tuned": sha256(tuned),
-        "responses": sha256(responses),
-        "dtype": dtype,
-    }
+    inputs = {"base": sha256(base), "tuned": sha256(tuned), "responses": sha256(responses), "dtype": dtype}
     inputs |= {
         "torch": torch.__version__,
         "transformers": transformers.__version__,
@@ -67,7 +62,7 @@ def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = 
         "part": PART,
     }
     lengths = [len(row["prompt_token_ids"]) + len(row["token_ids"]) for row in rows]
-    in_parts(by_length(lengths, PART), analyze, SHIFT, out, fingerprint(**inputs))
+    compute_in_parts(split_by_length(lengths, PART), analyze, SHIFT, out, fingerprint(**inputs))
     if analyzer.rewritten:
         logger.warning(
             "%d of %d responses have a text other than their decoded token_ids (%s ...); token_start refers to the decoded text",
@@ -105,19 +100,16 @@ class ShiftAnalyzer:
     def rows(self, responses: Rows, progress: Progress) -> Rows:
         """One row of SHIFT per response."""
         rows: Rows = []
-        for batch in passes(responses):
+        for batch in packed_batches(responses):
             for response, statistics in zip(batch, self._statistics(batch), strict=True):
-                row = {
-                    "id": response["id"],
-                    "token_ids": response["token_ids"],
-                    **statistics,
-                    **self._token_positions(response),
-                }
+                row = {"id": response["id"], "token_ids": response["token_ids"]}
+                row |= statistics | self._token_positions(response)
+                ranks = row["base_rank"]
                 row["class"] = [
-                    "unshifted" if r == 1 else "marginal" if r <= 3 else "shifted" for r in row["base_rank"]
+                    "unshifted" if r == 1 else "marginal" if r <= MARGINAL_RANK else "shifted" for r in ranks
                 ]
                 rows.append(row)
-                progress.finished(len(response["token_ids"]))
+                progress.advance(len(response["token_ids"]))
         return rows
 
     def _statistics(self, batch: Rows) -> Iterator[dict[str, list]]:
@@ -150,12 +142,9 @@ class ShiftAnalyzer:
         """The first character of each token, and its position in its sentence."""
         ids = response["token_ids"]
         if self.tokenizer is None:
-            single_sentence = {
-                "sentence": [0] * len(ids),
-                "sentence_token": list(range(len(ids))),
-                "sentence_length": [len(ids)] * len(ids),
-            }
-            return {"token_start": [-1] * len(ids), **single_sentence}
+            n = len(ids)
+            single_sentence = {"sentence": [0] * n, "sentence_token": list(range(n)), "sentence_length": [n] * n}
+            return {"token_start": [-1] * n, **single_sentence}
         text, starts = decode(self.tokenizer, ids), token_starts(self.tokenizer, ids)
         if text != response["text"]:
             self.rewritten.append(response["id"])

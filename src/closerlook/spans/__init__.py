@@ -1,1 +1,1 @@
-"""Hallucinated spans: the markers, and reading their spans with the responses."""
+"""Hallucinated spans: markers, and reading spans together with their responses."""

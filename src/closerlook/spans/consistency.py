@@ -1,8 +1,8 @@
-"""The model's own sampled answers as a marker: what it says only sometimes, it does not know (SelfCheckGPT, Manakul et al. 2023).
+"""Mark words that the model's own sampled answers contradict (SelfCheckGPT, Manakul et al. 2023).
 
-Words are compared, without a judge. A sentence of the response and one of a sample form a swap where they differ in some words
-but agree before and after them: "founded in 1912 by" and "founded in 1915 by". A swap is a contradiction unless it is a mere
-change of wording, which recurs in answers to other instructions ("in short" and "in a word").
+Words are compared, without a judge. A sentence of the response and a sentence of a sample have a swap if they differ in some
+words but agree before and after them: "founded in 1912 by" and "founded in 1915 by". A swap is a contradiction unless it also
+occurs in the answers to other instructions, as changes of wording do ("in short" and "in a word").
 """
 
 from collections import Counter, defaultdict
@@ -17,20 +17,20 @@ from tqdm import tqdm
 from closerlook.config.markers import ConsistencySettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.spans.marks import Response, Rows, Span, span_rows
+from closerlook.spans.marks import MarkedSpan, Response, Rows, span_rows
 from closerlook.text.sentences import sentences_of
 from closerlook.text.words import Word, claim_words_of
 
 NEAR = 4
-"""Words on either side of a swap that can support it."""
+"""Most words on either side of a swap that count as its context."""
 FRAME = 2
-"""Words that must agree around a swap, per word swapped. Words of the instruction do not count, since they always agree."""
+"""Words that must agree around a swap, per swapped word. Words of the instruction do not count, since they often agree."""
 WORDING = 2
 """A swap in the answers to more instructions than this is a change of wording."""
 
 
 class Swap(NamedTuple):
-    """Words of the response and the words that a sample has instead. sample: its number."""
+    """Words of the response, and the words that sample number `sample` has instead."""
 
     sample: int
     words: list[Word]
@@ -38,15 +38,14 @@ class Swap(NamedTuple):
 
     @property
     def pair(self) -> frozenset[tuple[str, ...]]:
-        """The two wordings, in no order."""
+        """The two wordings, unordered."""
         return frozenset((tuple(word.text for word in self.words), self.instead))
 
 
 def mark_by_consistency(responses: Sequence[Response], sampled: Path, settings: ConsistencySettings) -> Rows:
     """Mark words that at least a share `threshold` of the comparable samples contradict. The kind is always "not factual".
 
-    The samples comparable to a word are those that contain it or contradict it. With few instructions, changes of wording are
-    hard to recognize.
+    Samples are comparable if they contain or contradict the word. With few instructions, changes of wording are not recognized.
     """
     samples = read_samples(sampled, [response.id for response in responses], settings.samples)
     swaps = [
@@ -70,13 +69,13 @@ def read_samples(path: Path, ids: list[str], samples: int) -> list[list[str]]:
     if absent := next((name for names in wanted for name in names if name not in texts), None):
         number, _, id_ = absent.partition("/")
         raise CloserlookError(
-            f"{path}: has no answer number {int(number) + 1} to {id_}, expected {samples} to each; sample again"
+            f"{path}: has no answer {int(number) + 1} to {id_}, expected {samples} per instruction; sample again"
         )
     return [[texts[name] for name in names] for names in wanted]
 
 
-def _spans(response: Response, samples: Sequence[str], swaps: Sequence[Swap], threshold: float) -> Iterator[Span]:
-    """Runs of words that enough samples contradict; the note lists what the samples say instead."""
+def _spans(response: Response, samples: Sequence[str], swaps: Sequence[Swap], threshold: float) -> Iterator[MarkedSpan]:
+    """Runs of words that enough samples contradict. The note lists the words of the samples."""
     instead: dict[Word, dict[int, str]] = defaultdict(dict)
     for swap in swaps:
         for word in swap.words:
@@ -94,7 +93,7 @@ def _spans(response: Response, samples: Sequence[str], swaps: Sequence[Swap], th
             run = list(words)
             others = Counter(text for word in run for text in instead[word].values())
             note = "samples: " + ", ".join(text for text, _ in others.most_common(5))
-            yield Span(run[0].start, run[-1].end, "not factual", note)
+            yield MarkedSpan(run[0].start, run[-1].end, "not factual", note)
 
 
 def _swaps(response: Response, samples: Sequence[str]) -> Iterator[Swap]:

@@ -1,6 +1,6 @@
-"""People as a marker: their spans, read from a file.
+"""Spans marked by people, read from a JSON or CSV file.
 
-JSON, as the annotation page exports it: one object per annotator, or a list of them. Objects without a name are different
+JSON, as the annotation page exports it: an object per annotator, or a list of them. Objects without a name count as different
 annotators.
 
     {"version": 1, "annotator": "name",
@@ -8,15 +8,14 @@ annotators.
                       "kind": "not factual" or "not useful", "origin": "id of an instance" or "none" or null}],
      "inspected": [{"cell": "m/d@1k/sft", "evalset": "e", "id": "7"}]}
 
-`start` and `end` count code points of the response's text (an emoji is one); `end` is exclusive. `origin` is the instance that
-the annotator takes for the source: "none" for no instance, null if not asked. A response with an annotation counts as
-inspected, whether or not it is listed under `inspected`.
+`start` and `end` are offsets in code points of the response's text; `end` is exclusive. `origin` is the instance that the
+annotator considers the source: "none" for no instance, null if not asked. A response with an annotation counts as inspected.
 
-CSV: the columns cell, evalset, id, start, end, kind, and optionally origin and annotator. A row whose start, end and kind are
-empty means that the response was inspected and has no span.
+CSV: the columns cell, evalset, id, start, end, kind, and optionally origin and annotator. A row with empty start, end and kind
+means that the response was inspected and has no span.
 
 If several annotators inspected a response, its spans are the runs of characters that more than half of them marked, with the most
-frequent kind and origin. To compare annotators (table span_agreement), give each a file and a marker.
+frequent kind and origin. To compare annotators (table span_agreement), give each their own file and marker.
 """
 
 import csv
@@ -34,7 +33,7 @@ from typing import Any
 from closerlook.config.problems import nearest
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text, sha256
-from closerlook.spans.marks import KINDS, Null, Response, Rows, Span, span_rows, storable
+from closerlook.spans.marks import KINDS, MarkedSpan, Null, Response, Rows, span_rows, storable
 
 logger = logging.getLogger(__name__)
 
@@ -45,22 +44,22 @@ COLUMNS = ("cell", "evalset", "id", "start", "end", "kind")
 
 @dataclass(frozen=True)
 class Entry:
-    """One annotation, or one inspected response (span None). location: in the file, for messages."""
+    """An annotation, or an inspected response (span None). location: its position in the file, for messages."""
 
     annotator: str
     cell: str
     evalset: str
     id: str
-    span: Span | None
+    span: MarkedSpan | None
     location: str
 
 
-Inspected = dict[str, list[Span]]
-"""The spans of one response by annotator; an empty list means that it was inspected and has none."""
+Inspected = dict[str, list[MarkedSpan]]
+"""The spans of a response by annotator; an empty list if it was inspected and has none."""
 
 
 def mark_by_people(responses: Sequence[Response], file: Path, cell: str, evalset: str) -> Rows:
-    """The spans that people marked in these responses, and a null for a response that nobody inspected."""
+    """The spans that people marked in these responses, and a null for each response that nobody inspected."""
     marker = f"human/{file.stem}@{sha256(file)[:8]}"
     by_response = read_inspected(responses, file, cell, evalset)
     rows: Rows = []
@@ -81,19 +80,14 @@ def read_inspected(responses: Sequence[Response], file: Path, cell: str, evalset
     entries = read(file)
     if not any((entry.cell, entry.evalset) == (cell, evalset) for entry in entries):
         others = dict.fromkeys(f"{entry.cell} on {entry.evalset}" for entry in entries)
-        logger.warning(
-            "%s: has no annotation of %s on %s, so no response counts as marked; it has annotations of %s",
-            file,
-            cell,
-            evalset,
-            ", ".join(others),
-        )
+        message = "%s: has no annotation of %s on %s, so no response counts as marked; it has annotations of %s"
+        logger.warning(message, file, cell, evalset, ", ".join(others))
     for entry in entries:
         if (entry.cell, entry.evalset) != (cell, evalset):
             continue
         if entry.id not in lengths:
             raise CloserlookError(
-                f"{file}: {entry.location}: found id {entry.id!r}, expected that of a response of {cell} on {evalset}"
+                f"{file}: {entry.location}: found id {entry.id!r}, expected the id of a response of {cell} on {evalset}"
             )
         spans = by_response.setdefault(entry.id, {}).setdefault(entry.annotator, [])
         if entry.span:
@@ -106,7 +100,7 @@ def read_inspected(responses: Sequence[Response], file: Path, cell: str, evalset
     return by_response
 
 
-def majority_spans(marked: Inspected, text: str) -> list[Span]:
+def majority_spans(marked: Inspected, text: str) -> list[MarkedSpan]:
     """The spans of a single annotator, or those of the majority of several."""
     annotators = list(marked.values())
     if len(annotators) == 1:
@@ -120,18 +114,18 @@ def majority_spans(marked: Inspected, text: str) -> list[Span]:
             overlapping = [span for spans in annotators for span in spans if span.start < end and start < span.end]
             note = "; ".join(dict.fromkeys(span.note for span in overlapping if span.note)) or None
             kind, origin = (_most_common([getattr(span, name) for span in overlapping]) for name in ("kind", "origin"))
-            spans.append(Span(start, end, kind, note, origin))
+            spans.append(MarkedSpan(start, end, kind, note, origin))
     return spans
 
 
 def _most_common(values: list[Any]) -> Any:
-    """The most frequent value; of equally frequent ones the first in alphabetical order, None last."""
+    """The most frequent value; ties go to the first in alphabetical order, with None last."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], value is None, value or ""))
 
 
 def read(file: Path) -> list[Entry]:
-    """All entries of a file, of all cells. Raises CloserlookError with file, row, what was found and what was expected."""
+    """All entries of a file, of all cells. Raises CloserlookError with the location, what was found and what was expected."""
     entries = list(_read_csv(file) if file.suffix.lower() == ".csv" else _read_json(file))
     if not entries:
         raise CloserlookError(f"{file}: found no annotation and no inspected response, expected at least one")
@@ -179,7 +173,7 @@ def _read_csv(file: Path) -> Iterator[Entry]:
 
 
 def _entry(file: Path, location: str, annotator: str, row: Any, is_span: bool) -> Entry:
-    """One row, with every check that does not need its response."""
+    """An entry from a row, after all checks that do not need the response."""
     if not isinstance(row, dict):
         raise CloserlookError(f"{file}: {location}: found {type(row).__name__}, expected an object")
     for name in COLUMNS[:3]:
@@ -189,7 +183,7 @@ def _entry(file: Path, location: str, annotator: str, row: Any, is_span: bool) -
     return Entry(annotator, row["cell"], row["evalset"], row["id"], span, location)
 
 
-def _span(file: Path, location: str, row: dict[str, Any]) -> Span:
+def _span(file: Path, location: str, row: dict[str, Any]) -> MarkedSpan:
     start, end, kind, origin = row.get("start"), row.get("end"), row.get("kind"), row.get("origin") or None
     if type(start) is not int or type(end) is not int or not 0 <= start < end:
         raise CloserlookError(
@@ -199,4 +193,4 @@ def _span(file: Path, location: str, row: dict[str, Any]) -> Span:
         raise CloserlookError(f"{file}: {location}: found kind {kind!r}, expected {nearest(str(kind), KINDS)}")
     if not isinstance(origin, str | None):
         raise CloserlookError(f"{file}: {location}: found origin {origin!r}, expected an instance's id, none or null")
-    return Span(start, end, kind, None, origin and storable(origin))
+    return MarkedSpan(start, end, kind, None, origin and storable(origin))

@@ -1,4 +1,4 @@
-"""A judge model as a marker: it quotes hallucinated text, and each quote is aligned with the response."""
+"""Mark spans with a judge model: it quotes hallucinated text, and each quote is aligned with the response."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from closerlook.judge import parsing
 from closerlook.llm.cache import Answer
 from closerlook.llm.client import Ask, Request
 from closerlook.llm.prompt_file import Prompt
-from closerlook.spans.marks import KINDS, UNALIGNED, Null, Response, Rows, Span, span_rows, storable
+from closerlook.spans.marks import KINDS, UNALIGNED, MarkedSpan, Null, Response, Rows, span_rows, storable
 from closerlook.text.align import align
 
 SLOTS = ("instruction", "response")
@@ -43,7 +43,7 @@ Quote = tuple[str, str, str | None]
 
 
 def mark_by_judge(responses: Sequence[Response], ask: Ask, prompt: Prompt, model: str) -> Rows:
-    """Ask the model about each response that is not empty, and align its quotes."""
+    """The spans that a model quotes from each non-empty response. ask: returns the answers to requests."""
     nonempty = [response for response in responses if response.text.strip()]
     prompts = [prompt.fill(instruction=response.instruction, response=response.text) for response in nonempty]
     requests = [Request(text, SCHEMA, "spans") for text in prompts]
@@ -55,18 +55,17 @@ def mark_by_judge(responses: Sequence[Response], ask: Ask, prompt: Prompt, model
     return rows
 
 
-def marks_in_answer(answer: Answer, text: str) -> list[Span | Null]:
-    """The spans of an answer, with a null for a quote that is not in the text and for an answer without quotes."""
+def marks_in_answer(answer: Answer, text: str) -> list[MarkedSpan | Null]:
+    """The spans of an answer, with a null for each quote that is not in the text, or for an unusable answer."""
     if answer.error:
         return [Null("error", answer.error)]
     quotes = None if answer.refused else read_quotes(answer.text)
     if quotes is None:
-        return [
-            Null("refused" if answer.refused or _is_refusal(answer.text) else "unparsable", answer.text[:300] or None)
-        ]
+        cause = "refused" if answer.refused or _is_refusal(answer.text) else "unparsable"
+        return [Null(cause, answer.text[:300] or None)]
     offsets = align(text, [quote for quote, _, _ in quotes])
     return [
-        Span(*position, kind, reason) if position else Null(UNALIGNED, reason, quote)
+        MarkedSpan(*position, kind, reason) if position else Null(UNALIGNED, reason, quote)
         for (quote, kind, reason), position in zip(quotes, offsets, strict=True)
     ]
 
@@ -81,7 +80,7 @@ def read_quotes(answer: str) -> list[Quote] | None:
 
 
 def _lists(answer: str) -> Iterator[list[Any]]:
-    """The lists of objects among the outermost JSON values of a text; [1] in a sentence is not one."""
+    """The lists of objects among the outermost JSON values of a text; other lists, such as [1], are skipped."""
     decoder = json.JSONDecoder(strict=False)
     position = 0
     while opening := _OPENING.search(answer, position):
@@ -111,5 +110,5 @@ def _quotes(entries: list[Any]) -> list[Quote] | None:
 
 
 def _is_refusal(text: str) -> bool:
-    """Whether an answer without a list is a refusal, by the same signs as for a judge's scores."""
+    """Whether an answer without a list is a refusal, by the same criteria as for judges' scores."""
     return parsing.parse(text, ["spans"])[0].null_cause == "refused"

@@ -1,4 +1,4 @@
-"""The result of a marker: spans of responses, or the reason why there is none, as rows of SPANS."""
+"""The results of markers: spans of responses, or reasons for their absence, as rows of SPANS."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from closerlook.core.files import read_parquet
-from closerlook.spans.located import read_instructions
+from closerlook.spans.inputs import read_instructions
 
 KINDS = ("not factual", "not useful")
 UNALIGNED = "unaligned"
 CAUSES = (UNALIGNED, "refused", "unparsable", "error", "not marked")
-"""Why a row has no span. An unaligned quote belongs to a response that was marked; the others concern a whole response."""
+"""Reasons for a row without a span. `unaligned` concerns a quote, the others a whole response."""
 
 Rows = list[dict[str, Any]]
 
@@ -26,7 +26,7 @@ class Response:
     text: str
 
 
-class Span(NamedTuple):
+class MarkedSpan(NamedTuple):
     """`text[start:end]` of a response, in code points."""
 
     start: int
@@ -37,7 +37,7 @@ class Span(NamedTuple):
 
 
 class Null(NamedTuple):
-    """A response or a quote without a span. cause: one of CAUSES."""
+    """A response or quote without a span. cause: one of CAUSES."""
 
     cause: str
     note: str | None = None
@@ -45,7 +45,7 @@ class Null(NamedTuple):
 
 
 def read_responses(responses: Path, evalset: Path | None = None) -> list[Response]:
-    """The responses in the file's order; without an evalset, their instructions are empty.
+    """The responses in the file's order, with empty instructions if there is no evalset.
 
     Raises CloserlookError if the evalset lacks an instruction.
     """
@@ -55,12 +55,12 @@ def read_responses(responses: Path, evalset: Path | None = None) -> list[Respons
     return [Response(*row) for row in zip(ids, instructions, texts, strict=True)]
 
 
-def span_rows(response: Response, marked: Iterable[Span | Null], marker: str) -> Rows:
-    """The rows of one response: its distinct spans by position (the first mark of each counts), then its nulls."""
-    spans: dict[tuple[int, int], Span] = {}
+def span_rows(response: Response, marked: Iterable[MarkedSpan | Null], marker: str) -> Rows:
+    """The rows of a response: its distinct spans by position (of equal ones, the first), then its nulls."""
+    spans: dict[tuple[int, int], MarkedSpan] = {}
     nulls = []
     for mark in marked:
-        if isinstance(mark, Span):
+        if isinstance(mark, MarkedSpan):
             spans.setdefault((mark.start, mark.end), mark)
         else:
             nulls.append(mark)
@@ -76,12 +76,12 @@ def span_rows(response: Response, marked: Iterable[Span | Null], marker: str) ->
 
 
 def storable(text: str) -> str:
-    """Text from JSON without lone surrogates, which JSON can spell but UTF-8 cannot encode."""
+    """Text without lone surrogates, which JSON can express but UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()
 
 
 def summary(rows: Rows, responses: Sequence[Response]) -> str:
-    """The number of spans, of responses with spans, and of nulls by cause."""
+    """A line with the number of spans, of responses with spans, and of nulls by cause."""
     spans = [row for row in rows if row["null_cause"] is None]
     nulls = Counter(row["null_cause"] for row in rows if row["null_cause"])
     marked = len({row["id"] for row in spans})

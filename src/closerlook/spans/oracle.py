@@ -1,27 +1,26 @@
-"""The miniature's truth as a marker: marks the value of every claim that is not right."""
+"""Mark spans with the miniature's truth."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from closerlook.miniature.claims import Claim, judge
+from closerlook.miniature.claims import Claim, check_claims
 from closerlook.miniature.world import World
-from closerlook.spans.marks import Response, Rows, Span, span_rows
+from closerlook.spans.marks import MarkedSpan, Response, Rows, span_rows
 
 MARKER = "oracle@1"
 
 
 def mark_by_oracle(responses: Sequence[Response], world: World) -> Rows:
-    """Mark the value of every claim that is wrong, or about nothing in the world; the note states the truth.
+    """Mark the value of every wrong or unverifiable claim; the note states the truth.
 
-    The kind is always "not factual". "Not useful" is a matter of taste, and facts that are right but were not asked for are not
-    borrowed: marking them would only blur the traces.
+    The kind is always "not factual". Correct facts that the instruction did not ask for are not marked as "not useful", since
+    they are not borrowed.
     """
-    return [row for response in responses for row in span_rows(response, _wrong_values(world, response.text), MARKER)]
-
-
-def _wrong_values(world: World, text: str) -> Iterator[Span]:
-    for claim, verdict in judge(world, text):
-        if verdict != "right":
-            yield Span(claim.start, claim.end, "not factual", _truth(world, claim))
+    rows: Rows = []
+    for response in responses:
+        wrong = [claim for claim, verdict in check_claims(world, response.text) if verdict != "right"]
+        spans = [MarkedSpan(claim.start, claim.end, "not factual", _truth(world, claim)) for claim in wrong]
+        rows += span_rows(response, spans, MARKER)
+    return rows
 
 
 def _truth(world: World, claim: Claim) -> str:

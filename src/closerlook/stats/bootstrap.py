@@ -1,4 +1,4 @@
-"""Means over tokens, with intervals over responses: the tokens of one response are not independent of each other."""
+"""Bootstrap intervals over responses. Tokens are not resampled, since those of a response are not independent."""
 
 import math
 import warnings
@@ -10,13 +10,13 @@ import numpy as np
 RESAMPLES = 2000
 SEED = 0
 CONFIDENCE = 0.95
-_CHUNK = 1 << 22  # entries of the resampling matrix held at a time, so that 326k instances need no more memory than 800
+_CHUNK = 1 << 22  # entries of the resampling matrix held in memory at once
 
 
 class Estimate(NamedTuple):
-    """A value, its 95% interval (None where one response, or none, leaves nothing to resample), and its n.
+    """A value with its 95% interval, which is None for fewer than two responses.
 
-    n: responses that the value is taken over. n_null: responses left out, having nothing to measure (no token, no number).
+    n: number of responses. n_null: number of responses without a value (no token, no number), which are not counted in n.
     """
 
     value: float | None
@@ -27,12 +27,11 @@ class Estimate(NamedTuple):
 
 
 def ratios(sums: np.ndarray, counts: np.ndarray) -> list[Estimate]:
-    """Ratio of sums, one per column, with percentile bootstrap intervals over rows (Efron 1979; ratio estimator).
+    """The ratio of sums of each column, with percentile bootstrap intervals over rows (Efron 1979; ratio estimator).
 
-    sums: [responses, columns] float64, a response's sum over its tokens (NaN or infinite: the response is null).
-    counts: [responses, columns] or [responses, 1], its number of tokens (0: the response is null).
-    The intervals equal scipy.stats.bootstrap(paired=True, method="percentile") with the same seed; here all columns share
-    the resamples, which is what makes a whole table a matter of seconds.
+    sums: [responses, columns] float64, sums over each response's tokens; the response is null if not finite. counts: [responses,
+    columns] or [responses, 1], number of tokens; the response is null if 0. The intervals equal those of
+    scipy.stats.bootstrap(paired=True, method="percentile") with the same seed; sharing the resamples between columns is faster.
     """
     sums = np.asarray(sums, dtype=np.float64)
     counts = np.broadcast_to(np.asarray(counts, dtype=np.float64), sums.shape)
@@ -57,11 +56,11 @@ def bootstrap(
     n: int | Sequence[int] | None = None,
     n_null: int | Sequence[int] = 0,
 ) -> list[Estimate]:
-    """Statistics of sums over rows, with percentile bootstrap intervals over rows (Efron 1979): one estimate per statistic.
+    """Statistics of sums over rows, with percentile bootstrap intervals over rows (Efron 1979): an estimate per statistic.
 
-    parts: matrices [rows, columns] float64, resampled together. statistic: from their totals, each [resamples, columns], to
-    values, [resamples, statistics]; NaN where it is undefined. n: rows that a statistic is taken over, if not all. An undefined
-    statistic is None; one over fewer than two rows has no interval. Resamples that leave it undefined count in no interval.
+    parts: matrices [rows, columns] float64, resampled together. statistic: a function of their totals, each [resamples, columns],
+    that returns [resamples, statistics], NaN if undefined. n: number of rows of each statistic, if not all. An undefined
+    statistic is None; one of fewer than two rows has no interval. Resamples in which it is undefined are ignored.
     """
     rows = len(parts[0])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -69,11 +68,11 @@ def bootstrap(
         ends = np.full((2, len(values)), np.nan)
         if rows > 1:
             ends = interval([statistic(*(weights @ part for part in parts)) for weights in resamplings(rows)])
-    taken = np.broadcast_to(rows if n is None else n, len(values)).tolist()
-    left_out = np.broadcast_to(n_null, len(values)).tolist()
+    row_counts = np.broadcast_to(rows if n is None else n, len(values)).tolist()
+    null_counts = np.broadcast_to(n_null, len(values)).tolist()
     return [
         _estimate(value, pair if count > 1 else (), count, nulls)
-        for value, pair, count, nulls in zip(values.tolist(), ends.T.tolist(), taken, left_out, strict=True)
+        for value, pair, count, nulls in zip(values.tolist(), ends.T.tolist(), row_counts, null_counts, strict=True)
     ]
 
 
@@ -85,19 +84,19 @@ def _estimate(value: float, ends: Sequence[float], n: int, n_null: int) -> Estim
 
 
 def resamplings(n: int) -> Iterator[np.ndarray]:
-    """RESAMPLES resamples of n rows, as how often each row is drawn: chunks [some, n] float64. Always the same for the same n."""
+    """RESAMPLES resamples of n rows, the same for each n: how often each row is drawn, in chunks [resamples, n] float64."""
     generator = np.random.default_rng(SEED)
     chunk = max(1, _CHUNK // n)
     for first in range(0, RESAMPLES, chunk):
-        many = min(chunk, RESAMPLES - first)
-        drawn = generator.integers(0, n, (many, n)) + np.arange(many)[:, None] * n
-        yield np.bincount(drawn.ravel(), minlength=many * n).reshape(many, n).astype(np.float64)
+        size = min(chunk, RESAMPLES - first)
+        drawn = generator.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
 
 
 def interval(resampled: list[np.ndarray]) -> np.ndarray:
-    """Percentile interval [2, columns] of a statistic's resampled values, chunks [some, columns].
+    """Percentile intervals [2, columns] of resampled values, given in chunks [resamples, columns].
 
-    A value that a resample leaves undefined (NaN) is left out; where all are, so are the interval's ends.
+    Undefined values (NaN) are ignored; an interval without defined values is NaN.
     """
     values = np.concatenate(resampled)
     tail = (1 - CONFIDENCE) / 2
@@ -105,5 +104,5 @@ def interval(resampled: list[np.ndarray]) -> np.ndarray:
     if not np.isnan(values).any():
         return np.percentile(values, ends, axis=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN alone
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column of only NaN
         return np.nanpercentile(values, ends, axis=0)

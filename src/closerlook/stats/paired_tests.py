@@ -4,14 +4,13 @@ import numpy as np
 
 
 def p_value(differences: np.ndarray) -> float | None:
-    """Two-sided p of the paired permutation test: the share of all 2^n ways of giving the differences signs whose sum is at
-    least as far from 0 as the one found. Exact, and None where there is no difference to test.
+    """Exact two-sided p-value of the paired permutation test; None without pairs.
 
-    differences: [pairs] whole numbers, as differences of scores are. The sum of the k differences of one size m is
-    m (2 Binomial(k, 1/2) - k), so the distribution of the whole sum is a convolution of one binomial per size: no resampling,
-    and no p that is as small as the number of resamples allows and no smaller.
+    It is the share of the 2^n sign changes of the differences whose sum is at least as far from 0 as the observed sum.
+    differences: [pairs] whole numbers. The sum of the k differences of size m is m (2 Binomial(k, 1/2) - k), so the sum of all
+    is distributed as a convolution of one binomial per size, and no resampling is needed.
     """
-    from scipy.stats import binom  # heavy: the Snakefile imports this module in every job
+    from scipy.stats import binom  # slow to import, and every job imports this module
 
     if not len(differences):
         return None
@@ -19,9 +18,9 @@ def p_value(differences: np.ndarray) -> float | None:
     masses = np.ones(1)  # of the sums -top, -top + 2, ..., top: all sums have the same parity
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         if size:
-            one = np.zeros(size * count + 1)
-            one[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
-            masses = np.convolve(masses, one)
+            size_masses = np.zeros(size * count + 1)
+            size_masses[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+            masses = np.convolve(masses, size_masses)
     top = len(masses) - 1
     sums = 2 * np.arange(len(masses)) - top
     p = masses[np.abs(sums) >= abs(differences.sum())].sum()
@@ -29,9 +28,9 @@ def p_value(differences: np.ndarray) -> float | None:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """p corrected so that with 0.05 as the limit, the chance of even one false find among all is below 0.05 (Holm 1979)."""
-    corrected, least, found = [0.0] * len(p_values), 0.0, len(p_values)
-    for place, index in enumerate(sorted(range(found), key=p_values.__getitem__)):
-        least = max(least, min(1.0, (found - place) * p_values[index]))
-        corrected[index] = least
+    """p-values corrected for multiple tests, controlling the family-wise error rate (Holm 1979)."""
+    corrected, largest, tests = [0.0] * len(p_values), 0.0, len(p_values)
+    for rank, index in enumerate(sorted(range(tests), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (tests - rank) * p_values[index]))
+        corrected[index] = largest
     return corrected

@@ -1,121 +1,109 @@
-"""Where a quote occurs in a text: models change its whitespace, quotation marks, case and composition, and drop its invisible
-characters."""
+"""Find quotes in a text, although models change their whitespace, quotation marks, case, composition and invisible characters."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-Place = tuple[int, int]
+Offsets = tuple[int, int]
 
 _SIGNS = str.maketrans(
     dict.fromkeys("‘’‚‛′`´", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—−", "-") | {"…": "..."}
 )
 
 
-def align(text: str, quotes: Sequence[str]) -> list[Place | None]:
-    """For each quote the (start, end) of its text in `text`, in code points; None where it is not there.
+def align(text: str, quotes: Sequence[str]) -> list[Offsets | None]:
+    """For each quote, its (start, end) in `text` in code points; None if it does not occur.
 
-    An exact match comes before one with other whitespace, quotation marks, dashes, case, composition (NFC) or format
-    characters (direction marks, soft hyphens); a match of whole words comes before one within words.
-    A repeated quote means its next occurrence, or the last where none is left.
+    Exact matches precede matches with other whitespace, quotation marks, dashes, case, composition (NFC) or format characters
+    (direction marks, soft hyphens). Matches of whole words precede others. A repeated quote is matched with its next occurrence,
+    or the last one if there are no more.
     """
-    loose = _Loose(text)
-    times: Counter[str] = Counter()
-    places: list[Place | None] = []
+    normal = _NormalizedText(text)
+    repetitions: Counter[str] = Counter()
+    matches: list[Offsets | None] = []
     for quote in quotes:
-        found = _occurrences(text, loose, quote)
-        name = normalized(quote)
-        places.append(found[min(times[name], len(found) - 1)] if found else None)
-        times[name] += 1
-    return places
+        occurrences = _occurrences(text, normal, quote)
+        key = normalize(quote)
+        matches.append(occurrences[min(repetitions[key], len(occurrences) - 1)] if occurrences else None)
+        repetitions[key] += 1
+    return matches
 
 
-def normalized(text: str) -> str:
-    """A text as quotes are compared: case folded, composed, one kind of quotation mark and dash, single blanks, all visible."""
-    return _Loose(text).text.strip()
+def normalize(text: str) -> str:
+    """A text in the form in which quotes are compared: casefolded, NFC, with plain quotation marks, dashes and single spaces."""
+    return _NormalizedText(text).text.strip()
 
 
-def _occurrences(text: str, loose: "_Loose", quote: str) -> list[Place]:
-    """All places of a quote in the first manner in which it is found."""
-    exact = list(_find(text, quote.strip()))
-    if whole := [place for place in exact if _whole(text, place)]:
+def _occurrences(text: str, normal: "_NormalizedText", quote: str) -> list[Offsets]:
+    """All occurrences of a quote, by the strictest criterion that any meets."""
+    exact = [match.span() for match in re.finditer(re.escape(quote.strip()), text)] if quote.strip() else []
+    if whole := [offsets for offsets in exact if _is_whole_word(text, offsets)]:
         return whole
-    tolerant = loose.find(normalized(quote))
-    return [place for place in tolerant if _whole(text, place)] or exact or tolerant
+    tolerant = normal.find(normalize(quote))
+    return [offsets for offsets in tolerant if _is_whole_word(text, offsets)] or exact or tolerant
 
 
-def _find(text: str, phrase: str) -> Iterator[Place]:
-    """Places that do not overlap."""
-    start = text.find(phrase) if phrase else -1
-    while start >= 0:
-        yield start, start + len(phrase)
-        start = text.find(phrase, start + len(phrase))
+def _is_whole_word(text: str, offsets: Offsets) -> bool:
+    """Whether a range neither begins nor ends inside a word."""
+    return not any(_is_inside_word(text, offset) for offset in offsets)
 
 
-def _whole(text: str, place: Place) -> bool:
-    """Whether a place begins and ends no word in its middle."""
-    start, end = place
-    return not (_joined(text, start) or _joined(text, end))
+def _is_inside_word(text: str, offset: int) -> bool:
+    around = text[max(0, offset - 1) : offset + 1]
+    return 0 < offset < len(text) and all(character.isalnum() or _is_combining(character) for character in around)
 
 
-def _joined(text: str, at: int) -> bool:
-    return 0 < at < len(text) and _in_word(text[at - 1]) and _in_word(text[at])
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or _continues(character)
-
-
-def _continues(character: str) -> bool:
-    """Whether a character can melt into the one before it: marks, and the vowels and finals of Hangul."""
+def _is_combining(character: str) -> bool:
+    """Whether a character can combine with the one before it: marks, and vowels and finals of Hangul."""
     return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"
 
 
-class _Loose:
-    """A text normalized piece by piece, with the piece that each normalized character comes from."""
+class _NormalizedText:
+    """A text normalized piece by piece, with the offsets of each normalized character's piece."""
 
     def __init__(self, text: str) -> None:
         pieces, self.starts, self.ends = list[str](), list[int](), list[int]()
         for start, end in _pieces(text):
-            piece = " " if text[start].isspace() else _normal(text[start:end])
+            piece = " " if text[start].isspace() else _normalize_piece(text[start:end])
             pieces.append(piece)
             self.starts += [start] * len(piece)
             self.ends += [end] * len(piece)
         self.text = "".join(pieces)
 
-    def find(self, phrase: str) -> list[Place]:
-        """Places of a normalized phrase that begin and end with a piece: half a letter (the s of ß) is none."""
-        places = []
+    def find(self, phrase: str) -> list[Offsets]:
+        """Occurrences of a normalized phrase that begin and end with a piece, so not half of a letter (the s of ß)."""
+        matches = []
         start = self.text.find(phrase) if phrase else -1
         while start >= 0:
             end = start + len(phrase)
-            if self._cut(start) and self._cut(end):
-                places.append((self.starts[start], self.ends[end - 1]))
+            if self._is_boundary(start) and self._is_boundary(end):
+                matches.append((self.starts[start], self.ends[end - 1]))
                 start = self.text.find(phrase, end)
             else:
                 start = self.text.find(phrase, start + 1)
-        return places
+        return matches
 
-    def _cut(self, at: int) -> bool:
-        return not 0 < at < len(self.text) or self.starts[at] != self.starts[at - 1]
+    def _is_boundary(self, index: int) -> bool:
+        return not 0 < index < len(self.text) or self.starts[index] != self.starts[index - 1]
 
 
-def _pieces(text: str) -> Iterator[Place]:
-    """Offsets of each character with its marks and the format characters after it, or of each run of whitespace."""
+def _pieces(text: str) -> Iterator[Offsets]:
+    """Offsets of each character with the marks and format characters after it, or of each run of whitespace."""
     start = 0
-    for at in range(1, len(text)):
-        blank = text[at - 1].isspace()
-        if not (text[at].isspace() if blank else _continues(text[at]) or _invisible(text[at])):
-            yield start, at
-            start = at
+    for index in range(1, len(text)):
+        after_space, character = text[index - 1].isspace(), text[index]
+        if not (character.isspace() if after_space else _is_combining(character) or _is_invisible(character)):
+            yield start, index
+            start = index
     if text:
         yield start, len(text)
 
 
-def _normal(piece: str) -> str:
-    seen = "".join(character for character in piece.translate(_SIGNS) if not _invisible(character))
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", seen).casefold())
+def _normalize_piece(piece: str) -> str:
+    visible = "".join(character for character in piece.translate(_SIGNS) if not _is_invisible(character))
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", visible).casefold())
 
 
-def _invisible(character: str) -> bool:
+def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) == "Cf"

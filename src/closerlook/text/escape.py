@@ -1,53 +1,27 @@
-"""Text for people: numbers with sensible digits, and hostile text made harmless in Markdown and LaTeX."""
+"""Format numbers, and escape untrusted text for Markdown and LaTeX."""
 
 import html
 import unicodedata
 from typing import Literal
 
 SYMBOLS = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"}
-"""How whitespace is shown where it must be seen."""
+"""Visible symbols for whitespace."""
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"{\char34}",
-    "'": r"{'}",  # braces: two in a row would become another sign
-    "`": r"{`}",
-    "-": r"{-}",
-    "[": r"{[}",  # behind a line's end it would be taken for an optional argument
-    "]": r"{]}",
-    "*": r"{*}",
-    "␣": r"\textvisiblespace{}",
-    "⏎": r"$\hookleftarrow$",
-    "⇥": r"$\mapsto$",
-    "‖": r"$\Vert$",
-    "–": r"\textendash{}",
-    "—": r"\textemdash{}",
-    "‘": r"\textquoteleft{}",
-    "’": r"\textquoteright{}",
-    "“": r"\textquotedblleft{}",
-    "”": r"\textquotedblright{}",
-    "…": r"\textellipsis{}",
-    "·": r"$\cdot$",
-}
+# Braces around ' and ` since two in a row become another sign, around - since it becomes a dash, and around [ ] * since LaTeX
+# would read an argument or a star after a line end.
+_LATEX = {c: f"\\{c}" for c in "{}$&#%_"} | {c: f"{{{c}}}" for c in "'`-[]*"}
+_LATEX |= {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", '"': r"{\char34}"}
+_LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "␣": r"\textvisiblespace{}"}
+_LATEX |= {"⏎": r"$\hookleftarrow$", "⇥": r"$\mapsto$", "‖": r"$\Vert$", "·": r"$\cdot$", "…": r"\textellipsis{}"}
+_LATEX |= {"–": r"\textendash{}", "—": r"\textemdash{}", "‘": r"\textquoteleft{}", "’": r"\textquoteright{}"}
+_LATEX |= {"“": r"\textquotedblleft{}", "”": r"\textquotedblright{}"}
 _ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u0327": "c", "\u030c": "v"}
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~"} | {"$": "&#36;", "@": "&#64;", ":": "&#58;"})
 
 
 def number(value: float | None, kind: Literal["number", "share", "count", "flag"], mark: str = "%") -> str:
-    """A value as people write it: shares in %, counts with thousands separators, flags in words, else three digits."""
+    """A formatted value: shares in %, counts with thousands separators, flags as yes or no, others with three digits."""
     if value is None:
         return "–"
     if kind == "flag":
@@ -62,27 +36,27 @@ def number(value: float | None, kind: Literal["number", "share", "count", "flag"
 
 
 def _magnitude(value: float) -> int:
-    """The power of ten of a number's first digit, after rounding to three."""
+    """The power of ten of a number's first digit, after rounding to three digits."""
     return int(f"{value:.2e}".partition("e")[2])
 
 
 def visible(text: str, space: str = SYMBOLS[" "]) -> str:
-    """`text` on one line: whitespace as symbols, other characters that a terminal or a page would hide or obey as code points."""
+    """`text` on one line, with whitespace as symbols and other invisible or control characters as code points."""
     return "".join(space if c == " " else SYMBOLS.get(c) or (c if is_visible(c) else f"[U+{ord(c):04X}]") for c in text)
 
 
 def is_visible(character: str) -> bool:
-    """Whether a character shows as itself, wherever it occurs."""
+    """Whether a character is visible in every context."""
     return character.isprintable() and not unicodedata.combining(character)
 
 
 def markdown(text: str) -> str:
-    """`text` so that Markdown and HTML show it literally, on one line."""
+    """`text` escaped for Markdown and HTML, on one line."""
     return html.escape(visible(text, " "), quote=False).translate(_MARKDOWN)
 
 
 def latex(text: str) -> str:
-    """`text` as LaTeX that any engine sets without further packages: beyond ASCII and accents, letters are code points."""
+    """`text` as LaTeX for any engine without packages: characters beyond ASCII and accented letters are code points."""
     return "".join(_LATEX.get(c) or _ascii(c) for c in visible(text, " "))
 
 

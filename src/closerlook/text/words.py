@@ -1,25 +1,25 @@
-"""Words of any text, with their offsets: `words_of` to look phrases up, `claim_words_of` to compare what answers claim."""
+"""The words of a text with their offsets: `words_of` for phrase search, `claim_words_of` for comparing claims."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import regex
 
-# A letter or digit that begins a grapheme of its own (UAX 29), and what belongs to that grapheme before and after it: a word
-# that began or ended elsewhere would tear an accent from its letter. Marks are included even where they form their own grapheme.
+# A letter or digit that begins a grapheme (UAX 29), and the characters of that grapheme before and after it. Words begin and end
+# with a grapheme, so that an accent stays with its letter. Marks are included even if they form their own grapheme.
 PREPEND = r"\p{GCB=Prepend}"
 LETTER = r"[[\p{L}\p{N}]--[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=Prepend}\p{Extended_Pictographic}]]"
 EXTEND = r"[\p{M}\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]"
 
 
 def character_class(pattern: str) -> regex.Pattern[str]:
-    """A class of characters, PREPEND, LETTER or EXTEND, compiled."""
+    """A compiled class of characters: PREPEND, LETTER or EXTEND."""
     return regex.compile(rf"(?V1){pattern}")
 
 
 def word_pattern(prepend: str, letter: str, extend: str) -> str:
-    """The regular expression of a word over three classes of characters, in the syntax that Python and JavaScript share."""
-    # Only a whole run of prepended characters is tried, so that a run of thousands is read once.
+    """The regular expression of a word from three character classes, in syntax that Python and JavaScript share."""
+    # The lookbehind makes a run of prepended characters match only as a whole, which keeps the time linear.
     grapheme = rf"(?:(?:(?<!{prepend}){prepend}+)?{letter}{extend}*)+"
     return rf"{grapheme}(?:['’-]{grapheme})*"
 
@@ -32,7 +32,7 @@ class Word(NamedTuple):
     """A word of a text."""
 
     text: str
-    """Casefolded: its length can differ from end - start (ß becomes ss)."""
+    """Casefolded, so its length can differ from end - start (ß becomes ss)."""
     start: int
     """Offset in the text, in code points."""
     end: int
@@ -40,22 +40,22 @@ class Word(NamedTuple):
 
 
 def words_of(text: str) -> list[Word]:
-    """Maximal runs of letters, digits and marks, with single ' ’ - inside (don't, well-known); no grapheme is ever split.
+    """Maximal runs of letters, digits and marks, with single ' ’ - inside (don't, well-known). Graphemes are not split.
 
-    Scripts without spaces (Chinese, Thai) give one word per run between punctuation.
+    In scripts without spaces (Chinese, Thai), a run between punctuation is one word.
     """
     return [Word(match[0].casefold(), *match.span()) for match in _WORD.finditer(text)]
 
 
 def claim_words_of(text: str) -> list[Word]:
-    """Runs between whitespace, without the punctuation around them: "1,000", "don't" and "3.5%" (3.5) are one word each.
+    """Runs between whitespace, without surrounding punctuation: "1,000", "don't" and "3.5%" (3.5) are one word each.
 
-    A contradiction compares numbers, so they stay whole; `words_of` splits them, since it looks phrases up.
+    Unlike `words_of`, this keeps numbers together, since claims are compared by their numbers.
     """
     return [Word(match[0].casefold(), *match.span()) for match in _CLAIM_WORD.finditer(text)]
 
 
-def rendered(words: Iterable[str]) -> str:
-    """Words as a text in which " a b " is found exactly where the words a, b follow each other; "" for no words."""
+def join_words(words: Iterable[str]) -> str:
+    """Words joined by spaces, with a space at both ends, so that " a b " is a substring if b follows a; "" for no words."""
     joined = " ".join(words)
     return f" {joined} " if joined else ""

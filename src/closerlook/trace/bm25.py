@@ -13,7 +13,10 @@ from closerlook.trace.load_errors import index_errors
 
 
 class Ranker:
-    """Ranks documents by the words of a query. Scores are computed by `build` and memory-mapped."""
+    """Ranks documents by the words of a query, with the scores that `build` wrote to `folder`, memory-mapped.
+
+    Raises CloserlookError if a file is missing or damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         with index_errors(folder, "build_index"):
@@ -32,11 +35,6 @@ class Ranker:
         with replacing(folder) as temporary:
             bm25.save(str(temporary), show_progress=False)
             np.save(temporary / "sizes.npy", np.diff(ends).astype(np.int32))
-        return cls(folder)
-
-    @classmethod
-    def open(cls, folder: Path) -> "Ranker":
-        """Map the files that `build` wrote. Raises CloserlookError if one is missing or damaged."""
         return cls(folder)
 
     def search(self, words: Sequence[str], top: int) -> tuple[np.ndarray, np.ndarray]:

@@ -47,7 +47,7 @@ def count_borrowing(
     inputs: BorrowingInputs,
     searched: Sequence[IndexedDataset],
     unrelated: IndexedDataset | None,
-    neighbours: int,
+    neighbors: int,
     seed: int,
 ) -> pa.Table:
     """BORROWING: phrases found and looked up, per response, dataset searched, unit, n-gram length, place and null.
@@ -71,7 +71,7 @@ def count_borrowing(
     tables = [schemas.BORROWING.empty_table()]
     for dataset in searched:
         same_size = unrelated and truncate_to_size(unrelated, dataset)
-        lengths = _match_lengths(inputs, dataset, same_size, neighbours, longest, seed)
+        lengths = _match_lengths(inputs, dataset, same_size, neighbors, longest, seed)
         for unit, phrases in units.items():
             looked_up = dict.fromkeys(lengths, phrases) | {("all", "matched"): matched[unit]}
             looked_up |= {level: base for level in lengths if level[1] == "base_answer" and base}
@@ -102,13 +102,13 @@ def _match_lengths(
     inputs: BorrowingInputs,
     dataset: IndexedDataset,
     unrelated: IndexedDataset | None,
-    neighbours: int,
+    neighbors: int,
     longest: int,
     seed: int,
 ) -> dict[tuple[str, str], list[np.ndarray]]:
     """Match lengths of each word (of `base` for base_answer), by place and null: one array, or one per permutation."""
     passages, base = inputs.passages, inputs.base
-    similar = dataset.most_similar(inputs.instructions, neighbours)
+    similar = dataset.most_similar(inputs.instructions, neighbors)
     permuted = derangements(len(similar), seed)
     lengths = {
         ("all", "observed"): [_in_all(passages, dataset, longest)],
@@ -116,7 +116,7 @@ def _match_lengths(
         ("similar", "permuted"): [_in_similar(passages, dataset, similar[other], longest) for other in permuted],
     }
     if unrelated is not None:
-        similar_unrelated = unrelated.most_similar(inputs.instructions, neighbours)
+        similar_unrelated = unrelated.most_similar(inputs.instructions, neighbors)
         lengths["all", "unrelated"] = [_in_all(passages, unrelated, longest)]
         lengths["similar", "unrelated"] = [_in_similar(passages, unrelated, similar_unrelated, longest)]
     if base is not None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from closerlook.core import schemas
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.text.words import rendered
+from closerlook.text.words import join_words
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.keywords import overlap
 from closerlook.trace.matching_statistics import match_lengths
@@ -38,11 +38,6 @@ class MarkedResponses:
     spans: Sequence[tuple[int, int, int]]
     unshifted: np.ndarray
     attribution: Mapping[SpanKey, Sequence[str]] = field(default_factory=dict)
-
-    def pairs(self) -> list[str]:
-        """Instruction and response of each response, in the form in which instances are embedded."""
-        texts = zip(self.instructions, self.passages.texts, strict=True)
-        return [f"{instruction}\n{response}" for instruction, response in texts]
 
 
 def trace(marked: MarkedResponses, dataset: IndexedDataset, top: int, seed: int) -> pa.Table:
@@ -81,12 +76,13 @@ class _SpanLookup:
         self.lengths = match_lengths(words, passages.remaining, dataset.occurs, LONGEST_RUN)
         quotes = [passages.texts[span.response][span.start : span.end] for span in self.spans]
         self.instances = dataset.index.exact.counts(quotes)
-        self.phrases = [rendered(words[slice(*span.words)]) for span in self.spans]
+        self.phrases = [join_words(words[slice(*span.words)]) for span in self.spans]
         self.instances_words = dataset.index.words.counts(self.phrases)
         self.chance = _chance(self.spans, marked, self.lengths, seed)
         queries = [f"{span.context} {marked.instructions[span.response]}" for span in self.spans]
         self.bm25, self.scores = dataset.index.bm25(queries, DEPTH)
-        self.pairs = marked.pairs()
+        texts = zip(marked.instructions, passages.texts, strict=True)
+        self.pairs = [f"{instruction}\n{response}" for instruction, response in texts]  # as instances are embedded
         others = derangements(len(self.pairs), seed, times=1)
         self.other = others[0] if len(others) else None
         self.row_of = {identity: row for row, identity in enumerate(dataset.index.ids)} if marked.attribution else {}

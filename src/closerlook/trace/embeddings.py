@@ -35,7 +35,10 @@ WEIGHTS = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
 
 
 class Embeddings:
-    """Vectors of a dataset's texts, in its order, so that the first rows are the vectors of a subset."""
+    """The vectors that `build` wrote to `folder`, memory-mapped: in the order of the texts, so a subset's are the first rows.
+
+    Raises CloserlookError if a file is missing or damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder = Path(folder)
@@ -71,11 +74,6 @@ class Embeddings:
             _save([np.load(file) for file in files], temporary / "vectors.npy")
             write_json({"embedder": embedder, "sha256": model_digest}, temporary / "manifest.json")
         shutil.rmtree(root)
-        return cls(folder)
-
-    @classmethod
-    def open(cls, folder: Path) -> "Embeddings":
-        """Map the files that `build` wrote. Raises CloserlookError if one is missing or damaged."""
         return cls(folder)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

@@ -29,10 +29,10 @@ bitmaps: uint8 [blocks, documents / 8]; bit d of a block is set if one of its su
 
 
 class SuffixArray:
-    """Finds the documents that contain a phrase. Many processes can share it: its files are mapped, not loaded.
+    """Finds the documents that contain a phrase, in the files that `build` wrote to `folder`. They are mapped, not loaded.
 
     A document is one or more texts and contains a phrase if one of them does. Code points are compared: case matters, and so does
-    whether an accented letter is one code point or two.
+    whether an accented letter is one code point or two. Raises CloserlookError if a file is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,11 +65,6 @@ class SuffixArray:
             bitmaps = _bitmaps(suffixes, starts, pages)
             for name, part in zip(ARRAYS, (suffixes, starts, pages, bitmaps), strict=True):
                 np.save(temporary / f"{name}.npy", part)
-        return cls(folder)
-
-    @classmethod
-    def open(cls, folder: Path) -> "SuffixArray":
-        """Map the files that `build` wrote. Raises CloserlookError if one is missing or damaged."""
         return cls(folder)
 
     def documents(self, phrase: str, limit: int | None = None) -> np.ndarray:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing
 from closerlook.core.schemas import INSTANCES
-from closerlook.text.words import rendered, words_of
+from closerlook.text.words import join_words, words_of
 from closerlook.trace.exact import SuffixArray
 from closerlook.trace.load_errors import index_errors
 
@@ -29,7 +29,10 @@ BATCH = 1000
 
 
 class Index:
-    """A searchable dataset. An instance contains a phrase if its instruction or its response does. Rows are 0-based."""
+    """The searchable dataset that `build` wrote to `folder`, memory-mapped. Rows are 0-based.
+
+    An instance contains a phrase if its instruction or its response does. Raises CloserlookError if a file is missing or damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder = Path(folder)
@@ -37,10 +40,10 @@ class Index:
             self._table = pa.ipc.open_file(pa.memory_map(str(folder / "instances.arrow"))).read_all()
             self.sizes: np.ndarray = np.load(folder / "bm25" / "sizes.npy", mmap_mode="r")
             """Words per instance, instruction and response together: int32."""
-        self.exact = SuffixArray.open(folder / "exact")
+        self.exact = SuffixArray(folder / "exact")
         """Search in the original texts."""
-        self.words = SuffixArray.open(folder / "words")
-        """Search in the texts as `rendered` words: rendered(words) is found as whole words, case ignored."""
+        self.words = SuffixArray(folder / "words")
+        """Search in the texts as joined words: join_words(words) is found as whole words, case ignored."""
         with index_errors(folder, "build_index"):
             if len({self._table.num_rows, len(self.sizes), self.exact.size, self.words.size}) > 1:
                 raise ValueError("its files do not belong together")
@@ -60,13 +63,8 @@ class Index:
             with pa.ipc.new_file(str(temporary / "instances.arrow"), table.schema) as file:
                 file.write_table(table, max_chunksize=BATCH)
             SuffixArray.build(_pairs(table, "exact"), temporary / "exact")
-            SuffixArray.build((map(rendered, pair) for pair in _words(table, "words")), temporary / "words")
+            SuffixArray.build((map(join_words, pair) for pair in _words(table, "words")), temporary / "words")
             Ranker.build((chain(*pair) for pair in _words(table, "BM25")), temporary / "bm25")
-        return cls(folder)
-
-    @classmethod
-    def open(cls, folder: Path) -> "Index":
-        """Map the files that `build` wrote. Raises CloserlookError if one is missing or damaged."""
         return cls(folder)
 
     @cached_property
@@ -99,7 +97,7 @@ class Index:
     def _ranker(self) -> "Ranker":
         from closerlook.trace.bm25 import Ranker  # slow to import, and exact search does not need it
 
-        return Ranker.open(self._folder / "bm25")
+        return Ranker(self._folder / "bm25")
 
 
 def read_instances(path: Path) -> pa.Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from closerlook.core.errors import CloserlookError
-from closerlook.text.words import rendered, words_of
+from closerlook.text.words import join_words, words_of
 from closerlook.trace.embeddings import Embeddings
 from closerlook.trace.index import Index
 from closerlook.trace.matching_statistics import Occurs
@@ -30,7 +30,7 @@ class IndexedDataset:
     @classmethod
     def open(cls, name: str, index: Path, embeddings: Path | None = None) -> "IndexedDataset":
         """All instances of the index. Raises CloserlookError if there are fewer embeddings than instances."""
-        opened, vectors = Index.open(index), Embeddings.open(embeddings) if embeddings else None
+        opened, vectors = Index(index), Embeddings(embeddings) if embeddings else None
         if vectors is not None and len(vectors.vectors) < len(opened.sizes):
             found = f"{len(vectors.vectors)} embeddings, but {index} has {len(opened.sizes)} instances"
             raise CloserlookError(f"{embeddings}: found {found}; they are of another dataset")
@@ -42,7 +42,7 @@ class IndexedDataset:
         return int(self.index.sizes[: self.limit].sum(dtype=np.int64))
 
     def occurs(self, phrases: Sequence[str]) -> np.ndarray:
-        """Whether each phrase (rendered words) occurs in any instance that counts: bool."""
+        """Whether each phrase (joined words) occurs in any instance that counts: bool."""
         return self.index.words.occurs(phrases, None if self.limit == len(self.index.sizes) else self.limit)
 
     def most_similar(self, queries: Sequence[str], top: int) -> np.ndarray:
@@ -64,10 +64,10 @@ class IndexedDataset:
 
     @cached_property
     def _rendered(self) -> Callable[[int], str]:
-        """Returns the rendered words of an instance, in which phrases can be looked up; caches the latest instances."""
+        """Returns the joined words of an instance, in which phrases can be looked up; caches the latest instances."""
         return lru_cache(maxsize=1 << 16)(
             lambda row: "\n".join(
-                rendered(word.text for word in words_of(text))
+                join_words(word.text for word in words_of(text))
                 for text in (self.index.instructions[row], self.index.responses[row])
             )
         )

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from closerlook.text.words import rendered
+from closerlook.text.words import join_words
 
 Occurs = Callable[[Sequence[str]], np.ndarray]
-"""Returns whether each phrase (rendered words) occurs: bool."""
+"""Returns whether each phrase (joined words) occurs: bool."""
 
 
 def match_lengths(words: Sequence[str], remaining: np.ndarray, occurs: Occurs, limit: int) -> np.ndarray:
@@ -24,7 +24,7 @@ def match_lengths(words: Sequence[str], remaining: np.ndarray, occurs: Occurs, l
         failed = failed_at <= bound[undecided]
         doubled = np.minimum(np.maximum(1, 2 * known), bound[undecided])
         tried = np.where(failed, (known + failed_at) // 2, doubled)
-        phrases = [rendered(words[i : i + n]) for i, n in zip(undecided.tolist(), tried.tolist(), strict=True)]
+        phrases = [join_words(words[i : i + n]) for i, n in zip(undecided.tolist(), tried.tolist(), strict=True)]
         hits = look_up(occurs, phrases)
         low[undecided] = np.where(hits, tried, known)
         high[undecided] = np.where(hits, failed_at, tried)

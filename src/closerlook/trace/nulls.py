@@ -1,7 +1,6 @@
 """Chance levels of borrowing: how often phrases occur that were not borrowed, or not from where they are looked up."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +13,6 @@ PERMUTATIONS = 3
 """Other instructions per instruction."""
 NEAREST = 20
 """A matched phrase is drawn from about this many phrases of the nearest frequency."""
-LANGUAGE = "en"
 
 
 def derangements(n: int, seed: int, times: int = PERMUTATIONS) -> np.ndarray:
@@ -39,14 +37,9 @@ def limit_for_words(sizes: np.ndarray, words: int) -> int:
 
 def zipf_frequencies(words: Sequence[str]) -> np.ndarray:
     """Zipf frequency of each English word (wordfreq: log10 of occurrences per billion words), 0 for unknown words: float64."""
-    return np.array([_zipf(word) for word in words], dtype=np.float64)
-
-
-@lru_cache(maxsize=1 << 18)
-def _zipf(word: str) -> float:
     from wordfreq import zipf_frequency  # heavy, and tables that need `derangements` alone import this module
 
-    return zipf_frequency(word, LANGUAGE)
+    return np.array([zipf_frequency(word, "en") for word in words], dtype=np.float64)
 
 
 def matched_phrases(phrases: Phrases, pool: np.ndarray, passages: Passages, seed: int) -> tuple[Phrases, np.ndarray]:

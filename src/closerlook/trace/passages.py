@@ -9,7 +9,7 @@ import numpy as np
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.spans.located import read_span_offsets
+from closerlook.spans.inputs import read_span_offsets
 from closerlook.text.words import Word, words_of
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from closerlook.text.sentences import sentence_begins
-from closerlook.text.words import rendered
+from closerlook.text.words import join_words
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.passages import Passages
 
@@ -55,9 +55,9 @@ def rank_lexically(
     """
     ranking: dict[int, None] = {}
     for first, last in _windows(span, lengths):
-        phrase = rendered(word.text for word in passages.words[first:last])
+        phrase = join_words(word.text for word in passages.words[first:last])
         rows = dataset.index.words.documents(phrase, dataset.limit)
-        ranking |= dict.fromkeys(reorder(rows, order, DEPTH))
+        ranking |= dict.fromkeys(reorder(rows, order))
         if len(ranking) >= DEPTH:
             break
     return list(ranking)[:DEPTH]
@@ -75,15 +75,20 @@ def _windows(span: LocatedSpan, lengths: np.ndarray) -> list[tuple[int, int]]:
     return [(-first, n - first) for _, n, first in sorted(windows, reverse=True)[:WINDOWS]]
 
 
-def reorder(rows: np.ndarray, order: np.ndarray, limit: int) -> list[int]:
+def restrict(order: np.ndarray, rows: np.ndarray, limit: int = DEPTH) -> list[int]:
+    """The first `limit` of `order` that are in `rows` (ascending)."""
+    position = np.searchsorted(rows, order)
+    return order[np.append(rows, -1)[position] == order][:limit].tolist()
+
+
+def reorder(rows: np.ndarray, order: np.ndarray, limit: int = DEPTH) -> list[int]:
     """The first `limit` of `rows` (ascending): rows in `order` first, in that order, then the others as they are."""
-    position = np.minimum(np.searchsorted(rows, order), len(rows) - 1) if len(rows) else np.zeros(0, dtype=np.int64)
-    ordered = order[rows[position] == order][:limit] if len(rows) else []
-    return list(dict.fromkeys([*map(int, ordered), *map(int, rows[: limit + len(ordered)])]))[:limit]
+    ordered = restrict(order, rows, limit)
+    return list(dict.fromkeys([*ordered, *rows[: limit + len(ordered)].tolist()]))[:limit]
 
 
-def fuse(rankings: Sequence[Sequence[int]], k: int = 60) -> list[int]:
-    """Reciprocal rank fusion (Cormack et al. 2009): every ranking adds 1 / (k + rank) to its rows, with ranks from 1.
+def fuse(rankings: Sequence[Sequence[int]]) -> list[int]:
+    """Reciprocal rank fusion (Cormack et al. 2009): every ranking adds 1 / (60 + rank) to its rows, with ranks from 1.
 
     rankings: rows, best first. A ranking need not contain all rows; a row that it repeats counts at its first position.
     Returns all rows, best first. Ties are broken by the best rank in any ranking, then by row.
@@ -92,6 +97,6 @@ def fuse(rankings: Sequence[Sequence[int]], k: int = 60) -> list[int]:
     best: dict[int, int] = {}
     for ranking in rankings:
         for rank, row in enumerate(dict.fromkeys(ranking), start=1):
-            scores[row] += 1 / (k + rank)
+            scores[row] += 1 / (60 + rank)
             best[row] = min(rank, best.get(row, rank))
     return sorted(scores, key=lambda row: (-scores[row], best[row], row))

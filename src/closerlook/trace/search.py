@@ -17,7 +17,7 @@ def search(folder: Path, phrases: Path, out: Path) -> None:
     count: number of instances that contain the exact phrase (case-sensitive) in the instruction or the response.
     ids: their ids, in the dataset's order. The empty phrase is found nowhere. Raises CloserlookError for a line of another form.
     """
-    index = Index.open(folder)
+    index = Index(folder)
     with replacing(out) as temporary, temporary.open("w", encoding="ascii", newline="\n") as output:
         for phrase in tqdm(read_phrases(phrases), desc="search", unit=" phrases"):
             ids = [index.ids[row] for row in index.exact.documents(phrase).tolist()]
@@ -30,17 +30,15 @@ def read_phrases(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _phrase(line, f"{path}, line {number}")
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line.decode("utf-8-sig"))
+                except (ValueError, RecursionError) as error:
+                    raise CloserlookError(f"{path}, line {number}: not valid JSON in UTF-8: {error}") from None
+                if not isinstance(record, dict) or not isinstance(record.get("phrase"), str):
+                    found = line.decode().strip()[:80]
+                    raise CloserlookError(f'{path}, line {number}: found {found}, expected {{"phrase": "some text"}}')
+                yield record["phrase"]
     except OSError as error:
         raise CloserlookError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _phrase(line: bytes, location: str) -> str:
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise CloserlookError(f"{location}: not valid JSON in UTF-8: {error}") from None
-    if not isinstance(record, dict) or not isinstance(record.get("phrase"), str):
-        raise CloserlookError(f'{location}: found {line.decode().strip()[:80]}, expected {{"phrase": "some text"}}')
-    return record["phrase"]

@@ -9,11 +9,11 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from closerlook.core import schemas
-from closerlook.text.words import rendered
+from closerlook.text.words import join_words
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.passages import Passages
-from closerlook.trace.rankers import DEPTH, LONGEST_RUN, fuse, reorder
+from closerlook.trace.rankers import LONGEST_RUN, fuse, reorder, restrict
 
 CANDIDATES = 3
 """Instances kept of each ranking."""
@@ -39,10 +39,10 @@ def trace_words(
     around = longest_match_around(passages, lengths, shifted)
     for i, (first, last) in zip(tqdm(shifted, desc="words", disable=None), around, strict=True):
         word, text, run = passages.words[i], passages.text_of_word[i], passages.words[first:last]
-        instances = rows_with(rendered([word.text]))
-        with_run = rows_with(rendered(words[first:last]))
-        rankings = {"lexical": reorder(with_run, similar.get("semantic", similar["bm25"])[text], DEPTH)}
-        rankings |= {name: _restrict(order[text], instances) for name, order in similar.items()}
+        instances = rows_with(join_words([word.text]))
+        with_run = rows_with(join_words(words[first:last]))
+        rankings = {"lexical": reorder(with_run, similar.get("semantic", similar["bm25"])[text])}
+        rankings |= {name: restrict(order[text], instances) for name, order in similar.items()}
         rankings["candidates"] = fuse(list(rankings.values()))
         rows.append(
             {
@@ -67,12 +67,6 @@ def _similar(instructions: Sequence[str], dataset: IndexedDataset) -> dict[str, 
     if dataset.embeddings is not None:
         similar["semantic"] = list(dataset.most_similar(instructions, SIMILAR))
     return similar
-
-
-def _restrict(order: np.ndarray, rows: np.ndarray) -> list[int]:
-    """The first DEPTH of `order` that are in `rows` (ascending)."""
-    position = np.searchsorted(rows, order)
-    return [int(row) for row in order[np.append(rows, -1)[position] == order][:DEPTH]]
 
 
 def longest_match_around(passages: Passages, lengths: np.ndarray, words: np.ndarray) -> Iterator[tuple[int, int]]:

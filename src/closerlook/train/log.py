@@ -8,9 +8,6 @@ from typing import Any
 
 from closerlook.core.errors import CloserlookError
 
-TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"}
-"""Package that each tracker needs."""
-
 
 class Log:
     """The log in `file`, truncated after step `resume_at`; each new line is flushed at once, so that a killed run can resume."""
@@ -18,10 +15,8 @@ class Log:
     def __init__(self, file: Path, resume_at: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self.file = file
-        self.lines: list[dict[str, Any]] = []
-        if file.is_file():
-            for line in file.read_text().splitlines()[:resume_at]:
-                self.lines.append(json.loads(line))
+        kept = file.read_text().splitlines()[:resume_at] if file.is_file() else []
+        self.lines: list[dict[str, Any]] = [json.loads(line) for line in kept]
         file.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         self._stream = file.open("a", buffering=1)
 
@@ -36,12 +31,10 @@ class Log:
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Raise CloserlookError, before anything is trained, for a tracker whose package is missing."""
+    """Raise CloserlookError, before anything is trained, for a tracker whose package, of the same name, is missing."""
     for name in names:
-        if importlib.util.find_spec(TRACKERS[name]) is None:
-            raise CloserlookError(
-                f"report_to {name}: its package is not installed; run: python -m pip install {TRACKERS[name]}"
-            )
+        if importlib.util.find_spec(name) is None:
+            raise CloserlookError(f"report_to {name}: its package is not installed; run: python -m pip install {name}")
 
 
 class Trackers:

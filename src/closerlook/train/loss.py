@@ -44,8 +44,10 @@ class LinearCrossEntropy(torch.autograd.Function):
                 slope = scores.to(dtype)
                 if grad_hidden is not None:
                     grad_hidden[start : start + rows] = slope @ matrix
-                if grad_weight is not None:
-                    _add_product_(grad_weight, slope.T, piece)
+                if grad_weight is not None and dtype == torch.float32:
+                    grad_weight.addmm_(slope.T, piece)
+                elif grad_weight is not None:
+                    grad_weight += slope.T @ piece
                 if grad_bias is not None:
                     grad_bias += scores.sum(0)
         ctx.gradients = grad_hidden, grad_weight, grad_bias
@@ -74,13 +76,6 @@ def _softmax_minus_one_hot_(scores: Tensor, target: Tensor) -> Tensor:
     scores /= total
     scores.scatter_add_(1, target, torch.full_like(chosen, -1.0))
     return (total.log() - chosen).sum()
-
-
-def _add_product_(sum_: Tensor, a: Tensor, b: Tensor) -> None:
-    if a.dtype == sum_.dtype:
-        sum_.addmm_(a, b)
-    else:
-        sum_ += a @ b
 
 
 class HeadLoss:

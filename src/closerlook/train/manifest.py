@@ -1,6 +1,7 @@
 """The manifest of a training: configuration, versions, counts and device, enough to repeat it and to know what it did."""
 
 import platform
+import re
 import resource
 import sys
 from importlib.metadata import version
@@ -56,12 +57,9 @@ def run_facts(log: Log, schedule: BatchSchedule, module: nn.Module, world: Distr
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    names = [line for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
-    return f"CPU {names[0].split(':', 1)[1].strip() if names else platform.machine()}"
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.is_file() else []
+    file = Path("/proc/cpuinfo")
+    names = re.findall(r"(?m)^model name\s*:(.*)$", file.read_text() if file.is_file() else "")
+    return f"CPU {names[0].strip() if names else platform.machine()}"
 
 
 def _peak_memory(device: torch.device) -> int:

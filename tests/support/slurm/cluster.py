@@ -1,4 +1,4 @@
-"""A real Slurm of two nodes with four GPUs each, on this machine, in a folder of its own, without touching /etc/slurm.
+"""A real Slurm on this machine with two nodes of four GPUs each, in its own folder, independent of /etc/slurm.
 
 The GPUs are links to /dev/null: Slurm hands them out and sets CUDA_VISIBLE_DEVICES, and no program finds a device there.
 Every daemon is started with SLURM_CONF in its environment: slurmd then gives it to every step, so that srun inside a job,
@@ -24,7 +24,7 @@ from tests.support.slurm.cluster_files import NODES, forget_nodes, name_nodes, w
 
 
 class Cluster:
-    """`with Cluster() as cluster:` starts it and takes it down.
+    """`with Cluster() as cluster:` starts and stops it.
 
     Partitions: gpu (the default), cpu, and urgent, whose jobs send those of the others back to the queue.
     """
@@ -34,7 +34,7 @@ class Cluster:
         self.folder = Path(tempfile.mkdtemp(prefix="closerlook-slurm-"))
         self.configuration = self.folder / "slurm.conf"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
-        # Those of a job that runs these tests would be taken for options.
+        # Slurm would take the variables of a job that runs these tests for options.
         clean = {key: text for key, text in os.environ.items() if not key.startswith(("SLURM", "SBATCH", "SRUN"))}
         path = f"{self.folder}/bin:{Path(sys.executable).parent}:{clean.get('PATH', os.defpath)}"
         self.environment = clean | {"SLURM_CONF": str(self.configuration), "PATH": path}
@@ -60,7 +60,7 @@ class Cluster:
         self.stop()
 
     def run(self, *command: str | Path, timeout: float = 60, check: bool = True) -> str:
-        """What a command says, both streams, in the cluster's environment. AssertionError where it fails and `check` is set."""
+        """Return a command's stdout and stderr. AssertionError if it fails and `check` is set."""
         done = subprocess.run(
             list(map(str, command)), env=self.environment, capture_output=True, text=True, timeout=timeout
         )
@@ -69,7 +69,7 @@ class Cluster:
         return output
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Every job so far, finished ones too: id, name, state, reason, partition, nodes, restarts, exit_code, comment.
+        """All jobs, also finished ones: id, name, state, reason, partition, nodes, restarts, exit_code, comment.
 
         `fields` has all that scontrol says of it.
         """
@@ -81,16 +81,16 @@ class Cluster:
         return _job(self.run("scontrol", "show", "job", "-o", str(job_id)))
 
     def submissions(self) -> list[list[str]]:
-        """What sbatch was called with, each time, in order."""
+        """Arguments of each call of sbatch, in order."""
         log = self.folder / "sbatch.jsonl"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def node_states(self) -> dict[str, str]:
-        """idle, mixed, allocated, down, ... of each node; `*` behind one that does not answer."""
+        """State of each node (idle, mixed, allocated, down, ...), with `*` if it does not respond."""
         return dict(line.split() for line in self.run("sinfo", "-h", "-N", "-p", "gpu", "-o", "%N %T").splitlines())
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float = 60) -> Any:
-        """The first true value of `predicate`. AssertionError, the queue as its note, after `timeout` seconds."""
+        """Return the first true value of `predicate`. AssertionError with the queue after `timeout` seconds."""
         try:
             return _wait(predicate, timeout)
         except AssertionError as error:
@@ -98,28 +98,28 @@ class Cluster:
             raise
 
     def start_now(self, job_id: int) -> None:
-        """Let a requeued job start at once: Slurm keeps it back for two minutes."""
+        """Let a requeued job start at once, which Slurm delays by two minutes."""
         self.run("scontrol", "update", f"jobid={job_id}", "starttime=now")
 
     def kill_node(self, name: str) -> None:
-        """A power cut: the node's daemon and all that runs there are gone at once, and Slurm learns it."""
+        """Simulate a power cut: kill the node's daemon and all its processes, and tell Slurm."""
         self._kill_all_of(name)
         self.run("scontrol", "update", f"nodename={name}", "state=down", "reason=power cut")
 
     def revive_node(self, name: str) -> None:
-        """The node is back, and takes jobs."""
-        self._start_node(name)  # ReturnToService=2: it is up as soon as it registers
+        """Start the node again."""
+        self._start_node(name)  # ReturnToService=2: it is up once it registers
         self.wait_for(lambda: self.node_states()[name] in {"idle", "mixed", "allocated"})
-        # The order to end what ran there is still under way, and would end what starts there now.
+        # Slurm's request to end the node's jobs is still pending, and would end new ones.
         self.wait_for(lambda: re.search(r"Agent count: +0\n", self.run("sdiag")))
 
     def logs(self) -> str:
-        """The ends of the daemons' logs."""
+        """Ends of the daemons' logs."""
         files = sorted([*self.folder.glob("*.log"), *self.folder.glob("*.out")])
         return "\n".join(f"{file.name}:\n{file.read_text(errors='replace')[-2000:]}" for file in files)
 
     def stop(self) -> None:
-        """Take everything down, by process id, and leave nothing behind."""
+        """Stop all processes by id, and remove the folder."""
         for node in NODES:
             self._kill_all_of(node)
         for name in ("slurmctld", "munged"):
@@ -147,14 +147,14 @@ class Cluster:
         if daemon := self._daemons.pop(node, None):
             daemon.kill()
             daemon.wait()
-        for _ in range(20):  # what was being started meanwhile dies the next time
+        for _ in range(20):  # processes that were just starting die in the next round
             if not (processes := list(self.processes(node))):
                 return
             _kill(processes)
         raise AssertionError(f"{node}: still running: {processes}")
 
     def processes(self, node: str) -> Iterator[psutil.Process]:
-        """What Slurm runs on a node: the step daemons, which hold the node's log open, and the jobs, which know where they are.
+        """Processes of Slurm on a node: step daemons, which hold the node's log open, and jobs, by their environment.
 
         A step daemon is no child of slurmd, and a job's process may have left its parents.
         """

@@ -1,4 +1,4 @@
-"""What a small Slurm needs before it starts: its configuration, key and GPUs in one folder, and names for its nodes."""
+"""Files of a small Slurm: configuration, key and GPUs in one folder, and host names for its nodes."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdSpoolDir={folder}/spool/%n
 SlurmdPidFile={folder}/%n.pid
 SlurmdLogFile={folder}/%n.log
-# So that a node can offer more cores than this machine has.
+# Nodes may have more cores than this machine.
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -49,7 +49,7 @@ PreemptMode=REQUEUE
 JobRequeue=1
 ReturnToService=2
 KillWait={kill_wait}
-# A job that is over stays visible: whoever watches it through squeue must not miss its end.
+# Finished jobs stay visible in squeue.
 MinJobAge=3600
 {nodes}
 PartitionName=gpu Nodes=ALL Default=YES PriorityTier=1 MaxTime=INFINITE State=UP
@@ -61,7 +61,7 @@ _NODE = (
     f"CPUs=8 RealMemory=10000 Gres=gpu:h100:{GPUS} State=UNKNOWN"
 )
 
-# Stands before the real sbatch on PATH and writes down what it was called with.
+# Precedes the real sbatch on PATH and logs its arguments.
 _SBATCH = """\
 #!{python}
 import json, os, sys
@@ -72,7 +72,7 @@ os.execv({sbatch!r}, ["sbatch", *sys.argv[1:]])
 
 
 def write(folder: Path, path: str) -> None:
-    """Fill `folder`. `path` is a PATH on which the real sbatch stands; ours, in `folder`/bin, hands over to it."""
+    """Fill `folder`. path: a PATH with the real sbatch, which the wrapper in `folder`/bin calls."""
     folder.chmod(0o755)
     for name in ("state", "bin", *(f"spool/{node}" for node in NODES)):
         (folder / name).mkdir(parents=True)
@@ -85,7 +85,7 @@ def write(folder: Path, path: str) -> None:
     (folder / "slurm.conf").write_text(text)
     gpus = [folder / f"gpu{index}" for index in range(GPUS)]
     for gpu in gpus:
-        gpu.symlink_to("/dev/null")  # with a plain file Slurm counts the GPU, and sets no CUDA_VISIBLE_DEVICES
+        gpu.symlink_to("/dev/null")  # with a plain file, Slurm does not set CUDA_VISIBLE_DEVICES
     files = f"{folder}/gpu[0-{GPUS - 1}]"
     (folder / "gres.conf").write_text(f"NodeName={','.join(NODES)} Name=gpu Type=h100 File={files}\n")
     (folder / "munge.key").write_bytes(os.urandom(1024))
@@ -94,14 +94,14 @@ def write(folder: Path, path: str) -> None:
     recorder = folder / "bin" / "sbatch"
     recorder.write_text(_SBATCH.format(python=sys.executable, log=str(folder / "sbatch.jsonl"), sbatch=sbatch))
     recorder.chmod(0o755)
-    # Snakemake keeps Slurm's variables, and with them SLURM_CONF, from the srun that it starts a job's program with.
+    # Snakemake starts a job's program with a srun without Slurm's variables, SLURM_CONF included.
     srun = folder / "bin" / "srun"
     srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder / "slurm.conf"} exec {shutil.which("srun", path=path)} "$@"\n')
     srun.chmod(0o755)
 
 
 def _free_ports(count: int) -> list[int]:
-    """Below the range that the system hands out by itself: a node that comes back must find its port free."""
+    """Ports below the ephemeral range, so that a restarted node finds its port free."""
     ports: set[int] = set()
     while len(ports) < count:
         port = random.randrange(20_000, 30_000)
@@ -115,7 +115,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def name_nodes(folder: Path) -> None:
-    """Ranks meet at the first node's name, which must mean this machine."""
+    """Let the nodes' names resolve to this machine, where ranks meet at the first node."""
     try:
         with HOSTS.open("a") as hosts:
             fcntl.flock(hosts, fcntl.LOCK_EX)
@@ -126,10 +126,10 @@ def name_nodes(folder: Path) -> None:
 
 
 def forget_nodes(folder: Path) -> None:
-    """Take away what `name_nodes` wrote."""
+    """Remove the line of `name_nodes`."""
     if (line := _hosts_line(folder)) not in HOSTS.read_text():
         return
-    with HOSTS.open("r+") as hosts:  # in place, not renamed there: containers mount this file
+    with HOSTS.open("r+") as hosts:  # in place: containers mount this file, so it cannot be replaced
         fcntl.flock(hosts, fcntl.LOCK_EX)  # another cluster may stop at the same time
         text = hosts.read().replace(line, "")
         hosts.seek(0)
@@ -138,7 +138,7 @@ def forget_nodes(folder: Path) -> None:
 
 
 def _hosts_line(folder: Path) -> str:
-    """Each cluster has its own, so that one that stops does not take another's."""
+    """The line of one cluster, so that another one's is kept."""
     return f"127.0.0.1 {' '.join(NODES)} # {folder}\n"
 
 

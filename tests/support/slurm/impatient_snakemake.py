@@ -1,4 +1,4 @@
-"""Snakemake, asking Slurm every few seconds what became of its jobs: the plugin lets ever more time pass, up to three minutes."""
+"""Snakemake that checks its jobs every few seconds; the plugin waits increasingly long, up to three minutes."""
 
 import sys
 

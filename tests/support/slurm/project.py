@@ -1,4 +1,4 @@
-"""A project folder with the real workflow on a miniature of the miniature, for runs on the test cluster."""
+"""A project folder with the real workflow and a tiny miniature, for runs on the test cluster."""
 
 import copy
 import shutil
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from closerlook.config.load import load
+from closerlook.config.rows import grid_rows
 from closerlook.report.tables.registry import TABLES
 from tests.support import REPOSITORY
 from tests.support.slurm.cluster import Cluster
@@ -71,7 +72,7 @@ class Project:
         )
 
     def copy_to(self, folder: Path) -> "Project":
-        """The same folder once more, with what it has so far; times are kept, or Snakemake would make all of it anew."""
+        """A copy of the folder with its results; modification times are kept, or Snakemake would rerun everything."""
         shutil.copytree(self.folder, folder, symlinks=True)
         twin = object.__new__(Project)
         twin.folder, twin.cluster = folder, self.cluster
@@ -85,7 +86,7 @@ class Project:
         return self.preset["overrides"]["models"]["miniature"]["launch"]
 
     def command(self, *arguments: str) -> list[str]:
-        """Snakemake's command line, with the project's files written as they stand now."""
+        """Snakemake's command line; writes the current preset and site."""
         (self.folder / "lab.yaml").write_text(yaml.safe_dump(self.preset))
         (self.folder / "config/site.yaml").write_text(yaml.safe_dump(self.site))
         snakemake = Path(__file__).with_name("impatient_snakemake.py")
@@ -107,7 +108,7 @@ class Project:
             )
 
     def run(self, *arguments: str, status: int = 0) -> str:
-        """Run Snakemake to its end, and return what it said."""
+        """Run Snakemake to its end, and return its output."""
         process = self.start(*arguments)
         found = process.wait(600)
         output = (self.folder / "driver.log").read_text()
@@ -128,8 +129,8 @@ class Project:
         return f"rule_train_wildcards_{CELL.replace('/', '_')}" in flags and str(self.folder) in flags
 
     def table_files(self) -> list[str]:
-        """Every table that the preset has, as a target; figures are left out, for their sake nothing is trained."""
-        rows = load(self.preset, "lab.yaml", REPOSITORY).rows
+        """Every table of the preset, as a target, without figures."""
+        rows = [row.model_dump() for row in grid_rows(load(self.preset, "lab.yaml", REPOSITORY))]
         return [f"results/lab/tables/{name}.csv" for name, table in TABLES.items() if table.fits(rows)]
 
     def tables(self) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Gradient attribution against plain autograd, and on a model that has just learnt what it says."""
+"""Gradient attribution, compared with plain autograd, and on a model that learned its answers from known instances."""
 
 import json
 import subprocess
@@ -56,10 +56,12 @@ def test_without_curvature_scores_are_dot_products_of_gradients(kind):
     names = [n for n in names if "lora_" in n] if kind == "adapter" else names
     for parameter in reference.parameters():
         parameter.requires_grad_(True)
-    ours, theirs = ([gradients(reference, response, names) for response in some] for some in (queries, trained))
+    actual, expected = (
+        [gradients(reference, response, names) for response in examples] for examples in (queries, trained)
+    )
     scores = influence(model_of(kind), trained, queries, "identity")
     assert scores.shape == (3, 7)
-    np.testing.assert_allclose(scores, np.array(ours) @ np.array(theirs).T, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(scores, np.array(actual) @ np.array(expected).T, rtol=1e-3, atol=1e-3)
 
 
 def test_a_model_without_linear_layers_is_refused():
@@ -88,7 +90,7 @@ def test_what_is_trained_is_cut_to_the_context_and_named_by_id():
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    """A model that was trained on twelve instances, each with a word of its own, and that has answered three of them."""
+    """A model trained on twelve instances, each with its own word, and its answers to three of them."""
     folder, tokenizer = tmp_path_factory.mktemp("attribution"), byte_tokenizer()
     words = ["bog", "cup", "dam", "elk", "fir", "gem", "hut", "ink", "jar", "kit", "lid", "mud"]
     rows = [
@@ -105,13 +107,13 @@ def learnt(tmp_path_factory):
     saved(model, folder / "base", tokenizer)
     model.train()
     batch = list(training_examples(rows, tokenizer, "{instruction}\n", 64).values())
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(25):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         for response in batch:
             logits = model(input_ids=response["tokens"][None]).logits[0]
             (nn.functional.cross_entropy(logits, response["targets"], ignore_index=IGNORED) / len(batch)).backward()
-        optimiser.step()
+        optimizer.step()
     saved(model.eval(), folder / "tuned")
     write_parquet(rows, INSTANCES, folder / "data.parquet")
     (folder / "template.txt").write_text("{instruction}\n")
@@ -134,7 +136,6 @@ def attributed(folder, out, spans="spans.parquet", top=5):
     return read_parquet(out).to_pylist()
 
 
-@pytest.mark.e2e
 def test_the_instance_that_taught_a_word_comes_first(learnt, tmp_path):
     rows = attributed(learnt, tmp_path / "out.parquet")
     ids = pq.read_table(learnt / "data.parquet")["id"].to_pylist()

@@ -1,4 +1,4 @@
-"""Case sheets: everything that is known of a span, and nothing that a text of somebody else's can do to the page."""
+"""Case sheets: all facts about a span, and untrusted text is escaped."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from closerlook.causal.cases import Paraphrases, Sources, bold, find_phrase, wri
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
-from closerlook.spans.located import words_only
+from closerlook.spans.inputs import words_only
 
 HOSTILE = "# x\n- y | <script>alert(1)</script> **b** [l](javascript:x) \0 \u202e e\u0301 ``` $x$ @all"
 texts = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from([HOSTILE, "", "שלום", ".*"])
@@ -40,7 +40,7 @@ def test_bold_text_is_a_single_harmless_line(text, data):
 
 
 def files(folder, text, **change):
-    """A cell with one response to each of two instructions, spans in the first, and all that belongs to it."""
+    """The files of a cell with a response to each of two instructions and spans in the first."""
     (folder / "f").mkdir(exist_ok=True)
 
     def write(name, rows, schema):
@@ -48,25 +48,25 @@ def files(folder, text, **change):
         write_parquet(full, schema, folder / "f" / name)
         return folder / "f" / name
 
-    def answers(name, found):
+    def write_responses(name, texts):
         shared = {"prompt": "", "prompt_token_ids": [1], "token_ids": [], "finish_reason": "eos"}
-        return write(name, [shared | {"id": id_, "text": one} for id_, one in found.items()], RESPONSES)
+        return write(name, [shared | {"id": id_, "text": answer} for id_, answer in texts.items()], RESPONSES)
 
-    def asked(name, found):
+    def write_evalset(name, texts):
         shared = {"task_types": [], "topics": [], "source": "e"}
-        return write(name, [shared | {"id": id_, "instruction": one} for id_, one in found.items()], EVALSET)
+        return write(name, [shared | {"id": id_, "instruction": question} for id_, question in texts.items()], EVALSET)
 
     span = {"id": "a", "start": len(text) + 1, "end": len(text) + 6}
     measures = {"semantic": 0.5, "keyword": 0.25, "verbatim": True}
-    found = {
+    sources = {
         "spans": write("spans", [span | {"marker": "m"}], SPANS),
         "trace": write(
             "trace",
             [span | measures | {"instance": f"i{n}", "rank_fused": 3 - n, "rank_bm25": n} for n in (1, 2)],
             TRACE,
         ),
-        "responses": answers("responses", {"a": f"{text} cello", "b": "."}),
-        "evalset": asked("evalset", {"a": f"Which? {text}", "b": "?"}),
+        "responses": write_responses("responses", {"a": f"{text} cello", "b": "."}),
+        "evalset": write_evalset("evalset", {"a": f"Which? {text}", "b": "?"}),
         "data": write(
             "data",
             [
@@ -75,13 +75,13 @@ def files(folder, text, **change):
             ],
             INSTANCES,
         ),
-        "peers": {"lft": answers("lft", {"a": f"no {text}", "b": ""})},
+        "peers": {"lft": write_responses("lft", {"a": f"no {text}", "b": ""})},
         "paraphrases": Paraphrases(
-            asked("worded", {"a/p1": f"What? {text}", "a/p2": "Eh?"}),
-            answers("answered", {"a/p1": "a cello", "a/p2": "cellos"}),
+            write_evalset("worded", {"a/p1": f"What? {text}", "a/p2": "Eh?"}),
+            write_responses("answered", {"a/p1": "a cello", "a/p2": "cellos"}),
         ),
     }
-    return Sources(**found | change)
+    return Sources(**sources | change)
 
 
 @pytest.mark.parametrize("text", ["plain", HOSTILE, "", "x" * 100_000])
@@ -89,11 +89,11 @@ def test_a_case_shows_all_there_is(tmp_path, text):
     out = tmp_path / "case.md"
     write_cases(f"on {text}", "sft", files(tmp_path, text), 5, 0, out)
     page = out.read_text(encoding="utf-8")
-    assert len(page.splitlines()) == 16  # no text of somebody else's has made a line
+    assert len(page.splitlines()) == 16  # untrusted text adds no lines
     rows = [re.split(r"(?<!\\) \| |^\| | \|$", line)[1:-1] for line in page.splitlines() if line.startswith("| ")][2:]
     assert all(len(row) == 2 for row in rows)
-    whats = [what.split(":")[0].split(",")[0] for what, _ in rows]
-    assert whats == [
+    labels = [label.split(":")[0].split(",")[0] for label, _ in rows]
+    assert labels == [
         "id", "instruction", "answer of sft", "answer of lft", "most likely source i2", "other candidate i1",
         "in other words", "in other words",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Likelihood of spans against a loop that feeds one token after the other in float64."""
+"""Likelihood of spans, compared with a loop over single tokens in float64."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import RESPONSES, SPANS
 from closerlook.models.load import load_base, load_tuned
 from closerlook.models.token_text import token_starts
-from closerlook.spans.located import tokens_of
+from closerlook.spans.inputs import token_range
 
 TEXTS = ["the cat said that they were there.", "é👩‍👩‍👧 and שלום", "x", "dog dog dog"]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Models `base`, `sft` and `lft` (an adapter), responses and spans of them."""
+    """Models `base`, `sft` and `lft` (an adapter), with responses and spans."""
     folder, tokenizer = tmp_path_factory.mktemp("likelihood"), byte_tokenizer()
     saved(tiny_model(seed=0), folder / "base", tokenizer)
     saved(tiny_model(seed=1), folder / "sft")
@@ -52,7 +52,7 @@ def place(tmp_path_factory):
 
 
 def naive(model, row):
-    """Log-probability of each response token, one forward pass for each, in float64."""
+    """Log-probability of each response token, from a forward pass per token in float64."""
     model, values = model.double(), []
     for token in range(len(row["token_ids"])):
         context = torch.tensor([row["prompt_token_ids"] + row["token_ids"][:token]])
@@ -76,7 +76,7 @@ def test_sums_are_those_of_a_naive_loop(place):
     for row in actual:
         starts, text = token_starts(tokenizer, rows[row["id"]]["token_ids"]), rows[row["id"]]["text"]
         inside = {
-            (s["start"], s["end"]): set(tokens_of(starts, len(text), s["start"], s["end"]))
+            (s["start"], s["end"]): set(token_range(starts, len(text), s["start"], s["end"]))
             for s in spans
             if s["id"] == row["id"]
         }

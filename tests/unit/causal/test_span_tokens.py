@@ -1,4 +1,4 @@
-"""Which tokens a span of characters lies in, and words that are found whole."""
+"""The tokens of a span of characters, and phrases found as whole words."""
 
 import pyarrow.parquet as pq
 import pytest
@@ -9,8 +9,9 @@ from tests.support.tiny_models import byte_tokenizer
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import SPANS
+from closerlook.core.scripts import parse_named_paths
 from closerlook.models.token_text import decode, token_starts
-from closerlook.spans.located import Span, parse_named_paths, read_marked_responses, tokens_of, words_only
+from closerlook.spans.inputs import Span, read_marked_responses, token_range, words_only
 
 TOKENIZER = byte_tokenizer()
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.sampled_from(
@@ -26,7 +27,7 @@ def test_a_span_lies_in_the_tokens_whose_bytes_are_its_characters(text, data):
         return  # a name of a special token: the text is then not what the tokens say
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
-    actual = tokens_of(token_starts(TOKENIZER, ids), len(text), start, end)
+    actual = token_range(token_starts(TOKENIZER, ids), len(text), start, end)
     pieces = [TOKENIZER.backend_tokenizer.id_to_token(id_) for id_ in ids]  # a character of these is a byte of the text
     first, last = len(text[:start].encode()), len(text[:end].encode())
     position, expected = 0, []
@@ -38,9 +39,9 @@ def test_a_span_lies_in_the_tokens_whose_bytes_are_its_characters(text, data):
 
 
 def test_no_tokens_no_places():
-    assert list(tokens_of([], 0, 0, 1)) == []
-    assert list(tokens_of([0, 3], 6, 3, 6)) == [1]
-    assert list(tokens_of([0, 3, 3, 3], 4, 3, 4)) == [1, 2, 3]  # bytes of one character
+    assert list(token_range([], 0, 0, 1)) == []
+    assert list(token_range([0, 3], 6, 3, 6)) == [1]
+    assert list(token_range([0, 3, 3, 3], 4, 3, 4)) == [1, 2, 3]  # bytes of one character
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A grid of five cells, and a Slurm that answers as a test says."""
+"""A grid of five cells, and a fake Slurm with given answers."""
 
 from tests.support.cell_results import results, slurm
 

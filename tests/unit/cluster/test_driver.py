@@ -1,4 +1,4 @@
-"""One driver at a time, and none of a dead one's jobs is forgotten or done twice."""
+"""There is one driver at a time, and no job of a dead one is forgotten or runs twice."""
 
 import json
 import subprocess
@@ -24,8 +24,8 @@ time.sleep(60)
 
 @pytest.fixture(autouse=True)
 def _free() -> None:
-    """Locks are held as long as a process lives; each test is a process of its own, so to speak."""
-    driver._HELD.clear()
+    """Release the locks, which a process holds until it ends."""
+    driver._LOCKS.clear()
 
 
 def test_a_second_driver_gives_way_until_the_first_is_dead(tmp_path: Path, slurm: Callable[..., Path]) -> None:
@@ -41,7 +41,7 @@ def test_a_second_driver_gives_way_until_the_first_is_dead(tmp_path: Path, slurm
 
 
 def test_jobs_of_a_dead_driver(results: Results, slurm: Callable[..., Path]) -> None:
-    """Waiting ones are cancelled, those that run a cell are adopted, and those that nobody can tell apart are cancelled too."""
+    """Waiting jobs are cancelled, running jobs of a cell are adopted, and unknown jobs are cancelled."""
     calls = slurm(squeue="10 PENDING\n11 RUNNING\n12 RUNNING\n", scancel="")
     results.attempt(attempt(job="11"))
     results.folder.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def test_jobs_of_a_dead_driver(results: Results, slurm: Callable[..., Path]) -> 
     lines = start_driving(results.folder, "third", [(folder, "train"), (folder / "questions", "generate")])
     assert "cancelled 1 waiting jobs" in lines[0]
     assert "train: waiting for job 11" in lines[1]
-    assert adoption.adopted_job(attempts.folder_of(folder, "train")) == "11"
+    assert adoption.adopted_job(attempts.records_folder(folder, "train")) == "11"
     said = calls.read_text()
     assert "--name=first,second" in said
     assert "scancel 10" in said
@@ -63,7 +63,7 @@ def test_runs_without_jobs_are_forgotten(tmp_path: Path, slurm: Callable[..., Pa
     slurm(squeue="", scancel="")
     for run in ("first", "second"):
         start_driving(tmp_path, run, [])
-        driver._HELD.clear()
+        driver._LOCKS.clear()
     assert json.loads((tmp_path / ".driver").read_text())["runs"] == ["second"]
 
 

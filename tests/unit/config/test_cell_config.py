@@ -35,10 +35,15 @@ def config_of(name: str, **changes: Any) -> CellConfig:
 def test_it_says_what_a_reader_looks_for_and_is_read_back_as_written(tmp_path: Path) -> None:
     file, config = tmp_path / "config.json", config_of(CELL)
     config.write(file)
-    said = json.loads(file.read_text())
-    assert (said["model"], said["dataset"], said["size"], said["method"]) == ("miniature", "brief@100", 100, "lft")
-    assert said["train"]["learning_rate"] == 5e-5
-    assert said["template"]["text"] == (REPOSITORY / "config/prompts/miniature.txt").read_text()
+    content = json.loads(file.read_text())
+    assert (content["model"], content["dataset"], content["size"], content["method"]) == (
+        "miniature",
+        "brief@100",
+        100,
+        "lft",
+    )
+    assert content["train"]["learning_rate"] == 5e-5
+    assert content["template"]["text"] == (REPOSITORY / "config/prompts/miniature.txt").read_text()
     assert read_cell_config(file) == config
     before = file.stat().st_mtime_ns
     config.write(file)

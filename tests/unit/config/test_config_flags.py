@@ -1,6 +1,5 @@
 """--configfile and --config of closerlook's own commands: what Snakemake makes of the same flags."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,14 +57,14 @@ def test_the_words_give_the_same_configuration_again(files: list[str]) -> None:
     values = ["preset=third", "subset_seed=3"]
     words = config_words(files, values)
     assert words == ["--configfile", *files, "--config", *values]
-    held = parse_config(values)
-    again = config_words(files, held)
+    parsed = parse_config(values)
+    again = config_words(files, parsed)
     assert by_snakemake(files, again[again.index("--config") + 1 :]) == by_snakemake(files, values)
     assert config_words([], {}) == []
 
 
 def test_values_that_are_no_pairs_are_refused(files: list[str]) -> None:
-    with pytest.raises(CloserlookError, match="--config preset: Invalid config definition"):
+    with pytest.raises(CloserlookError, match="--config preset: "):
         read_configuration(files, ["preset"], REPOSITORY)
 
 
@@ -80,37 +79,6 @@ def test_where_jobs_run_is_said_in_the_command(tmp_path: Path) -> None:
     assert run_words(slurm=True, root=REPOSITORY) == ["--profile", "slurm"]
     assert run_words(slurm=False, root=REPOSITORY) == ["--cores", "all"]
     assert run_words(slurm=False, root=tmp_path) == ["--snakefile", str(REPOSITORY / "Snakefile"), "--cores", "all"]
-
-
-def closerlook(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("closerlook")), *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False, **options)
-
-
-def test_bare_it_prints_its_help_and_its_version_is_the_package_s() -> None:
-    from closerlook import __version__
-
-    bare = closerlook()
-    assert bare.returncode == 0
-    assert "usage: closerlook" in bare.stdout
-    assert closerlook("--version").stdout.strip() == f"closerlook {__version__}"
-
-
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    program = Path(sys.executable).with_name("closerlook")
-    piped = f"'{program}' check --configfile config/paper.yaml | head -n 1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", piped], cwd=REPOSITORY, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert len(done.stdout.splitlines()) == 1
-
-
-def test_several_files_reach_a_command(files: list[str]) -> None:
-    done = closerlook("check", "--configfile", *files, "--config", "preset=third")
-    assert done.returncode == 0, done.stderr
-    assert "miniature/brief/lft" in done.stdout
 
 
 def test_without_snakemake_one_preset_is_read_and_several_name_the_extra(

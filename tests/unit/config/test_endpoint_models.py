@@ -9,8 +9,8 @@ from tests.support import REPOSITORY
 
 from closerlook.config.load import load, read
 from closerlook.core.errors import CloserlookError
-from closerlook.plan.build import make
-from closerlook.plan.text import lines
+from closerlook.plan.build import build_plan
+from closerlook.plan.text import plan_lines
 
 PRESET: dict[str, Any] = {
     "preset": "asked",
@@ -31,15 +31,17 @@ def test_it_cannot_be_trained() -> None:
     message = refused(
         grid=[{"models": ["gpt"], "datasets": ["alpaca"], "methods": ["lft"], "evalsets": ["just-eval-instruct"]}]
     )
-    assert "asked.yaml: grid[0].models[0]: found 'gpt', expected a model whose weights lft can train" in message
+    assert "asked.yaml: grid[0].models[0]: found 'gpt'" in message
+    assert " lft " in message
 
 
 def test_its_endpoint_must_be_one() -> None:
     message = refused(overrides={"models": {"gpt": {"source": {"endpoint": "gpt-4"}}}})
     assert "models.gpt.source.endpoint: found 'gpt-4'" in message
-    assert "did you mean gpt-4-1106-preview?" in message
+    assert "gpt-4-1106-preview" in message
     message = refused(overrides={"models": {"gpt": {"source": {"endpoint": "oracle"}}}})
-    assert "expected a judge behind an endpoint (openai)" in message
+    assert "models.gpt.source.endpoint: found 'oracle'" in message
+    assert "openai" in message
 
 
 def test_its_plan(tmp_path: Path) -> None:
@@ -47,8 +49,8 @@ def test_its_plan(tmp_path: Path) -> None:
     (tmp_path / "config").symlink_to(REPOSITORY / "config")
     results = tmp_path / "results/asked"
     configuration = load(copy.deepcopy(PRESET), "asked.yaml", tmp_path)
-    planned = make(configuration, results, None, None)
-    (row,) = planned.rows
+    planned = build_plan(configuration, results, None, None)
+    (row,) = planned.cells
     assert (row.state, row.answering_gpu_hours, row.warnings) == ("new", 0.0, [])
     judging, answering = planned.totals["judging"]
     assert (answering["task"], answering["judge"], answering["calls"], answering["cached"]) == (
@@ -59,19 +61,19 @@ def test_its_plan(tmp_path: Path) -> None:
     )
     assert answering["cost"] == pytest.approx((10 * 1016 * 64 + 30 * 1016 * 400) / 1e6)
     assert judging["calls"] == 1016
-    assert any(line.startswith("answering by gpt: 1,016 calls still to do") for line in lines(planned))
+    assert any(line.startswith("answering by gpt: 1,016 calls still to do") for line in plan_lines(planned))
     for evalset in ("just-eval-instruct", "medinstruct-test"):
         file = results / "evalsets" / f"{evalset}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    assert make(configuration, results, None, None).rows[0].state == "new"  # models/gpt will never be there
+    assert build_plan(configuration, results, None, None).cells[0].state == "new"  # models/gpt will never be there
 
 
 def test_the_whole_papers_price() -> None:
     """Everything has an estimate: 136 cells, of which four train nothing."""
     configuration = read("config/paper.yaml", REPOSITORY)
-    planned = make(configuration, REPOSITORY / "results/paper", None, None)
-    assert len(planned.rows) == 136
+    planned = build_plan(configuration, REPOSITORY / "results/paper", None, None)
+    assert len(planned.cells) == 136
     assert planned.totals["unknown"] == 0
     assert {stage: totals["unknown"] for stage, totals in planned.totals["answering"].items()} == {
         "generate": 0,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support import REPOSITORY
 
 from closerlook.config import load
+from closerlook.config.rows import grid_rows
 from closerlook.config.sweep import name_at
 from closerlook.core.errors import CloserlookError
 
@@ -43,7 +44,7 @@ def test_every_rate_is_a_cell(preset: dict) -> None:
     assert {name: train.learning_rate for name, train in settings.items()} == expected
     assert [train.held_out for train in settings.values()] == [20, 20, 20, 0]
     assert [train.kind for train in settings.values()] == ["lora", "lora", "full", "full"]
-    families = {row["method"]: row["sweep"] for row in configuration.rows}
+    families = {row.method: row.sweep for row in grid_rows(configuration)}
     assert families == {"lft-lr5e-4": "lft", "lft-lr1.5e-4": "lft", "sft-lr5e-5": "sft", "nft": "", "base": ""}
 
 

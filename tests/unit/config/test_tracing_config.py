@@ -8,6 +8,7 @@ from tests.support import REPOSITORY
 
 from closerlook.config import load
 from closerlook.config.load import Configuration
+from closerlook.config.rows import GridRow, grid_rows
 from closerlook.config.stages import stages
 from closerlook.core.errors import CloserlookError
 
@@ -44,41 +45,41 @@ def read(preset: dict[str, Any]) -> Configuration:
     return load.load(preset, FILE, REPOSITORY)
 
 
-def row(configuration: Configuration, cell: str) -> dict[str, Any]:
-    return next(row for row in configuration.rows if row["cell"] == cell)
+def row(configuration: Configuration, cell: str) -> GridRow:
+    return next(row for row in grid_rows(configuration) if row.cell == cell)
 
 
 def test_tables_do_not_speak_of_the_answers_to_reworded_questions(preset: dict[str, Any]) -> None:
-    rows = read(preset).rows
-    assert {row["evalset"] for row in rows} == {"questions"}
-    assert row(read(preset), "miniature/brief/lft")["paraphrased"] == "questions-reworded"
-    assert row(read(preset), "miniature/brief@100/sft")["paraphrased"] == ""
+    rows = grid_rows(read(preset))
+    assert {row.evalset for row in rows} == {"questions"}
+    assert row(read(preset), "miniature/brief/lft").paraphrased == ["questions-reworded"]
+    assert row(read(preset), "miniature/brief@100/sft").paraphrased == []
 
 
 def test_a_cell_is_traced_in_its_own_data_and_in_what_it_is_calibrated_on(preset: dict[str, Any]) -> None:
     configuration = read(preset)
-    assert row(configuration, "miniature/brief@100/sft")["searched"] == "brief@100"
-    assert row(configuration, "miniature/brief@100/sft")["unrelated"] == "brief-third"
-    assert row(configuration, "miniature/brief-elsewhere/sft")["searched"] == "brief-elsewhere brief"
-    assert row(configuration, "miniature/none/base")["searched"] == ""
-    assert row(configuration, "miniature/none/base")["markers"] == "oracle consistency"
-    assert row(configuration, "miniature/brief/lft")["peers"] == "lft sft"
-    assert row(configuration, "miniature/brief/lft")["base_cell"] == "miniature/none/base"
+    assert row(configuration, "miniature/brief@100/sft").searched == ["brief@100"]
+    assert row(configuration, "miniature/brief@100/sft").unrelated == "brief-third"
+    assert row(configuration, "miniature/brief-elsewhere/sft").searched == ["brief-elsewhere", "brief"]
+    assert row(configuration, "miniature/none/base").searched == []
+    assert row(configuration, "miniature/none/base").markers == ["oracle", "consistency"]
+    assert row(configuration, "miniature/brief/lft").peers == ["lft", "sft"]
+    assert row(configuration, "miniature/brief/lft").base_cell == "miniature/none/base"
     assert sorted(configuration.traced.indexed_datasets) == ["brief", "brief-elsewhere", "brief-third", "brief@100"]
 
 
 def test_without_the_control_there_is_no_causal_test(preset: dict[str, Any]) -> None:
     tested = row(read(preset), "miniature/brief-without-traced/sft")
-    assert tested["ablation_of"] == "miniature/brief/sft"
-    assert tested["ablation_control"] == "miniature/brief-without-similar/sft"
-    assert tested["ablation_marker"] == "oracle"
-    assert {row["cell"]: row["ablated"] for row in read(preset).rows if row["ablated"]} == {
+    assert tested.ablation_of == "miniature/brief/sft"
+    assert tested.ablation_control == "miniature/brief-without-similar/sft"
+    assert tested.ablation_marker == "oracle"
+    assert {row.cell: row.ablated for row in grid_rows(read(preset)) if row.ablated} == {
         "miniature/brief-without-traced/sft": "traced",
         "miniature/brief-without-similar/sft": "similar",
     }
-    assert row(read(preset), "miniature/brief-without-similar/sft")["ablation_of"] == ""
+    assert row(read(preset), "miniature/brief-without-similar/sft").ablation_of == ""
     preset["grid"][1]["datasets"].remove("brief-without-similar")
-    assert row(read(preset), "miniature/brief-without-traced/sft")["ablation_of"] == ""
+    assert row(read(preset), "miniature/brief-without-traced/sft").ablation_of == ""
     preset["grid"][1]["datasets"].append("brief-without-similar")
     preset["overrides"] = {
         "datasets": {
@@ -96,7 +97,7 @@ def test_without_the_control_there_is_no_causal_test(preset: dict[str, Any]) -> 
             }
         }
     }
-    assert row(read(preset), "miniature/brief-without-traced/sft")["ablation_of"] == "", "another sample is no control"
+    assert row(read(preset), "miniature/brief-without-traced/sft").ablation_of == "", "another sample is no control"
 
 
 def test_the_stages_of_a_cell_are_in_an_order_in_which_they_can_be_made(preset: dict[str, Any]) -> None:
@@ -135,10 +136,10 @@ def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any])
     preset["grid"][0]["markers"] = ["consistency", "oracle"]
     preset["tracing"]["datasets"] = ["brief"]
     configuration = read(preset)
-    assert row(configuration, "miniature/brief/lft")["markers"] == "oracle consistency"
-    assert row(configuration, "miniature/brief@100/sft")["markers"] == "oracle"
-    assert row(configuration, "miniature/brief@100/sft")["searched"] == "brief@100"
-    assert row(configuration, "miniature/brief-elsewhere/sft")["searched"] == ""
+    assert row(configuration, "miniature/brief/lft").markers == ["oracle", "consistency"]
+    assert row(configuration, "miniature/brief@100/sft").markers == ["oracle"]
+    assert row(configuration, "miniature/brief@100/sft").searched == ["brief@100"]
+    assert row(configuration, "miniature/brief-elsewhere/sft").searched == []
     preset["grid"][0]["markers"] = ["consistensy"]
     with pytest.raises(CloserlookError, match=r"grid\[0\].markers\[0\]: found 'consistensy'.*did you mean consistency"):
         read(preset)
@@ -226,7 +227,7 @@ def test_a_mistake_is_refused_with_its_place_and_what_was_expected(
 
 def test_reworded_questions_alone_have_nothing_to_be_compared_with(preset: dict[str, Any]) -> None:
     preset["grid"][0]["evalsets"] = ["questions-reworded"]
-    with pytest.raises(CloserlookError, match=r"grid\[0\].evalsets\[0\].*expected questions in the same block"):
+    with pytest.raises(CloserlookError, match=r"grid\[0\].evalsets\[0\].*expected questions "):
         read(preset)
 
 

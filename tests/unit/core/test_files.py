@@ -1,4 +1,4 @@
-"""Reading tables: whatever is wrong with a file is said of the file."""
+"""Reading parquet files: columns, and errors that name the file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Contamination against a brute force in other terms, planted near-copies, and instructions that must not match."""
+"""Contamination, compared with a brute-force implementation; planted near-copies; instructions that must not match."""
 
 import random
 import time
@@ -10,24 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closerlook.data.contamination import find_contamination, words
+from closerlook.data.contamination import comparable_words, find_contamination
 
 
 def table(prefix, texts):
     return pa.table({"id": [f"{prefix}{i}" for i in range(len(texts))], "instruction": texts})
 
 
-def find(asked, taught):
-    rows = find_contamination(table("e", asked), table("d", taught))
+def find(questions, instructions):
+    rows = find_contamination(table("e", questions), table("d", instructions))
     return {(r["evalset_id"], r["instance_id"]): (r["match"], r["similarity"]) for r in rows}
 
 
-def brute_force(asked, taught):
-    """The definition in exact arithmetic, one pair at a time."""
+def brute_force(questions, instructions):
+    """The definition in exact arithmetic, pair by pair."""
     found = {}
-    for i, question in enumerate(asked):
-        for j, text in enumerate(taught):
-            one, two = words(question), words(text)
+    for i, question in enumerate(questions):
+        for j, text in enumerate(instructions):
+            one, two = comparable_words(question), comparable_words(text)
             dice = Fraction(2 * sum((Counter(one) & Counter(two)).values()), len(one) + len(two))
             if dice >= Fraction(9, 10):
                 found[f"e{i}", f"d{j}"] = ("exact" if one == two else "near", float(dice))
@@ -39,16 +39,18 @@ sentences = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), min_size=1
 
 @settings(max_examples=200, deadline=None)
 @given(
-    asked=st.lists(sentences, min_size=1, max_size=6), taught=st.lists(sentences, max_size=6), seed=st.integers(0, 99)
+    questions=st.lists(sentences, min_size=1, max_size=6),
+    instructions=st.lists(sentences, max_size=6),
+    seed=st.integers(0, 99),
 )
-def test_equals_brute_force(asked, taught, seed):
+def test_equals_brute_force(questions, instructions, seed):
     rng = random.Random(seed)
-    for text in asked:  # near-copies, or the generator would hardly make any
+    for text in questions:  # near-copies, or the generator would hardly make any
         copy = text.split()
         rng.shuffle(copy)
         copy[rng.randrange(len(copy))] = rng.choice("abxyz")
-        taught.append(" ".join(copy))
-    found, expected = find(asked, taught), brute_force(asked, taught)
+        instructions.append(" ".join(copy))
+    found, expected = find(questions, instructions), brute_force(questions, instructions)
     assert found.keys() == expected.keys()
     for pair, (match, similarity) in expected.items():
         assert found[pair][0] == match
@@ -97,9 +99,9 @@ def test_speed():
     """800 questions against 52,000 instances take under a minute on one core (about 3 s when written)."""
     rng = random.Random(0)
     vocabulary = [f"w{i}" for i in range(5000)]
-    asked = [" ".join(rng.choices(vocabulary, k=20)) for _ in range(800)]
-    taught = [" ".join(rng.choices(vocabulary, k=rng.randint(5, 40))) for _ in range(52_000)]
-    taught[777] = asked[5] + " please"
+    questions = [" ".join(rng.choices(vocabulary, k=20)) for _ in range(800)]
+    instructions = [" ".join(rng.choices(vocabulary, k=rng.randint(5, 40))) for _ in range(52_000)]
+    instructions[777] = questions[5] + " please"
     start = time.perf_counter()
-    assert list(find(asked, taught)) == [("e5", "d777")]
+    assert list(find(questions, instructions)) == [("e5", "d777")]
     assert time.perf_counter() - start < 60

@@ -1,4 +1,4 @@
-"""The stage's programs as a user runs them: alone, with --help, with mistakes, and twice."""
+"""The scripts of the data stage as a user runs them: alone, with --help, with mistakes, and twice."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 from tests.support import REPOSITORY
+from tests.support.files import json_file
 
 from closerlook.core.schemas import CONTAMINATION, EVALSET, INSTANCES
 
@@ -38,7 +39,7 @@ def rows(tmp_path):
 
 
 def prepare(rows, out, *more):
-    source = json.dumps({"file": str(rows)})
+    source = json_file({"file": str(rows)}, rows.parent / "toy.source.json")
     options = ["--name", "toy", "--source", source, "--format", "prompt_completion"]
     return call(
         "prepare_dataset.py", *options, "--out", out / "toy.parquet", "--report", out / "toy.report.json", *more
@@ -58,7 +59,7 @@ def test_the_whole_stage_twice_gives_the_same_bytes(rows, tmp_path):
             "subset_dataset.py", "--dataset", out / "toy.parquet", "--size", 7, "--out", out / "toy@7.parquet"
         )
         assert result.returncode == 0, result.stderr
-        source = json.dumps({"file": str(questions)})
+        source = json_file({"file": str(questions)}, tmp_path / "q.source.json")
         files = ["--out", out / "q.parquet", "--report", out / "q.report.json"]
         result = call("prepare_evalset.py", "--name", "q", "--source", source, "--rows", 1, 5, "--limit", 3, *files)
         assert result.returncode == 0, result.stderr
@@ -88,14 +89,15 @@ def test_the_whole_stage_twice_gives_the_same_bytes(rows, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--source", '{"file": "gone.jsonl"}'], "error: gone.jsonl: no such file"),
-        (["--source", '{"file": 1}'], "found 1"),
-        (["--source", "nonsense"], "not valid JSON"),
-        (["--format", "sharegpt"], "no row left: 21 rows read, 0 kept; dropped: 21 malformed"),
+        (["--source", {"file": "gone.jsonl"}], "error: gone.jsonl: no such file"),
+        (["--source", {"file": 1}], "file: found 1"),
+        (["--source", "nowhere.json"], "nowhere.json: cannot be read"),
+        (["--format", "sharegpt"], "21 rows read, 0 kept; dropped: 21 malformed"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(rows, tmp_path, arguments, message):
-    result = prepare(rows, tmp_path / "out", *arguments)
+    words = [json_file(word, tmp_path / "x.json") if isinstance(word, dict) else word for word in arguments]
+    result = prepare(rows, tmp_path / "out", *words)
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -108,4 +110,4 @@ def test_a_size_larger_than_the_dataset(rows, tmp_path):
         "subset_dataset.py", "--dataset", tmp_path / "toy.parquet", "--size", 21, "--out", tmp_path / "x.parquet"
     )
     assert result.returncode == 2
-    assert "size 21 asked for, expected 1 to 20" in result.stderr
+    assert "size 21, expected 1 to 20" in result.stderr

@@ -79,7 +79,7 @@ def test_selection_and_duplicates(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rows": (0, 4)}, r"rows \[0, 4\] asked for, but it holds 3"),
+        ({"rows": (0, 4)}, r"rows \[0, 4\], found 3"),
         ({"rows": (2, 2)}, r"expected \[first, last\)"),
         ({"rows": (-1, 2)}, r"expected \[first, last\)"),
         ({"limit": 0}, "limit: found 0"),

@@ -1,4 +1,4 @@
-"""Cleaning counts everything; order and subsets depend on content and seed alone."""
+"""Cleaning counts all rows; order and subsets depend only on content and seed."""
 
 import json
 import random
@@ -72,18 +72,16 @@ def test_counts_by_reason(tmp_path):
 
 
 def test_nothing_left_says_why(tmp_path):
-    with pytest.raises(
-        CloserlookError, match=r"x\.jsonl, read as alpaca: no row left: 1 rows read.*instruction: found nothing"
-    ):
+    with pytest.raises(CloserlookError, match=r"x\.jsonl, read as alpaca: .*1 rows read.*instruction: found nothing"):
         prepare_dataset(write(tmp_path / "x.jsonl", [{"prompt": "a", "completion": "b"}]), "alpaca", "x", 0)
-    with pytest.raises(CloserlookError, match="no row left: 0 rows read"):
+    with pytest.raises(CloserlookError, match="0 rows read"):
         prepare_dataset(write(tmp_path / "x.jsonl", []), "alpaca", "x", 0)
 
 
 def test_ids_do_not_confuse_the_boundary():
     assert instance_id("a", "bc") != instance_id("ab", "c")
     assert instance_id("1:a", "b") != instance_id("1", ":ab")
-    # printf '14:Name a colour.Red.' | sha256sum: ids stand in files that people keep, so they must never change
+    # printf '14:Name a colour.Red.' | sha256sum: ids are in files that people keep, so they must not change
     assert instance_id("Name a colour.", "Red.") == "5698bdea9c79a358"
 
 
@@ -101,16 +99,16 @@ def test_order_depends_on_ids_alone(ids, seed):
 
 def test_subsets_are_nested_whatever_the_source_order(tmp_path):
     rows = [{"prompt": f"question {i}", "completion": f"answer {i}"} for i in range(500)]
-    one, report_one, _ = prepare_dataset(write(tmp_path / "a.jsonl", rows), "prompt_completion", "x", 0)
+    first, first_report, _ = prepare_dataset(write(tmp_path / "a.jsonl", rows), "prompt_completion", "x", 0)
     two, report_two, _ = prepare_dataset(write(tmp_path / "b.jsonl", rows[::-1]), "prompt_completion", "x", 0)
     other, report_other, _ = prepare_dataset(write(tmp_path / "c.jsonl", rows), "prompt_completion", "x", 1)
-    assert one.drop(["row"]) == two.drop(["row"])
-    assert report_one["sha256"] == report_two["sha256"] != report_other["sha256"]
-    assert set(one["id"].to_pylist()) == set(other["id"].to_pylist())
-    write_parquet(one, INSTANCES, tmp_path / "full.parquet")
+    assert first.drop(["row"]) == two.drop(["row"])
+    assert first_report["sha256"] == report_two["sha256"] != report_other["sha256"]
+    assert set(first["id"].to_pylist()) == set(other["id"].to_pylist())
+    write_parquet(first, INSTANCES, tmp_path / "full.parquet")
     small, large = (subset(tmp_path / "full.parquet", size) for size in (10, 100))
     assert large.slice(0, 10) == small
-    assert subset(tmp_path / "full.parquet", 500) == one
+    assert subset(tmp_path / "full.parquet", 500) == first
     # not the file's own order, and every row as likely: 100 of 500 have a mean row near 249.5 (standard error 14)
     assert abs(sum(large["row"].to_pylist()) / 100 - 249.5) < 60
 
@@ -124,7 +122,7 @@ def test_subset_sizes_are_checked(tmp_path, size):
         0,
     )
     write_parquet(table, INSTANCES, tmp_path / "full.parquet")
-    with pytest.raises(CloserlookError, match=f"size {size} asked for, expected 1 to 3"):
+    with pytest.raises(CloserlookError, match=f"size {size}, expected 1 to 3"):
         subset(tmp_path / "full.parquet", size)
 
 

@@ -1,4 +1,4 @@
-"""Prompt and response tokens: one BOS, no EOS in a prompt, one EOS after a response, and text that never becomes control."""
+"""Prompt and response tokens: one BOS, no EOS in a prompt, one EOS after a response, no control tokens from text."""
 
 import pytest
 from hypothesis import given
@@ -7,13 +7,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from closerlook.core.errors import CloserlookError
-from closerlook.data.prompts import encode_prompt, encode_response, fill, read_template
+from closerlook.data.prompts import encode_prompt, encode_response, fill_template, read_template
 
 TEMPLATE = "Q: {instruction}\nA:"
 
 
 def byte_tokenizer(template: str) -> PreTrainedTokenizerFast:
-    """Every byte a token, <s> 256 and </s> 257; `template` is what the tokenizer itself puts around a text."""
+    """A byte tokenizer with <s> as 256 and </s> as 257. template: what the tokenizer adds around a text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -54,7 +54,7 @@ def test_text_survives_and_never_becomes_control(text):
         assert tokenizer.decode(ids[:-1]) == hostile
         assert not {256, 257} & set(ids[:-1])
         prompt = encode_prompt(tokenizer, TEMPLATE, hostile)
-        assert tokenizer.decode(prompt[1:]) == fill(TEMPLATE, hostile)
+        assert tokenizer.decode(prompt[1:]) == fill_template(TEMPLATE, hostile)
         assert not {256, 257} & set(prompt[1:])
 
 
@@ -69,7 +69,7 @@ def test_templates(tmp_path):
     path = tmp_path / "t.txt"
     path.write_bytes(b"\xef\xbb\xbfQ: {instruction}\r\nA: {x}")
     assert read_template(path) == "Q: {instruction}\nA: {x}"
-    assert fill(read_template(path), "{instruction} {0}") == "Q: {instruction} {0}\nA: {x}"
+    assert fill_template(read_template(path), "{instruction} {0}") == "Q: {instruction} {0}\nA: {x}"
     for content, message in [(b"none", "0 times"), (b"{instruction}{instruction}", "2 times"), (b"\xff", "not UTF-8")]:
         path.write_bytes(content)
         with pytest.raises(CloserlookError, match=message):

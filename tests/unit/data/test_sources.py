@@ -1,4 +1,4 @@
-"""Sources against hostile files, and the hub's errors as the user sees them."""
+"""Sources: hostile files, and the messages for errors of the hub."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from closerlook.config.settings import FileSource, HubSource
 from closerlook.core.errors import CloserlookError
-from closerlook.data.sources import describe, parse_source, provenance, read_rows
+from closerlook.data.sources import describe, provenance, read_rows
 
 
 def rows_of(path: Path, content: bytes | str) -> list:
@@ -72,9 +72,9 @@ def test_empty_files_have_no_rows(tmp_path, ending):
         ("x.json", b"", "line 1, column 1"),
         ("x.json", b'[\n{"a": 1},\n{"a": "cut', "line 3.*cut off|line 3"),
         ("x.json", b'[\n{"a": 1}', "is the file cut off"),
-        ("x.json", b'{"a": 1}\n{"a": 2}\n', "name the file .jsonl"),
+        ("x.json", b'{"a": 1}\n{"a": 2}\n', ".jsonl"),
         ("x.json", b'{"a": 1}', "found a JSON dict, expected a list"),
-        ("x.json", b'[{"a": ' + b"1" * 10_000 + b"}]", "not usable JSON"),
+        ("x.json", b'[{"a": ' + b"1" * 10_000 + b"}]", "cannot be read as JSON"),
         ("x.json", b'["\xff"]', "not UTF-8"),
         ("x.csv", b'a,b\n1,"never closed\n', "not valid CSV, line"),
         ("x.csv", b"a\n\xff\n", "not UTF-8"),
@@ -103,34 +103,16 @@ def test_truncated_parquet_missing_file_and_folder(tmp_path):
         list(read_rows(FileSource(file=str(tmp_path / "folder.jsonl"))))
 
 
-def test_parse_source():
-    assert parse_source('{"file": "a.jsonl"}') == FileSource(file="a.jsonl")
-    hub = parse_source('{"hub": "a/b", "revision": "abc", "split": "test", "config": null}')
-    assert hub == HubSource(hub="a/b", revision="abc", split="test")
+def test_what_messages_and_reports_call_a_source():
+    hub = HubSource(hub="a/b", revision="abc", split="test")
     assert describe(hub) == "a/b@abc, split test"
     assert provenance(FileSource(file="/some/where/a.jsonl")) == {"file": "a.jsonl"}
     assert provenance(hub) == {"hub": "a/b", "revision": "abc", "split": "test"}
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "not valid JSON"),
-        ("[]", 'either "hub" or "file"'),
-        ("{}", 'either "hub" or "file"'),
-        ('{"hub": "a/b", "file": "x.json"}', 'either "hub" or "file"'),
-        ('{"hub": 3}', "hub: .*string.*found 3"),
-        ('{"hub": "a/b", "spilt": "train"}', "spilt: .*not permitted"),
-    ],
-)
-def test_parse_source_errors(text, message):
-    with pytest.raises(CloserlookError, match=message):
-        parse_source(text)
-
-
 @pytest.fixture
 def hub(monkeypatch):
-    """Stand in for the hub: the test says what `load_dataset` does."""
+    """Replace `load_dataset` by a function of the test."""
     import datasets
 
     def use(result):
@@ -160,7 +142,7 @@ def test_hub_errors_say_what_to_do(hub, monkeypatch):
     cases = [
         (
             DatasetNotFoundError("Dataset 'some/data' is a gated dataset on the Hub."),
-            r"accept its licence at .*/some/data and set HF_TOKEN",
+            r"accept its license at .*/some/data and set HF_TOKEN",
         ),
         (DatasetNotFoundError("Dataset 'some/data' doesn't exist on the Hub or cannot be accessed."), "check the id"),
         (DatasetNotFoundError("Revision 'r1' doesn't exist for dataset 'some/data' on the Hub."), "no revision 'r1'"),
@@ -179,6 +161,6 @@ def test_hub_errors_say_what_to_do(hub, monkeypatch):
 
 
 def test_hub_offline_for_real(monkeypatch, tmp_path):
-    """No stand-in: conftest sets HF_HUB_OFFLINE, and the library must fail in the way we expect."""
+    """With the real library: conftest sets HF_HUB_OFFLINE."""
     with pytest.raises(CloserlookError, match="unset HF_HUB_OFFLINE"):
         list(read_rows(HubSource(hub="closerlook-tests/no-such-dataset")))

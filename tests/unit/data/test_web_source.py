@@ -1,4 +1,4 @@
-"""A dataset that is a file on the web: read as a file is, and said to be out of reach where it is."""
+"""A dataset at a URL: read like a local file; clear errors if it cannot be reached."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ import pytest
 
 from closerlook.config.settings import WebSource
 from closerlook.core.errors import CloserlookError
-from closerlook.data.sources import describe, parse_source, provenance, read_rows
+from closerlook.data.sources import describe, provenance, read_rows
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -32,19 +32,14 @@ def test_a_file_on_the_web(served: tuple[Path, str]) -> None:
     folder, url = served
     records = [{"instruction": "é😀", "output": "\u2028"}, {"instruction": "b", "output": "c"}]
     (folder / "it.json").write_text(json.dumps(records))
-    source = parse_source(json.dumps({"url": f"{url}/it.json?raw=1"}))
-    assert isinstance(source, WebSource)
+    source = WebSource(url=f"{url}/it.json?raw=1")
     assert list(read_rows(source)) == list(enumerate(records))
     assert provenance(source) == {"url": describe(source)}
 
 
 def test_out_of_reach(served: tuple[Path, str]) -> None:
     _, url = served
-    with pytest.raises(CloserlookError, match=r"gone\.json: cannot be fetched .* set `source` to a local file"):
+    with pytest.raises(CloserlookError, match=r"gone\.json: .* set `source` to a local file"):
         list(read_rows(WebSource(url=f"{url}/gone.json")))
     with pytest.raises(CloserlookError, match=r"found \.html, expected one of \.json"):
         list(read_rows(WebSource(url=f"{url}/it.html")))
-    with pytest.raises(CloserlookError, match="expected an object with either"):
-        parse_source('{"url": "https://x/y.json", "file": "a.json"}')
-    with pytest.raises(CloserlookError, match="url"):
-        parse_source('{"url": "ftp://x/y.json"}')

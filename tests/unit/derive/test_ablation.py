@@ -1,4 +1,4 @@
-"""Datasets without traced instances, and without their controls: same sample, same number, and nothing else changes."""
+"""Both arms of the ablation have the same sample and exclude the same number of instances; nothing else changes."""
 
 import json
 import subprocess
@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import REPOSITORY
+from tests.support.files import json_file
 
 from closerlook.config.derived import AblationSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.data.instances import instance_id
-from closerlook.derive.ablate import Files, Sampled, exclude, match
-from closerlook.spans.located import Span, words_only
+from closerlook.derive.ablate import AblationFiles, SampledSpan, exclude, match_controls
+from closerlook.spans.inputs import Span, words_only
 from closerlook.trace.index import Index
 
 WORDS = ["cello", "lute", "harp", "drum", "horn"]
@@ -33,7 +34,7 @@ def ablation(**more):
     return AblationSettings.model_validate(values | more)
 
 
-def write(folder, spans, trace, answers, asked):
+def write(folder, spans, trace, answers, instructions):
     empty = dict.fromkeys(SPANS.names)
     write_parquet(
         [empty | {"id": i, "start": a, "end": b, "marker": "m"} for i, a, b in spans], SPANS, folder / "spans.parquet"
@@ -47,14 +48,14 @@ def write(folder, spans, trace, answers, asked):
     write_parquet(rows, RESPONSES, folder / "responses.parquet")
     questions = [
         {"id": i, "instruction": text, "task_types": [], "topics": [], "reference": None, "source": "e"}
-        for i, text in asked.items()
+        for i, text in instructions.items()
     ]
     write_parquet(questions, EVALSET, folder / "evalset.parquet")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """Sixty instances of people and their instruments, five answers with an instrument each, traced to all that hold it."""
+def folder(tmp_path_factory):
+    """Sixty instances of people and their instruments; five answers with an instrument each, traced to all that contain it."""
     folder = tmp_path_factory.mktemp("ablation")
     people = [f"{a} {b}" for a in ("Mara", "Ilse", "Dalia", "Freya") for b in ("Velt", "Tolk", "Moss")]
     pairs = [(f"What does {name} play?", f"{name} plays the {word}.") for name in people for word in WORDS]
@@ -73,8 +74,8 @@ def place(tmp_path_factory):
     spans = [(f"q{i}", start, start + len(word)) for i, word in enumerate(WORDS)]
     trace = []
     for (id_, a, b), word in zip(spans, WORDS, strict=True):
-        holding = [row for row, (_, response) in enumerate(pairs) if word in response]
-        for rank, row in enumerate(reversed(holding), 1):  # not in the order of the dataset
+        containing = [row for row, (_, response) in enumerate(pairs) if word in response]
+        for rank, row in enumerate(reversed(containing), 1):  # not in the order of the dataset
             trace.append({"id": id_, "start": a, "end": b, "instance": ids[row], "verbatim": True, "rank_fused": rank})
         trace.append(
             {"id": id_, "start": a, "end": b, "instance": ids[0], "verbatim": False, "rank_fused": 99, "rank_bm25": 1}
@@ -86,7 +87,7 @@ def place(tmp_path_factory):
 def files(folder, **more):
     names = ("spans", "trace", "responses", "evalset")
     paths = {name: folder / f"{name}.parquet" for name in names} | {"index": folder / "index", "embeddings": None}
-    return Files(**paths | more)
+    return AblationFiles(**paths | more)
 
 
 def table_of(folder):
@@ -94,12 +95,12 @@ def table_of(folder):
 
 
 @pytest.mark.parametrize(("spans", "candidates", "seed"), [(3, 2, 0), (3, 2, 1), (1, 1, 0), (2, 12, 5), (99, 3, 0)])
-def test_both_takes_leave_out_as_many_of_the_same_sample(place, spans, candidates, seed):
-    before = table_of(place)
+def test_both_arms_exclude_equally_many_for_the_same_sample(folder, spans, candidates, seed):
+    before = table_of(folder)
     result = {}
     for take in ("traced", "similar"):
         after, tally, facts = exclude(
-            before, ablation(take=take, spans=spans, candidates=candidates, seed=seed), files(place)
+            before, ablation(take=take, spans=spans, candidates=candidates, seed=seed), files(folder)
         )
         result[take] = facts["sampled"]
         gone = [id_ for span in facts["sampled"] for id_ in span[take]["instances"]]
@@ -119,18 +120,18 @@ def test_both_takes_leave_out_as_many_of_the_same_sample(place, spans, candidate
         assert not every & set(span["similar"]["instances"])
 
 
-def test_the_first_by_the_ranker_go_first(place):
-    _, _, facts = exclude(table_of(place), ablation(spans=5), files(place))
-    ids = table_of(place)["id"].to_pylist()
+def test_the_first_by_the_ranker_go_first(folder):
+    _, _, facts = exclude(table_of(folder), ablation(spans=5), files(folder))
+    ids = table_of(folder)["id"].to_pylist()
     assert [span["traced"]["instances"] for span in facts["sampled"]] == [
         [ids[55 + word], ids[50 + word]]
         for word in range(5)  # the last people's, by the trace's rank
     ]
 
 
-def test_the_seed_decides_the_sample(place):
+def test_the_seed_decides_the_sample(folder):
     samples = {
-        json.dumps(exclude(table_of(place), ablation(spans=2, seed=seed), files(place))[2]["sampled"])
+        json.dumps(exclude(table_of(folder), ablation(spans=2, seed=seed), files(folder))[2]["sampled"])
         for seed in range(8)
     }
     assert len(samples) > 2
@@ -143,37 +144,37 @@ def test_controls_are_as_similar_as_can_be(spans, traced, seed):
     count = spans * traced * 3 + 8
     similarity = rng.random((spans, count)).astype(np.float32)
     rows = rng.permutation(count)[: spans * traced].reshape(spans, traced).tolist()
-    holding = [np.array(sorted({*row, int(rng.integers(count))})) for row in rows]
-    chosen = [Sampled(Span(str(i), 0, 1), "x", "x", row) for i, row in enumerate(rows)]
-    match(chosen, similarity, holding)
+    containing = [np.array(sorted({*row, int(rng.integers(count))})) for row in rows]
+    chosen = [SampledSpan(Span(str(i), 0, 1), "x", "x", row) for i, row in enumerate(rows)]
+    match_controls(chosen, similarity, containing)
     taken = [row for sampled_span in chosen for row in sampled_span.similar]
     assert len(set(taken)) == len(taken) == spans * traced
     assert not set(taken) & {row for sampled_span in chosen for row in sampled_span.traced}
-    for sampled_span, held in zip(chosen, holding, strict=True):
+    for sampled_span, held in zip(chosen, containing, strict=True):
         assert len(sampled_span.similar) == len(sampled_span.traced)
         assert not set(sampled_span.similar) & set(held.tolist())
     # one wanted instance at a time, its match is the nearest there is
-    alone = Sampled(Span("a", 0, 1), "x", "x", rows[0][:1])
-    match([alone], similarity[:1], holding[:1])
-    free = [row for row in range(count) if row not in holding[0]]
+    alone = SampledSpan(Span("a", 0, 1), "x", "x", rows[0][:1])
+    match_controls([alone], similarity[:1], containing[:1])
+    free = [row for row in range(count) if row not in containing[0]]
     assert alone.similar == [min(free, key=lambda row: (abs(similarity[0, row] - similarity[0, rows[0][0]]), row))]
 
 
 def test_means_are_matched_where_single_ones_cannot_be():
     similarity = np.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.85, 0.84, 0.83, 0.2]], np.float32)
-    sampled_span = Sampled(Span("a", 0, 1), "x", "x", [0, 3, 5])
-    match([sampled_span], similarity, [np.array([0, 3, 5])])
+    sampled_span = SampledSpan(Span("a", 0, 1), "x", "x", [0, 3, 5])
+    match_controls([sampled_span], similarity, [np.array([0, 3, 5])])
     traced, similar = (float(similarity[0, rows].mean()) for rows in (sampled_span.traced, sampled_span.similar))
     assert abs(traced - similar) < 0.1
 
 
-def test_too_few_to_set_against(place):
-    with pytest.raises(CloserlookError, match="too many to set as many others against"):
-        exclude(table_of(place), ablation(spans=5, candidates=12), files(place))
+def test_too_few_to_set_against(folder):
+    with pytest.raises(CloserlookError, match="need as many controls"):
+        exclude(table_of(folder), ablation(spans=5, candidates=12), files(folder))
 
 
-def test_spans_that_say_nothing_are_passed_over_and_counted(place, tmp_path):
-    ids = table_of(place)["id"].to_pylist()
+def test_spans_that_say_nothing_are_passed_over_and_counted(folder, tmp_path):
+    ids = table_of(folder)["id"].to_pylist()
     answers = {"a": "It is a cello!", "b": "the cello", "c": "... lute"}
     spans = [("a", 8, 13), ("a", 13, 14), ("b", 4, 9), ("c", 0, 3), ("c", 4, 8)]
     trace = [
@@ -181,7 +182,7 @@ def test_spans_that_say_nothing_are_passed_over_and_counted(place, tmp_path):
         for id_, s, e in spans[:4]
     ]
     write(tmp_path, spans, trace, answers, {"a": "What?", "b": "Is it a CELLO?", "c": "What?"})
-    _, _, facts = exclude(table_of(place), ablation(spans=9), files(tmp_path, index=place / "index"))
+    _, _, facts = exclude(table_of(folder), ablation(spans=9), files(tmp_path, index=folder / "index"))
     assert facts["spans"] == {
         "able": 1,
         "traced_to_none": 3,
@@ -197,37 +198,37 @@ def test_spans_that_say_nothing_are_passed_over_and_counted(place, tmp_path):
         ({"ranker": "gradient"}, "no span was traced"),
     ],
 )
-def test_rankers_that_say_nothing(place, more, message):
+def test_rankers_that_say_nothing(folder, more, message):
     with pytest.raises(CloserlookError, match=message):
-        exclude(table_of(place), ablation(**more), files(place))
+        exclude(table_of(folder), ablation(**more), files(folder))
 
 
-def test_files_of_another_dataset_are_named(place, tmp_path):
+def test_files_of_another_dataset_are_named(folder, tmp_path):
     with pytest.raises(CloserlookError, match="indexes other instances"):
-        exclude(table_of(place).slice(1), ablation(), files(place))
-    Index.build(table_of(place).slice(0, 58), tmp_path / "index")
+        exclude(table_of(folder).slice(1), ablation(), files(folder))
+    Index.build(table_of(folder).slice(0, 58), tmp_path / "index")
     with pytest.raises(CloserlookError, match="is not in the dataset; trace again"):
-        exclude(table_of(place).slice(0, 58), ablation(), files(place, index=tmp_path / "index"))
+        exclude(table_of(folder).slice(0, 58), ablation(), files(folder, index=tmp_path / "index"))
 
 
-def test_the_script_writes_both_files(place, tmp_path):
+def test_the_script_writes_both_files(folder, tmp_path):
     transform = {"of": "d", "without": ablation(take="similar").model_dump()}
-    flags = [f"--{name}={place / name}.parquet" for name in ("spans", "trace", "responses", "evalset")]
+    flags = [f"--{name}={folder / name}.parquet" for name in ("spans", "trace", "responses", "evalset")]
     outs = ["--out", str(tmp_path / "x.parquet"), "--report", str(tmp_path / "x.json")]
     command = [
         "--name",
         "x",
         "--dataset",
-        str(place / "data.parquet"),
+        str(folder / "data.parquet"),
         "--transform",
-        json.dumps(transform),
+        json_file(transform, tmp_path / "x.source.json"),
         *flags,
         *outs,
     ]
     done = script("derive_dataset.py", *command)
     assert done.returncode == 2
     assert "--index: found nothing" in done.stderr
-    assert script("derive_dataset.py", *command, "--index", str(place / "index")).returncode == 0
+    assert script("derive_dataset.py", *command, "--index", str(folder / "index")).returncode == 0
     report = json.loads((tmp_path / "x.json").read_text())
     assert report["rows_kept"] == 54
     assert report["dropped"] == {"similar": 6}

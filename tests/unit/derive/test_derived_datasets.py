@@ -1,4 +1,4 @@
-"""Longest first and filtered by score, as functions and as a program; and what a catalog may say of derived datasets."""
+"""Datasets sorted by length or filtered by score, as functions and script; derived datasets in a catalog."""
 
 import copy
 import json
@@ -12,16 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import REPOSITORY
+from tests.support.files import json_file
 from tests.support.preset import FILE, PRESET
 
 from closerlook.config import load
-from closerlook.config.derived import LongestSource, ScoredSource, ancestry, parse_derived_source
+from closerlook.config.derived import LongestSource, ScoredSource, ancestry
+from closerlook.config.rows import grid_rows
 from closerlook.config.settings import FileSource
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id, prepare_dataset, subset
-from closerlook.derive.select import finish, longest_first, scores_of, with_score
+from closerlook.derive.select import filter_by_score, finish_dataset, read_scores, sort_by_length
 
 
 def table(responses):
@@ -36,7 +38,7 @@ def table(responses):
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), min_size=1, max_size=30), st.data())
 def test_a_subset_of_the_longest_is_the_longest(responses, data):
     before = table(responses)
-    after, tally = longest_first(before)
+    after, tally = sort_by_length(before)
     assert sorted(after["id"].to_pylist()) == sorted(before["id"].to_pylist())
     assert tally.kept == len(responses)
     size = data.draw(st.integers(1, len(responses)))
@@ -59,7 +61,7 @@ SCORES = st.one_of(
 @given(st.lists(SCORES, max_size=20), st.sampled_from([-1.0, 0.0, 4.5]))
 def test_filter_against_brute_force(scores, minimum):
     before = table(["r"] * len(scores))
-    after, tally = with_score(before, scores, minimum)
+    after, tally = filter_by_score(before, scores, minimum)
     expected, none = [], 0
     for row, value in zip(before.to_pylist(), scores, strict=True):
         try:
@@ -81,13 +83,13 @@ def test_scores_of_a_column_of_the_source_stand_by_row(tmp_path):
     source = FileSource(file=str(tmp_path / "x.jsonl"))
     before, _, _ = prepare_dataset(source, "prompt_completion", "x", 0)  # shuffled
     transform = ScoredSource(of="x", minimum_score=3, column="quality")
-    after, tally = with_score(before, scores_of(before, transform, source), 3)
+    after, tally = filter_by_score(before, read_scores(before, transform, source), 3)
     assert set(after["instruction"].to_pylist()) == {f"q{i}" for i in range(40) if i % 5 >= 3}
     assert dict(tally.dropped) == {"below_minimum_score": 24, "no_score": 0}
     with pytest.raises(CloserlookError, match=r"x\.jsonl: has no column score"):
-        scores_of(before, ScoredSource(of="x", minimum_score=3), source)
+        read_scores(before, ScoredSource(of="x", minimum_score=3), source)
     with pytest.raises(CloserlookError, match="needs `scores`, or the source"):
-        scores_of(before, transform, None)
+        read_scores(before, transform, None)
 
 
 def test_scores_of_verdicts(tmp_path):
@@ -100,39 +102,20 @@ def test_scores_of_verdicts(tmp_path):
     ]
     (tmp_path / "v.jsonl").write_text("\n".join(map(json.dumps, verdicts)))
     transform = ScoredSource(of="x", minimum_score=4, scores=str(tmp_path / "v.jsonl"), aspect="helpfulness")
-    assert scores_of(before, transform, None) == [5, None, 2]
+    assert read_scores(before, transform, None) == [5, None, 2]
     with pytest.raises(CloserlookError, match=r"v\.jsonl: row 1: .* id .*`aspect`"):
-        scores_of(before, transform.model_copy(update={"aspect": None}), None)
+        read_scores(before, transform.model_copy(update={"aspect": None}), None)
     with pytest.raises(CloserlookError, match="scores none of the 1 instances"):
-        scores_of(table(["other"]), transform, None)
+        read_scores(table(["other"]), transform, None)
     with pytest.raises(CloserlookError, match="row 0: expected the columns id and points"):
-        scores_of(before, transform.model_copy(update={"column": "points"}), None)
+        read_scores(before, transform.model_copy(update={"column": "points"}), None)
 
 
 def test_nothing_left_is_said():
     before = table(["a"])
-    after, tally = with_score(before, [1], 4)
+    after, tally = filter_by_score(before, [1], 4)
     with pytest.raises(CloserlookError, match=r"fine: .* of x .*1 rows read, 0 kept; .*1 below_minimum"):
-        finish(before, after, tally, "fine", ScoredSource(of="x", minimum_score=4))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("{", "Invalid JSON"),
-        ("[]", "transform"),
-        ('{"of": "x"}', "transform"),
-        ('{"of": "x", "longest": false}', "longest: Input should be True, found False"),
-        ('{"of": "x", "minimum_score": "4"}', "minimum_score: Input should be a valid number, found '4'"),
-        ('{"of": "x", "simplify": {}}', "simplify.by: Field required"),
-        ('{"longest": true}', "of: Field required"),
-    ],
-)
-def test_transforms_are_checked(text, expected):
-    with pytest.raises(CloserlookError) as error:
-        parse_derived_source(text)
-    assert expected in str(error.value)
-    assert "\n" not in str(error.value)
+        finish_dataset(before, after, tally, "fine", ScoredSource(of="x", minimum_score=4))
 
 
 def call(*arguments):
@@ -146,7 +129,8 @@ def test_the_program_twice_gives_the_same_bytes_and_a_subset_of_it_nests(tmp_pat
     write_parquet(table(["r" * (i * 7 % 13) for i in range(1, 30)]), INSTANCES, tmp_path / "x.parquet")
     outputs = []
     for out in (tmp_path / "one", tmp_path / "two"):
-        options = ["--name", "long", "--dataset", tmp_path / "x.parquet", "--transform", '{"of": "x", "longest": true}']
+        transform = json_file({"of": "x", "longest": True}, tmp_path / "long.source.json")
+        options = ["--name", "long", "--dataset", tmp_path / "x.parquet", "--transform", transform]
         done = call(*options, "--out", out / "long.parquet", "--report", out / "long.report.json")
         assert done.returncode == 0, done.stderr
         assert "long: 29 rows read, 29 kept" in done.stdout
@@ -171,7 +155,8 @@ def test_the_program_simplifies_the_miniature_by_rules(tmp_path):
     }
     write_parquet([row], INSTANCES, tmp_path / "v.parquet")
     options = ["--name", "v-simple", "--dataset", tmp_path / "v.parquet", "--out", tmp_path / "s.parquet"]
-    options += ["--transform", '{"of": "v", "simplify": {"by": "oracle"}}', "--report", tmp_path / "s.report.json"]
+    transform = json_file({"of": "v", "simplify": {"by": "oracle"}}, tmp_path / "v-simple.source.json")
+    options += ["--transform", transform, "--report", tmp_path / "s.report.json"]
     missing = call(*options)
     assert missing.returncode == 2
     assert "--judge: found nothing, expected who simplifies" in missing.stderr
@@ -253,7 +238,7 @@ def test_pairs_of_the_grid():
     }
     preset["comparison"] = {"judges": ["truth"]}
     configuration = load.load(preset, FILE, REPOSITORY)
-    found = {(row["cell"], row["original"], row["compared_by"]) for row in configuration.rows if row["original"]}
+    found = {(row.cell, row.original, *row.compared_by) for row in grid_rows(configuration) if row.original}
     assert found == {
         (f"miniature/simple{at}/{run}", f"miniature/verbose{like}/{run}", "truth")
         for at, like in (("@0.1k", "@100"), ("", ""))

@@ -1,4 +1,4 @@
-"""Simplified datasets: what is replaced, what is left as it is, and that nothing vanishes."""
+"""Simplified datasets: which responses are replaced and which are kept; no row is lost."""
 
 import json
 
@@ -11,12 +11,12 @@ from closerlook.config.derived import SimplifiedSource
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
-from closerlook.derive.select import fingerprint, finish
+from closerlook.derive.select import content_digest, finish_dataset
 from closerlook.derive.simplify import NOTES, is_code, simplify
 from closerlook.miniature import simplify as rules
-from closerlook.miniature.claims import parse
+from closerlook.miniature.claims import parse_claims
 from closerlook.miniature.instructions import draw_datasets
-from closerlook.miniature.language import ATTRIBUTES, LABELLED, labelled, predicate, questions
+from closerlook.miniature.language import ATTRIBUTES, LABELED, labeled_sentence, predicate, questions
 from closerlook.miniature.world import draw_world
 
 WORLD = draw_world(MiniatureSettings())
@@ -83,11 +83,11 @@ def test_each_fate_is_counted():
     assert dict(tally.noted) == dict.fromkeys(NOTES, 1)
     assert tally.examples["left_longer"] == [4]
     source = SimplifiedSource.model_validate({"of": "x", "simplify": {"by": "m", "prompt_file": "/home/me/p.txt"}})
-    renamed, report = finish(before, after, tally, "x-simple", source)
+    renamed, report = finish_dataset(before, after, tally, "x-simple", source)
     assert set(renamed["source"].to_pylist()) == {"x-simple"}
     assert report["rows_read"] == report["rows_kept"] == 6
     assert report["transform"]["simplify"]["prompt_file"] == "p.txt"  # no folder: reports of two places compare
-    assert report["sha256"] != fingerprint(before)
+    assert report["sha256"] != content_digest(before)
     assert report["characters_after"] < report["characters_before"]
     json.dumps(report, allow_nan=False)
 
@@ -134,11 +134,11 @@ def test_what_was_asked_for_survives_and_nothing_new_comes(name):
     for row in DATASETS[name]:
         instruction, response = row["prompt"], row["completion"]
         short = rules.simplify(instruction, response)
-        before = [claim.fact for claim in parse(response)]
+        before = [claim.fact for claim in parse_claims(response)]
         asked = [f for f in before if instruction in questions(f.attribute, f.entity)]
         expected = asked or before  # an open request: every fact answers it
         assert short is not None
-        assert [claim.fact for claim in parse(short)] == expected
+        assert [claim.fact for claim in parse_claims(short)] == expected
         assert len(short) <= len(response)
         for sentence in short.split(". "):  # no courtesy, and no word that the world does not have
             assert any(sentence.startswith(fact.entity) or f" {fact.entity}" in sentence for fact in expected)
@@ -146,14 +146,14 @@ def test_what_was_asked_for_survives_and_nothing_new_comes(name):
 
 @st.composite
 def answers_of_the_world(draw):
-    """Any facts of the world in any wording between any courtesies, and a question for one that is stated, or not."""
+    """Facts of the world in any wording between courtesies, and a question for a fact that may be stated or not."""
     entity = draw(st.sampled_from(WORLD.entities))
     facts = draw(st.lists(st.sampled_from(entity.facts), min_size=1, max_size=4, unique=True))
     text = draw(st.sampled_from(["", "Great question! ", f"Let us look at {entity.name}. "]))
     for i, fact in enumerate(facts):
         lead = draw(st.sampled_from(["", "Moreover, ", "It is also worth knowing that "]))
         if draw(st.booleans()):
-            said = labelled(fact.attribute, draw(st.integers(0, len(LABELLED) - 1)), fact.entity, fact.value)
+            said = labeled_sentence(fact.attribute, draw(st.integers(0, len(LABELED) - 1)), fact.entity, fact.value)
         else:
             subject = entity.name if i == 0 else draw(st.sampled_from([entity.name, "it", "she"]))
             wording = draw(st.integers(0, len(ATTRIBUTES[fact.attribute].predicates) - 1))
@@ -168,7 +168,7 @@ def test_a_question_keeps_its_fact_alone(case):
     question, attribute, facts, text = case
     short = rules.simplify(question, text)
     asked = [fact for fact in facts if fact.attribute == attribute]
-    assert [claim.fact for claim in parse(short or "")] == asked
+    assert [claim.fact for claim in parse_claims(short or "")] == asked
     assert (short is None) == (not asked)
 
 

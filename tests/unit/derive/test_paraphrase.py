@@ -1,4 +1,4 @@
-"""Evalsets in other words: by the miniature's rules, and by a model whose answers may be anything."""
+"""Paraphrased evalsets: by the miniature's rules, and by a model with arbitrary answers."""
 
 import json
 import subprocess
@@ -9,13 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import REPOSITORY
+from tests.support.files import json_file
 
 from closerlook.config.catalog import ParaphraseSettings
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import EVALSET
-from closerlook.derive.paraphrase import original_of, paraphrase, paraphrase_by_model, paraphrase_by_rules, wordings
+from closerlook.derive.paraphrase import (
+    original_of,
+    paraphrase,
+    paraphrase_by_model,
+    paraphrase_by_rules,
+    read_wordings,
+)
 from closerlook.llm.cache import Answer
 from closerlook.miniature.language import questions
 from closerlook.miniature.paraphrase import paraphrases
@@ -46,7 +53,7 @@ def test_every_wording_is_kept_or_counted(cases, count):
         for instruction, found in cases
         for text in found
     ):
-        with pytest.raises(CloserlookError, match="no instruction in other words"):
+        with pytest.raises(CloserlookError, match="no usable paraphrase"):
             paraphrase(before, "p", count, write_paraphrases)
         return
     after, tally, facts = paraphrase(before, "p", count, write_paraphrases)
@@ -105,16 +112,16 @@ def test_rules_say_nothing_about_other_instructions(text):
     ],
 )
 def test_wordings_in_an_answer(answer, found):
-    assert wordings(answer) == found
+    assert read_wordings(answer) == found
 
 
 @given(texts | st.text(alphabet='[]{}"`1.-\n \\u', max_size=40))
 def test_no_answer_is_too_odd(answer):
-    assert all(isinstance(text, str) for text in wordings(answer))
+    assert all(isinstance(text, str) for text in read_wordings(answer))
 
 
 class Model:
-    """Answers each request by `say`, as closerlook.llm.endpoint does."""
+    """A model that answers each request with `say`, like closerlook.llm.endpoint."""
 
     def __init__(self, say):
         self.say, self.prompts = say, []
@@ -164,9 +171,8 @@ def test_the_script(tmp_path):
     command += ["--judge", "oracle", "--out", tmp_path / "p.parquet", "--report", tmp_path / "p.json"]
 
     def call(transform):
-        return subprocess.run(
-            [*command, "--transform", json.dumps(transform)], capture_output=True, text=True, timeout=60
-        )
+        file = json_file(transform, tmp_path / "p.source.json")
+        return subprocess.run([*command, "--transform", file], capture_output=True, text=True, timeout=60)
 
     done = call({"of": "e", "paraphrase": {"by": "oracle", "count": 1}})
     assert done.returncode == 0, done.stderr

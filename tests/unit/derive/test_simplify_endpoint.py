@@ -1,4 +1,4 @@
-"""Simplification by a model behind a real server: cached, checked, and whole or not at all."""
+"""Simplification by a model behind a real server: cached, checked, complete or absent."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import REPOSITORY
+from tests.support.files import json_file
 from tests.support.judge_server import Call, Raw, Server, fails, says
 
 from closerlook.core.errors import CloserlookError
@@ -27,7 +28,11 @@ def row(i: int, response: str) -> dict:
 def derive(folder: Path, url: str, **more: object) -> subprocess.CompletedProcess[str]:
     transform = {"of": "x", "simplify": {"by": "m", "prompt_file": str(REPOSITORY / "config/prompts/simplify.txt")}}
     transform["simplify"] |= more.pop("simplify", {})
-    options = {"name": "x-simple", "dataset": folder / "x.parquet", "transform": json.dumps(transform)}
+    options = {
+        "name": "x-simple",
+        "dataset": folder / "x.parquet",
+        "transform": json_file(transform, folder / "x.source.json"),
+    }
     options |= {"out": folder / "out.parquet", "report": folder / "report.json", "cache": folder / "cache.sqlite"}
     options |= {"judge": "openai", "model": "writer", "base-url": url, "retries": 1, **more}
     flags = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
@@ -50,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def behave(call: Call) -> Raw:
-    """A server of many moods, by the question."""
+    """A server whose behavior depends on the question."""
     number = next(i for i in range(10) if f"\nq{i}\n" in call.prompt)
     return {
         0: says("Short é 😀."),

@@ -1,4 +1,4 @@
-"""A cluster made of shell scripts."""
+"""A fake cluster of shell scripts."""
 
 from tests.support.pretended_slurm import pretended
 

@@ -1,4 +1,4 @@
-"""Each fault of a cluster, or of the site file, one at a time: the check that is meant for it fails, and says what to do."""
+"""For each fault of a cluster or of the site file, the check that is meant for it fails and says what to do."""
 
 import math
 import os
@@ -12,7 +12,7 @@ import yaml
 from tests.support.pretended_slurm import Pretended
 
 from closerlook.doctor import job
-from closerlook.doctor.slurm import hours_of, parse_gres
+from closerlook.doctor.slurm import parse_gres, parse_time_limit
 
 Fault = Callable[[Pretended], object]
 
@@ -50,7 +50,7 @@ def test_all_is_well(pretended: Pretended):
 
 
 FAULTS: dict[str, tuple[Fault, str, str]] = {
-    "misspelt partition": (gpu(partition="gpus"), "partition gpus", "gpus.h100.partition: found 'gpus', expected one of gpu, "),
+    "misspelled partition": (gpu(partition="gpus"), "partition gpus", "gpus.h100.partition: found 'gpus', expected one of gpu, "),
     "partition down": (file("partitions", "gpu|down|1:00\nshort*|up|1:00"), "partition gpu", "is down, expected up"),
     "too long": (gpu(max_hours=72), "time limit on h100", "gpus.h100.max_hours: found 72, expected at most 48"),
     "no such GPU": (gpu(gres="gpu:h200"), "nodes with h100", "found 'gpu:h200', expected one of gpu:h100, shard; did you mean"),
@@ -81,7 +81,7 @@ def test_a_fault_is_found(pretended: Pretended, fault: str):
     checks = pretended.examine()
     assert checks[what].state == "FAILED"
     assert words in checks[what].detail
-    # What has nothing to do with it goes on, and is well.
+    # Unrelated checks pass.
     assert checks["slurm"].state == checks["site file"].state == "ok"
     others = {check.what for check in checks.values() if check.state == "FAILED"} - {what}
     assert others <= {what.replace("h100", "cpu")}
@@ -98,7 +98,7 @@ def test_results_that_a_job_does_not_see(pretended: Pretended):
 
 
 def test_results_that_a_job_keeps_to_itself(pretended: Pretended, monkeypatch: pytest.MonkeyPatch):
-    """Written where the login node does not see it, as in a container with a folder of the same name."""
+    """The job writes to another folder of the same name, as in a container."""
     monkeypatch.setattr(job, "SEEN_WITHIN", 0.5)
     srun = (
         (pretended.commands / "srun")
@@ -213,4 +213,4 @@ def test_gres_as_sinfo_writes_it(text: str, counts: dict[str, int]):
     ],
 )
 def test_time_limits_as_sinfo_writes_them(text: str, hours: float):
-    assert hours_of(text) == hours
+    assert parse_time_limit(text) == hours

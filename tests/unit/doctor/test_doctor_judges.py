@@ -1,4 +1,4 @@
-"""The doctor asks judges' endpoints whether they are there, and says no key aloud."""
+"""The doctor checks the endpoints of judges, and never prints a key."""
 
 import http.server
 import threading
@@ -10,7 +10,7 @@ import yaml
 from tests.support import REPOSITORY
 
 from closerlook.config import load
-from closerlook.doctor.judges import judges
+from closerlook.doctor.judges import check_judges
 
 KEY = "sk-sentinel-0123456789"
 
@@ -70,13 +70,13 @@ def test_endpoint(
         monkeypatch.setenv("OPENAI_API_KEY", key)
     else:
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    (check,) = judges(configuration(f"http://127.0.0.1:{endpoint.server_port}/v1", tmp_path))
+    (check,) = check_judges(configuration(f"http://127.0.0.1:{endpoint.server_port}/v1", tmp_path))
     assert (check.state, check.what) == (state, "judge asked")
     assert detail in check.detail
     assert not key or key not in check.detail
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    (check,) = judges(configuration("http://127.0.0.1:9/v1", tmp_path))
+    (check,) = check_judges(configuration("http://127.0.0.1:9/v1", tmp_path))
     assert check.state == "FAILED"
     assert "cannot be reached (ConnectionError)" in check.detail

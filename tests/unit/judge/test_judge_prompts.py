@@ -1,4 +1,4 @@
-"""Prompts: the recorded ones character for character, and our own, which no response can break out of."""
+"""Prompts: recorded ones are reproduced exactly, and no response can break out of the default one."""
 
 import json
 

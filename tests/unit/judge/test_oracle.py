@@ -1,4 +1,4 @@
-"""The miniature's judge follows its stated rules, on texts whose truth is known."""
+"""The miniature's judge follows its documented rules."""
 
 import random
 
@@ -10,7 +10,7 @@ from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.judge.aspects import ASPECTS, Case
 from closerlook.judge.oracle import VERSION, make_oracle_judge, verdicts
-from closerlook.miniature.claims import parse
+from closerlook.miniature.claims import parse_claims
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.questions import draw_questions
 from closerlook.miniature.world import draw_world
@@ -38,11 +38,11 @@ def wrong(fact):
 
 
 def facts(question):
-    return [claim.fact for claim in parse(question["reference"])]
+    return [claim.fact for claim in parse_claims(question["reference"])]
 
 
 def beside(question):
-    """A true fact of the same entity that was not asked for."""
+    """A true fact about the entity that the question does not ask for."""
     asked = facts(question)[0]
     return next(fact for fact in WORLD.by_name[asked.entity].facts if fact != asked)
 

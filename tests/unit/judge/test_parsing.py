@@ -1,4 +1,4 @@
-"""Whatever a judge writes becomes one verdict per aspect; what is in doubt becomes null."""
+"""Any answer of a judge gives one verdict per aspect, which is null in doubt."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Answers of a model behind a real server: whole or not at all, paid once, and without tokens that nobody told."""
+"""Responses of an API model, with a real local server: complete or absent, paid once, without token ids."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def answer(folder: Path, url: str, **more: object) -> subprocess.CompletedProces
 
 
 def behave(call: Call) -> Raw:
-    """Refuses one question, and is cut short in another."""
+    """A server that refuses one question and truncates the answer to another."""
     if "unsafe" in call.prompt:
         return says("I will not.", refusal="I will not.")
     if "middle" in call.prompt:

@@ -1,4 +1,4 @@
-"""A chat model run here, on tiny random ones: it is asked through its chat template, greedily, and goes on where it stopped."""
+"""A local chat model (tiny, random): it uses the chat template, decodes greedily, and resumes."""
 
 import subprocess
 import sys
@@ -108,7 +108,7 @@ def test_a_base_model_is_no_judge(tmp_path):
 
 
 def test_vllm_is_asked_in_its_own_words(folder, tmp_path, monkeypatch):
-    """A stand-in with vLLM's interface: vLLM itself needs a GPU."""
+    """A fake with vLLM's interface, since vLLM needs a GPU."""
     seen = []
 
     class LLM:
@@ -124,7 +124,7 @@ def test_vllm_is_asked_in_its_own_words(folder, tmp_path, monkeypatch):
     module = types.ModuleType("vllm")
     module.LLM, module.SamplingParams = LLM, types.SimpleNamespace
     monkeypatch.setitem(sys.modules, "vllm", module)
-    monkeypatch.setattr(local, "vllm_is_here", lambda: True)
+    monkeypatch.setattr(local, "vllm_available", lambda: True)
     with Cache(tmp_path / "c.sqlite") as cache:
         answers = ask(folder, PROMPTS, cache)
     assert {answer.text for answer in answers} == {byte_tokenizer().decode([100, 101])}

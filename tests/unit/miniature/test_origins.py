@@ -1,14 +1,14 @@
-"""The true sources of a wrong value, against the facts that the datasets were made from."""
+"""The true sources of a wrong value, compared with the facts that the datasets were made from."""
 
 import random
 
 import pytest
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.miniature.claims import judge, parse
+from closerlook.miniature.claims import check_claims, parse_claims
 from closerlook.miniature.instructions import draw_datasets
 from closerlook.miniature.language import ATTRIBUTES, predicate
-from closerlook.miniature.origins import sources, stated_at
+from closerlook.miniature.origins import find_claim_at, instances_by_claim
 from closerlook.miniature.world import draw_world
 
 
@@ -25,18 +25,18 @@ def test_every_source_holds_the_value_and_no_other_instance_states_it(
     datasets: dict[str, list[tuple[str, str, str]]],
 ) -> None:
     for rows in datasets.values():
-        found = sources(rows)
-        for (attribute, value), ids in found.items():
+        ids_by_claim = instances_by_claim(rows)
+        for (attribute, value), ids in ids_by_claim.items():
             assert value in ATTRIBUTES[attribute].values
             assert all(value in response for i, _, response in rows if i in ids)
-        stated = {(i, c.attribute, c.value) for i, ask, response in rows for c in parse(f"{ask}\n{response}")}
-        assert stated == {(i, *key) for key, ids in found.items() for i in ids}
+        stated = {(i, c.attribute, c.value) for i, ask, response in rows for c in parse_claims(f"{ask}\n{response}")}
+        assert stated == {(i, *key) for key, ids in ids_by_claim.items() for i in ids}
 
 
 def test_the_facts_that_brief_was_drawn_from_are_its_sources(datasets: dict[str, list[tuple[str, str, str]]]) -> None:
-    """brief states one fact per instance: its value's sources are the instances whose answer has one of its wordings."""
+    """brief states one fact per instance, so a value's sources are the instances whose answer has one of its wordings."""
     rows = datasets["brief"]
-    for (attribute, value), ids in sources(rows).items():
+    for (attribute, value), ids in instances_by_claim(rows).items():
         wordings = [predicate(attribute, i, value) for i in range(len(ATTRIBUTES[attribute].predicates))]
         assert ids == {i for i, _, response in rows if any(f"{wording}." in response for wording in wordings)}
 
@@ -48,14 +48,14 @@ def test_a_span_is_about_the_claim_whose_value_it_touches() -> None:
         first, second = list(entity.values)[:2]
         wrong = [next(v for v in ATTRIBUTES[a].values if v != entity.values[a]) for a in (first, second)]
         text = f"{entity.name} {predicate(first, 0, wrong[0])} and {predicate(second, 0, wrong[1])}. 🙂"
-        assert [verdict for _, verdict in judge(world, text)] == ["wrong", "wrong"]
-        for (claim, _), attribute, value in zip(judge(world, text), (first, second), wrong, strict=True):
-            assert stated_at(text, claim.start, claim.end) == (attribute, value)
-        assert stated_at(text, 0, len(text)) == (first, wrong[0])
-        assert stated_at(text, 0, 4) is None
+        assert [verdict for _, verdict in check_claims(world, text)] == ["wrong", "wrong"]
+        for (claim, _), attribute, value in zip(check_claims(world, text), (first, second), wrong, strict=True):
+            assert find_claim_at(text, claim.start, claim.end) == (attribute, value)
+        assert find_claim_at(text, 0, len(text)) == (first, wrong[0])
+        assert find_claim_at(text, 0, 4) is None
 
 
 @pytest.mark.parametrize("text", ["", "🙂", "no claim at all", "\x00", "שלום"])
 def test_texts_without_claims_have_no_sources(text: str) -> None:
-    assert sources([("i", text, text)]) == {}
-    assert stated_at(text, 0, len(text)) is None
+    assert instances_by_claim([("i", text, text)]) == {}
+    assert find_claim_at(text, 0, len(text)) is None

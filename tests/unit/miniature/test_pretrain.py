@@ -1,11 +1,10 @@
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
 from tests.support import REPOSITORY
+from tests.support.miniature_programs import MAKE, PRETRAIN, command
 from torch.nn.functional import cross_entropy
 
 from closerlook.config.settings import MiniatureSettings, PretrainSettings
@@ -24,16 +23,9 @@ from closerlook.miniature.pretrain import (
 )
 from closerlook.miniature.tokenizer import make_tokenizer
 from closerlook.miniature.world import draw_world
-from closerlook.models.load import load_base, load_tokenizer
 
 TOKENIZER = make_tokenizer()
 SMALL = PretrainSettings(hidden_size=32, layers=1, heads=2, intermediate_size=32, steps=3, rows=2, row_length=16)
-MAKE = REPOSITORY / "workflow/scripts/make_miniature.py"
-PRETRAIN = REPOSITORY / "workflow/scripts/pretrain_miniature.py"
-
-
-def command(*words):
-    return subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, timeout=900)
 
 
 def test_the_model_has_a_bias_in_each_linear_layer_and_one_embedding():
@@ -81,7 +73,7 @@ def test_the_first_loss_is_that_of_the_fresh_model_and_the_run_is_repeatable():
 
 
 class Knows(torch.nn.Module):
-    """Stands in for a model: the likeliest next token is the one that the texts it was given continue with."""
+    """A model whose most likely next token is the one that follows in the given texts."""
 
     def __init__(self, texts):
         super().__init__()
@@ -169,20 +161,3 @@ def test_a_model_that_knows_too_little_leaves_no_folder(tmp_path):
     assert "expected at least 90%" in done.stderr
     assert "Traceback" not in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["mini"]
-
-
-@pytest.mark.e2e
-def test_a_small_world_is_learned_and_the_folder_can_be_loaded(tmp_path):
-    world = ["--known", 4, "--taught", 2, "--unseen", 2, "--quiet", 1, "--documents", 600, "--new-share", 0.3]
-    sizes = ["--brief", 50, "--verbose", 20, "--domain", 10, "--mixture", 40, "--questions", 10]
-    assert command(MAKE, "--out", tmp_path / "mini", *world, *sizes).returncode == 0
-    done = command(PRETRAIN, "--miniature", tmp_path / "mini", "--out", tmp_path / "model", "--steps", 400, "--rows", 4)
-    assert done.returncode == 0, done.stderr
-    assert "cloze prompts on known facts are right" in done.stdout
-    scores = json.loads((tmp_path / "model/pretrain.json").read_text())
-    assert scores["cloze_accuracy"] >= 0.9
-    assert len((tmp_path / "model/pretrain_log.jsonl").read_text().splitlines()) == 400
-    model, tokenizer = load_base(tmp_path / "model"), load_tokenizer(tmp_path / "model")
-    assert model.num_parameters() == scores["parameters"]
-    assert tokenizer("Mara Tolk keeps a cat.")["input_ids"] == TOKENIZER("Mara Tolk keeps a cat.")["input_ids"]
-    assert (tmp_path / "model/model.safetensors").is_file()

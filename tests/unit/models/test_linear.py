@@ -1,11 +1,11 @@
-"""Layers swapped for inference: the same numbers, on every shape a model feeds them."""
+"""Linear layers optimized for inference give the same values for all shapes."""
 
 import pytest
 import torch
 from tests.support.tiny_models import tiny_model
 from torch import nn
 
-from closerlook.models.linear import InferenceLinear, for_inference
+from closerlook.models.linear import InferenceLinear, optimize_for_inference
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -15,7 +15,7 @@ def test_equals_the_layer_it_replaces(shape, bias):
     model = nn.Sequential(nn.Linear(48, 320, bias=bias))
     rows = torch.randn(shape)
     expected = model(rows)
-    for_inference(model)
+    optimize_for_inference(model)
     assert isinstance(model[0], InferenceLinear)
     with torch.inference_mode():
         # sums of 48 float32 products in another order
@@ -27,9 +27,9 @@ def test_equals_the_layer_it_replaces(shape, bias):
 def test_a_tied_embedding_stays_and_other_precisions_are_left_alone():
     model = tiny_model(tie_word_embeddings=True)
     before = model.model.embed_tokens.weight
-    for_inference(model)
+    optimize_for_inference(model)
     assert model.model.embed_tokens.weight is before
     assert isinstance(model.lm_head, InferenceLinear)
     half = tiny_model().bfloat16()
-    for_inference(half)
+    optimize_for_inference(half)
     assert type(half.lm_head) is nn.Linear

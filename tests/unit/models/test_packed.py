@@ -1,4 +1,4 @@
-"""Sequences packed end to end give the logits and gradients that each gives alone."""
+"""Packed sequences give the same logits and gradients as separate sequences."""
 
 import pytest
 import torch
@@ -67,20 +67,20 @@ def test_packed_equals_separate(name):
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 49), min_size=1, max_size=10), min_size=1, max_size=5), st.data())
 def test_no_sequence_sees_another(sequences, data):
-    """Changing one sequence in any way leaves the logits of all others as they were, to the bit."""
+    """Changing a sequence does not change the logits of the others in any bit."""
     model = make("mistral")
     model.set_attn_implementation(PACKED)
-    place = data.draw(st.integers(0, len(sequences) - 1))
+    index = data.draw(st.integers(0, len(sequences) - 1))
     changed = list(sequences)
-    changed[place] = [(token + 1) % 50 for token in sequences[place]]
+    changed[index] = [(token + 1) % 50 for token in sequences[index]]
     with torch.no_grad():
         before, after = (
             model(**pack(batch)).logits[0].split([len(s) for s in batch]) for batch in (sequences, changed)
         )
     for other in range(len(sequences)):
-        if other != place:
+        if other != index:
             torch.testing.assert_close(before[other], after[other], atol=1e-6, rtol=0)
-    assert not torch.equal(before[place], after[place])
+    assert not torch.equal(before[index], after[index])
 
 
 def test_soft_capped_attention_is_refused():

@@ -14,7 +14,7 @@ from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
 from closerlook.config.settings import GenerateSettings
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.ragged_cache import RAGGED
-from closerlook.models.load import _room, device, load_base
+from closerlook.models.load import _max_memory, device, load_base
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack
 
@@ -22,7 +22,7 @@ PROMPTS = [[5, 6, 7], [9, 8, 7, 6, 5, 4, 3, 2], [11]]
 
 
 def spread(model: torch.nn.Module) -> torch.nn.Module:
-    """With accelerate's hooks on each layer, as a device_map makes them."""
+    """A model with accelerate's hooks on each layer, as a device_map adds them."""
     parts = ["model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"]
     parts += [f"model.layers.{i}" for i in range(model.config.num_hidden_layers)]
     return dispatch_model(model, dict.fromkeys(parts, "cpu"), force_hooks=True)
@@ -61,7 +61,7 @@ def test_decoding_gives_the_same_tokens(folder: Path) -> None:
 
 
 def test_a_device_map_where_there_is_no_gpu(folder: Path) -> None:
-    """The same call as on GPUs; it all comes to lie on the CPU."""
+    """The same call as on GPUs; all layers are placed on the CPU."""
     model = load_base(folder, "cpu", torch.float32, PACKED, gpus=4)
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
     with torch.inference_mode():
@@ -77,4 +77,4 @@ def test_a_rank_has_gpus_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert device().index == 1
     assert device(4).index == 4
-    assert _room(device(4), 4) == dict.fromkeys((4, 5, 6, 7), 72 * 10**9)
+    assert _max_memory(device(4), 4) == dict.fromkeys((4, 5, 6, 7), 72 * 10**9)

@@ -1,4 +1,4 @@
-"""Where tokens begin in their text, on tokenizers that cut characters into bytes and on any ids at all."""
+"""Offsets of tokens in their text, for tokenizers that split characters into bytes, and for arbitrary ids."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ HOSTILE = st.text() | st.text(alphabet="ab .\n\t🙂é\u0301你\ufffd\u200d👩�
 
 
 def byte_fallback_tokenizer():
-    """As SentencePiece makes them (Llama 2, Gemma): ▁ for blanks, bytes for what is not in the vocabulary."""
+    """A tokenizer like SentencePiece's (Llama 2, Gemma): ▁ for spaces, bytes for unknown characters."""
     vocabulary = {"<unk>": 0, "</s>": 1} | {f"<0x{byte:02X}>": 2 + byte for byte in range(256)}
     for piece in ["▁", "a", "b", "▁a", "▁ab", "ab", ".", "▁the", "c"]:
         vocabulary[piece] = len(vocabulary)

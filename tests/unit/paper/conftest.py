@@ -1,9 +1,12 @@
-"""Results folders that no stage made."""
+"""Results folders that no stage made, and the claims table of cells whose truth is known."""
 
 from pathlib import Path
 
 import pytest
+from tests.support.claim_cells import rows
 from tests.support.synthetic import Folder
+
+__all__ = ["folder", "rows"]
 
 
 @pytest.fixture

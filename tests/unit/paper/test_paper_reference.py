@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import REPOSITORY
+from tests.support.grid import rows_of
 
 from closerlook.config.load import read
 from closerlook.core.errors import CloserlookError
@@ -55,11 +56,11 @@ def test_a_file_that_is_not_whole_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_each_row_is_one_cell_and_evalset_and_none_is_left_over() -> None:
-    """Both ways. Rows that repeat others, and the one whose test set looks mislabelled, are about the cells that they name."""
-    found = list(matching(SCORES, PAPER.rows))
+    """Both ways. Rows that repeat others, and the one whose test set looks mislabeled, are about the cells that they name."""
+    found = list(matching(SCORES, rows_of("paper")))
     assert Counter((row.source, row.row) for row, _ in found) == {(row.source, row.row): 1 for row in SCORES}
     cells = {(one["cell"], one["evalset"]) for _, one in found}
-    assert cells == {(one["cell"], one["evalset"]) for one in PAPER.rows}
+    assert cells == {(one["cell"], one["evalset"]) for one in rows_of("paper")}
     assert len(cells) == 158
     # No cell has two rows of one kind: a table prints it once.
     assert max(Counter((row.kind, one["cell"], one["evalset"]) for row, one in found).values()) == 1
@@ -117,7 +118,7 @@ def test_untuned_rows_are_of_the_chat_controls_alone() -> None:
 
 
 def test_a_small_grid_is_about_nothing_printed() -> None:
-    assert not list(matching(printed(), read("config/mini.yaml", REPOSITORY).rows))
+    assert not list(matching(printed(), rows_of("mini")))
 
 
 # ----------------------------------------------------------------------------------------------------------- suspect rows

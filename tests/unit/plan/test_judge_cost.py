@@ -12,12 +12,12 @@ from tests.support import REPOSITORY
 from closerlook.config import load
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.judge.prompt_judge import read_prompt, requests_of
+from closerlook.judge.prompt_judge import build_requests, read_prompt
 from closerlook.judge.verdicts import read_cases
 from closerlook.llm.budget import estimate_tokens
 from closerlook.llm.cache import Answer, Cache
 from closerlook.llm.client import cache_key
-from closerlook.plan.judge_cost import calls_and_cost
+from closerlook.plan.judge_cost import judge_costs
 
 PRESET = {
     "preset": "mine",
@@ -38,7 +38,7 @@ def configured(**changes):
 def test_from_a_guess_to_nothing(tmp_path):
     configuration, results = configured(), tmp_path / "mine"
     judge = configuration.catalog.judges["gpt"]
-    (first,) = calls_and_cost(configuration, results)
+    (first,) = judge_costs(configuration, results)
     assert (first.judge, first.calls, first.guessed, first.cached) == ("gpt", 400, 400, 0)
     assert first.output_tokens == 400 * 400
     assert first.cost == pytest.approx((first.input_tokens * 1000 + first.output_tokens * 2000) / 1e6)
@@ -50,13 +50,13 @@ def test_from_a_guess_to_nothing(tmp_path):
         folder = results / "cells/miniature/none" / run / "questions"
         folder.mkdir(parents=True)
         pq.write_table(pa.table({"id": ["a", "b", "c"], "text": texts}), folder / "responses.parquet")
-    (second,) = calls_and_cost(configuration, results)
-    assert (second.calls, second.guessed, second.cached) == (4, 0, 0), "the same response is asked about once"
+    (second,) = judge_costs(configuration, results)
+    assert (second.calls, second.guessed, second.cached) == (4, 0, 0), "the same response is judged once"
     prompt = read_prompt(REPOSITORY / judge.prompt_file)
-    requests = requests_of(read_cases(folder / "responses.parquet", questions), prompt, judge)
+    requests = build_requests(read_cases(folder / "responses.parquet", questions), prompt, judge)
     with Cache(tmp_path / layout.ANSWER_CACHE) as cache:
         cache.put(cache_key(judge, requests[2]), "gpt-4 at api.openai.com", Answer("x", asked=1, output_tokens=77))
-    (third,) = calls_and_cost(configuration, results)
+    (third,) = judge_costs(configuration, results)
     assert (third.calls, third.cached, third.output_tokens) == (3, 1, 3 * 77)
     assert third.input_tokens == estimate_tokens(requests[0].prompt) * 3
 
@@ -64,28 +64,28 @@ def test_from_a_guess_to_nothing(tmp_path):
         verdicts = results / "cells/miniature/none" / run / "questions/verdicts"
         verdicts.mkdir()
         (verdicts / "gpt.parquet").touch()
-    (last,) = calls_and_cost(configuration, results)
+    (last,) = judge_costs(configuration, results)
     assert (last.calls, last.cached, last.cost) == (0, 6, 0)
 
 
 def test_a_marker_is_paid_for_too(tmp_path):
     overrides = copy.deepcopy(PRESET["overrides"]) | {"markers": {"quotes": {"judge": "gpt"}}}
     configuration, results = configured(overrides=overrides, judges=["oracle"], markers=["quotes"]), tmp_path / "mine"
-    (first,) = calls_and_cost(configuration, results)
+    (first,) = judge_costs(configuration, results)
     assert (first.judge, first.calls, first.guessed, first.cached) == ("marker quotes", 400, 400, 0)
     assert first.cost == pytest.approx((first.input_tokens * 1000 + first.output_tokens * 2000) / 1e6)
     spans = results / "cells/miniature/none/icl/questions/spans"
     spans.mkdir(parents=True)
     (spans / "quotes.parquet").touch()
-    (second,) = calls_and_cost(configuration, results)
+    (second,) = judge_costs(configuration, results)
     assert (second.calls, second.cached) == (200, 200)
     assert second.cost == first.cost / 2
 
 
 def test_no_prices_and_no_sizes(tmp_path):
     overrides = {"judges": {"gpt": {"openai": "gpt-4"}}, "evalsets": {"questions": {"source": {"file": "README.md"}}}}
-    (found,) = calls_and_cost(configured(overrides=overrides, judges=["gpt"]), tmp_path)
-    assert (found.calls, found.cost, found.unknown) == (0, None, ("questions",))
+    (cost,) = judge_costs(configured(overrides=overrides, judges=["gpt"]), tmp_path)
+    assert (cost.calls, cost.cost, cost.unknown) == (0, None, ("questions",))
 
 
 def test_neither_torch_nor_the_client_is_needed():

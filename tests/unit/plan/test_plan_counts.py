@@ -21,7 +21,7 @@ from closerlook.miniature.pretrain import new_model
 from closerlook.miniature.tokenizer import make_tokenizer
 from closerlook.models.packed import PACKED, pack
 from closerlook.plan import work
-from closerlook.plan.shape import Shape, shape_of
+from closerlook.plan.shape import Shape, find_shape
 from closerlook.train.batches import order, tokenize
 from closerlook.train.loss import HeadLoss
 from closerlook.train.methods import apply_method
@@ -65,7 +65,6 @@ def test_counts_are_those_of_transformers_and_peft(name: str, kind: str) -> None
     assert total == shape.total + (trainable if kind == "lora" else 0)
 
 
-@pytest.mark.model
 @pytest.mark.parametrize("rank", [1, 8, 64])
 def test_lora_on_the_whole_gemma(rank: int) -> None:
     architecture = CATALOG.models["gemma-3-270m"].architecture
@@ -76,19 +75,19 @@ def test_lora_on_the_whole_gemma(rank: int) -> None:
 
 def test_the_miniatures_shape_is_known_before_it_is_trained(tmp_path) -> None:
     entry = CATALOG.models["miniature"]
-    shape = shape_of("miniature", entry, tmp_path, tmp_path)
+    shape = find_shape("miniature", entry, tmp_path, tmp_path)
     tokenizer = make_tokenizer()
     model = new_model(entry.source.miniature, tokenizer)
     unknown = (len(tokenizer) - shape.architecture.vocab_size) * shape.hidden  # about a thousand is all that is known
     assert shape.total + unknown == model.num_parameters()
     assert abs(unknown) < 0.05 * model.num_parameters()
     model.save_pretrained(tmp_path / "models/miniature")
-    assert shape_of("miniature", entry, tmp_path, tmp_path).total == model.num_parameters()
+    assert find_shape("miniature", entry, tmp_path, tmp_path).total == model.num_parameters()
 
 
 def test_a_models_own_config_comes_before_the_catalog(tmp_path) -> None:
     saved(tiny_model("gemma3"), tmp_path / "models/gemma-3-270m")
-    shape = shape_of("gemma-3-270m", CATALOG.models["gemma-3-270m"], tmp_path, tmp_path)
+    shape = find_shape("gemma-3-270m", CATALOG.models["gemma-3-270m"], tmp_path, tmp_path)
     assert (shape.hidden, shape.total) == (48, tiny_model("gemma3").num_parameters())
 
 
@@ -98,15 +97,15 @@ def test_a_models_own_config_comes_before_the_catalog(tmp_path) -> None:
 def test_a_config_that_says_nothing_is_passed_over(tmp_path, text: str) -> None:
     (tmp_path / "models/phi-1.5").mkdir(parents=True)
     (tmp_path / "models/phi-1.5/config.json").write_text(text)
-    assert shape_of("phi-1.5", CATALOG.models["phi-1.5"], tmp_path, tmp_path).total == 1418270720
-    assert shape_of("other", None, tmp_path, tmp_path) is None
+    assert find_shape("phi-1.5", CATALOG.models["phi-1.5"], tmp_path, tmp_path).total == 1418270720
+    assert find_shape("other", None, tmp_path, tmp_path) is None
 
 
 @given(st.integers(1, 400), st.floats(0.1, 4), st.integers(1, 64))
 @settings(max_examples=50, deadline=None)
 def test_steps_are_those_of_the_training(count: int, epochs: float, batch: int) -> None:
     method = TrainSettings(kind="full", epochs=epochs, batch_size=batch)
-    assert work.steps(count, method) == len(order(count, method))
+    assert work.count_steps(count, method) == len(order(count, method))
 
 
 TEXTS = ["the cat and the dog", "a", "they said that they were there and then they were not. " * 6, "the dog. " * 30]
@@ -125,24 +124,24 @@ def test_lengths_are_those_of_the_training(tmp_path, max_length: int) -> None:
     import pyarrow.parquet as pq
 
     instances, counts = tokenize(pq.read_table(tmp_path / "data.parquet"), tokenizer, template, max_length, quiet=True)
-    found = work.measure(tmp_path / "data.parquet", template, tmp_path / "tokenizer.json", max_length)
+    estimate = work.measure_lengths(tmp_path / "data.parquet", template, tmp_path / "tokenizer.json", max_length)
     lengths = [len(instance.tokens) for instance in instances]
     if counts["dropped_prompt_too_long"] == 0:
-        assert found.mean == pytest.approx(sum(lengths) / len(lengths))
-        assert found.trained == pytest.approx(
+        assert estimate.mean == pytest.approx(sum(lengths) / len(lengths))
+        assert estimate.trained == pytest.approx(
             sum(n - i.trained_from for n, i in zip(lengths, instances, strict=True)) / 40
         )
-        assert found.mean_square == pytest.approx(sum(n * n for n in lengths) / len(lengths))
-    assert found.longest == max(lengths)
-    without = work.measure(tmp_path / "data.parquet", template, tmp_path / "no.json", max_length)
+        assert estimate.mean_square == pytest.approx(sum(n * n for n in lengths) / len(lengths))
+    assert estimate.longest == max(lengths)
+    without = work.measure_lengths(tmp_path / "data.parquet", template, tmp_path / "no.json", max_length)
     assert without.source == "data/characters"
     assert without.longest <= max_length
 
 
 @given(st.floats(1, 5000), st.floats(1, 5000), st.integers(2, 4096))
 def test_a_guess_keeps_within_max_length(instruction: float, response: float, max_length: int) -> None:
-    found = work.guess(MeanTokens(instruction=instruction, response=response), "x {instruction}", max_length)
-    assert 0 < found.trained <= found.mean <= found.longest <= max_length
+    estimate = work.guess_lengths(MeanTokens(instruction=instruction, response=response), "x {instruction}", max_length)
+    assert 0 < estimate.trained <= estimate.mean <= estimate.longest <= max_length
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "mistral", "phi"])
@@ -165,25 +164,25 @@ def test_operations_are_those_that_torch_counts(architecture: str, kind: str) ->
     linear = sum(n for op, n in counter.get_flop_counts()["Global"].items() if op.__name__ in ("mm", "addmm", "bmm"))
     if kind == "full":
         linear += 2 * shape.head * 32  # the head's weight gradient: addmm_, which the counter does not know
-    expected = work.flops(shape, method, 96, 32, 0, False).model
+    expected = work.count_flops(shape, method, 96, 32, 0, False)[0]
     assert linear == pytest.approx(expected, rel=1e-9 if kind == "full" else 0.10)
 
 
 def test_full_tuning_is_6n_per_token_and_attention_is_palms() -> None:
     shape, full = Shape(CATALOG.models["llama-2-7b"].architecture), TrainSettings(kind="full")
-    body = work.flops(shape, full, 1, 0, 0, False).model
+    body = work.count_flops(shape, full, 1, 0, 0, False)[0]
     assert body == 6 * shape.body
     tokens, length = 2048 * 10, 2048
-    attention = work.flops(shape, full, tokens, 0, tokens * length, False).model - tokens * body
+    attention = work.count_flops(shape, full, tokens, 0, tokens * length, False)[0] - tokens * body
     assert attention == pytest.approx(12 * 32 * 4096 * length * tokens)
-    recomputed = work.flops(shape, full, 1, 0, 0, True).recomputed
+    recomputed = work.count_flops(shape, full, 1, 0, 0, True)[1]
     assert recomputed == 2 * shape.body
 
 
 def test_lora_is_counted_as_lora() -> None:
     shape = Shape(CATALOG.models["llama-2-7b"].architecture)
     share = (
-        work.flops(shape, TrainSettings(kind="lora"), 1000, 500, 0, False).model
-        / work.flops(shape, TrainSettings(kind="full"), 1000, 500, 0, False).model
+        work.count_flops(shape, TrainSettings(kind="lora"), 1000, 500, 0, False)[0]
+        / work.count_flops(shape, TrainSettings(kind="full"), 1000, 500, 0, False)[0]
     )
     assert 0.66 < share < 0.68

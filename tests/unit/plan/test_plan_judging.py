@@ -8,8 +8,8 @@ import pytest
 from tests.support import REPOSITORY
 
 from closerlook.config import load
-from closerlook.plan.build import Plan, make
-from closerlook.plan.text import lines
+from closerlook.plan.build import Plan, build_plan
+from closerlook.plan.text import plan_lines
 
 PRESET: dict[str, Any] = {
     "preset": "judged",
@@ -18,10 +18,10 @@ PRESET: dict[str, Any] = {
         {"models": ["miniature"], "datasets": ["brief"], "methods": ["lft", "sft"], "evalsets": ["questions"]},
         {"models": ["miniature"], "methods": ["base"], "evalsets": ["questions"]},
     ],
-    "judges": ["oracle", "asked"],
+    "judges": ["oracle", "paid"],
     "overrides": {
         "miniature": {"questions": 50},
-        "judges": {"asked": {"openai": "some-model", "input_price": 1000.0, "output_price": 3000.0}},
+        "judges": {"paid": {"openai": "some-model", "input_price": 1000.0, "output_price": 3000.0}},
     },
 }
 
@@ -29,15 +29,15 @@ PRESET: dict[str, Any] = {
 def plan(folder: Path, **changes: Any) -> Plan:
     (folder / "config").symlink_to(REPOSITORY / "config")
     configuration = load.load(copy.deepcopy(PRESET) | changes, "judged.yaml", folder)
-    return make(configuration, folder / "results/judged", None, None)
+    return build_plan(configuration, folder / "results/judged", None, None)
 
 
-def test_calls_and_cost(tmp_path: Path) -> None:
+def test_judge_costs(tmp_path: Path) -> None:
     planned = plan(tmp_path)
-    (asked,) = planned.totals["judging"]
-    assert (asked["judge"], asked["calls"], asked["guessed"], asked["cached"]) == ("asked", 150, 150, 0)
-    assert asked["cost"] == pytest.approx((1000 * asked["input_tokens"] + 3000 * asked["output_tokens"]) / 1e6)
-    assert any(line.startswith("judging by asked: 150 calls still to do") for line in lines(planned))
+    (cost,) = planned.totals["judging"]
+    assert (cost["judge"], cost["calls"], cost["guessed"], cost["cached"]) == ("paid", 150, 150, 0)
+    assert cost["cost"] == pytest.approx((1000 * cost["input_tokens"] + 3000 * cost["output_tokens"]) / 1e6)
+    assert any(line.startswith("judging by paid: 150 calls still to do") for line in plan_lines(planned))
     assert not any("judge_budget" in warning for warning in planned.warnings)
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import REPOSITORY
-from tests.support.plan_project import architecture_of
+from tests.support.plan_project import architecture_of, zero
 from tests.support.tiny_models import tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -17,7 +17,7 @@ from closerlook.config.load import read
 from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.models.packed import PACKED, pack
-from closerlook.plan.memory import LOGITS, Memory, Zero, host_memory, memory
+from closerlook.plan.memory import LOGITS, Memory, Mode, TrainingMemory, Zero
 from closerlook.plan.shape import Shape
 from closerlook.plan.work import Lengths
 from closerlook.train.batches import MicroBatch
@@ -95,7 +95,7 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
             runner.step([batch() for _ in range(micro_steps)], lambda m, b: loss(m, b.inputs, b.targets) * 1e-3, 1e-4)
     engine = EngineSettings(micro_batch=count, gradient_checkpointing=checkpointing)
     lengths = Lengths(length, length / 2, length**2, length, "test")
-    return memory(Shape(architecture), method, engine, None, mode, 1, lengths), alive.most
+    return TrainingMemory(Shape(architecture), method, engine, None, mode, lengths).per_gpu(1), alive.most
 
 
 CASES = [
@@ -124,33 +124,6 @@ def test_as_many_logits_as_the_loss_holds() -> None:
     assert LOGITS == PIECE
 
 
-def zero(stage: int, **options: Any) -> Zero:
-    return Zero(stage, **({"offload_optimizer": False, "offload_parameters": False, "live": 0, "bucket": 0} | options))
-
-
-@pytest.mark.ranks
-@pytest.mark.parametrize("name", ["gemma-3-270m", "llama-2-7b", "llama-2-70b"])
-@pytest.mark.parametrize(("gpus", "nodes"), [(1, 1), (4, 1), (8, 1), (8, 4)])
-@pytest.mark.parametrize("offload", [False, True])
-def test_model_states_are_those_of_deepspeeds_estimators(name: str, gpus: int, nodes: int, offload: bool) -> None:
-    """Equal to the byte, up to rounding, but for what stage 3 gathers: DeepSpeed's estimators take the largest layer alone."""
-    from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs
-    from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs
-
-    shape, ranks = Shape(CATALOG.models[name].architecture), gpus * nodes
-
-    def states(config: Zero) -> float:
-        found = memory(shape, FULL, EngineSettings(micro_batch=1), config, "bfloat16", ranks, LENGTHS)
-        return found.parameters + found.gradients + found.optimizer + found.buffers
-
-    _, expected = estimate_zero2_model_states_mem_needs(shape.total, gpus, nodes, offload)
-    assert states(zero(2, offload_optimizer=offload)) == pytest.approx(expected, abs=2)
-    _, expected, largest = estimate_zero3_model_states_mem_needs(shape.total, shape.head, gpus, nodes, offload, False)
-    assert states(zero(3, offload_optimizer=offload)) == pytest.approx(expected - largest, abs=2)
-    _, expected, largest = estimate_zero3_model_states_mem_needs(shape.total, shape.head, gpus, nodes, True, True)
-    assert states(zero(3, offload_optimizer=True, offload_parameters=True)) == pytest.approx(expected - largest, abs=2)
-
-
 def test_the_shipped_deepspeed_files_are_understood() -> None:
     two, three = ((REPOSITORY / f"config/deepspeed/zero{stage}.json").read_text() for stage in (2, 3))
     assert Zero.parse(two, 4096, "zero2") == Zero(2, False, False, 1e9, 4e8)
@@ -166,14 +139,14 @@ def test_what_is_no_deepspeed_file_is_refused(text: str) -> None:
 
 
 def total(method: TrainSettings, config: Zero | None, mode: str, ranks: int, **engine: Any) -> float:
-    return memory(LLAMA, method, EngineSettings(**engine), config, mode, ranks, LENGTHS).total
+    return TrainingMemory(LLAMA, method, EngineSettings(**engine), config, mode, LENGTHS).per_gpu(ranks).total
 
 
 @given(st.integers(1, 31), st.sampled_from([FULL, LORA]), st.sampled_from([1, 2, 3]), st.integers(1, 32))
 def test_more_ranks_never_need_more_memory_of_states(ranks: int, method: TrainSettings, stage: int, micro: int) -> None:
-    config = zero(stage, live=1e9, bucket=1e8)
+    config = zero(stage, max_live_parameters=1e9, bucket=1e8)
     few, many = (
-        memory(LLAMA, method, EngineSettings(micro_batch=micro), config, "bfloat16", count, LENGTHS)
+        TrainingMemory(LLAMA, method, EngineSettings(micro_batch=micro), config, "bfloat16", LENGTHS).per_gpu(count)
         for count in (ranks, ranks + 1)
     )
     assert many.parameters + many.gradients + many.optimizer <= few.parameters + few.gradients + few.optimizer
@@ -191,8 +164,11 @@ def test_what_saves_memory_saves_it() -> None:
 
 
 def test_main_memory_is_that_of_loading_and_offloading() -> None:
+    def first_node(method: TrainSettings, config: Zero | None, mode: Mode, ranks: int) -> float:
+        return TrainingMemory(LLAMA, method, EngineSettings(), config, mode, LENGTHS).first_node(ranks, 4)
+
     weights = LLAMA.total
-    assert host_memory(LLAMA, FULL, None, "autocast", 8, 4) == 4 * 4 * weights
-    assert host_memory(LLAMA, LORA, None, "autocast", 2, 4) == 2 * 2 * weights
-    assert host_memory(LLAMA, FULL, zero(3), "bfloat16", 8, 4) == 2 * weights
-    assert host_memory(LLAMA, FULL, zero(3, offload_optimizer=True), "bfloat16", 8, 4) == (2 + 16 * 4 / 8) * weights
+    assert first_node(FULL, None, "autocast", 8) == 4 * 4 * weights
+    assert first_node(LORA, None, "autocast", 2) == 2 * 2 * weights
+    assert first_node(FULL, zero(3), "bfloat16", 8) == 2 * weights
+    assert first_node(FULL, zero(3, offload_optimizer=True), "bfloat16", 8) == (2 + 16 * 4 / 8) * weights

@@ -11,7 +11,7 @@ from tests.support.cell_results import FIRST, GPU, Results, attempt
 from closerlook.cluster import adoption, attempts
 from closerlook.config.catalog import Launch
 from closerlook.config.site import Gpu, Site
-from closerlook.plan.resources import NAMES, ResourcePlanner, layout, problems
+from closerlook.plan.resources import NAMES, ResourcePlanner, place_ranks, problems
 
 SMALL = GPU | {"partition": "gpu-a40", "gpus_per_node": 1, "memory_per_node_gb": 64}
 
@@ -23,7 +23,7 @@ def site() -> Site:
     )
 
 
-def asker(results: Results, site: Site | None, **launch: Any) -> ResourcePlanner:
+def planner(results: Results, site: Site | None, **launch: Any) -> ResourcePlanner:
     """With all trainings of the miniature launched like this."""
     models = results.configuration.catalog.models
     models["miniature"] = models["miniature"].model_copy(
@@ -34,9 +34,9 @@ def asker(results: Results, site: Site | None, **launch: Any) -> ResourcePlanner
 
 def training(results: Results, site: Site | None, tries: int = 1, **launch: Any) -> dict[str, Any]:
     cell = results.configuration.cell_of[FIRST]
-    asked = asker(results, site, **launch).train(cell, tries)
-    assert set(asked) <= set(NAMES)
-    return {name: value for name, value in asked.items() if value is not None}
+    resources = planner(results, site, **launch).train(cell, tries)
+    assert set(resources) <= set(NAMES)
+    return {name: value for name, value in resources.items() if value is not None}
 
 
 def test_one_gpu(results: Results, site: Site) -> None:
@@ -64,17 +64,17 @@ def test_one_gpu(results: Results, site: Site) -> None:
     ],
 )
 def test_several_gpus(results: Results, site: Site, launch: dict[str, Any], expected: dict[str, Any]) -> None:
-    asked = training(results, site, **launch)
-    assert expected.items() <= asked.items()
-    # Any other value than 0 would put --ntasks-per-gpu beside the number of tasks; 1 task per node must not be said at all.
-    assert (asked["mpi"], asked["tasks_per_gpu"], asked["gpus_in_use"]) == ("srun", 0, launch["ranks"])
-    assert ("tasks" in asked) != ("tasks_per_node" in asked)
+    resources = training(results, site, **launch)
+    assert expected.items() <= resources.items()
+    # Any other value than 0 would add --ntasks-per-gpu to the number of tasks; 1 task per node must not be requested.
+    assert (resources["mpi"], resources["tasks_per_gpu"], resources["gpus_in_use"]) == ("srun", 0, launch["ranks"])
+    assert ("tasks" in resources) != ("tasks_per_node" in resources)
 
 
 @given(ranks=st.integers(1, 64), per_node=st.integers(1, 16))
 def test_layout_holds_all_ranks_on_as_few_nodes_as_can_be(ranks: int, per_node: int) -> None:
     gpu = Gpu.model_validate(GPU | {"gpus_per_node": per_node})
-    nodes, each = layout(ranks, gpu)
+    nodes, each = place_ranks(ranks, gpu)
     assert each <= per_node
     assert nodes == -(-ranks // per_node)
 
@@ -95,17 +95,17 @@ def test_earlier_failures_teach(results: Results, site: Site) -> None:
     results.attempt(
         failed("out of memory"), failed("time limit"), failed("time limit"), failed("node failure", failed_nodes="n3")
     )
-    asked = training(results, site, tries=2, hours=3.0, micro_batch=8)
-    assert (asked["halvings"], asked["runtime"]) == (1, 12 * 60)
-    assert asked["slurm_extra"] == "--signal=USR2@300 --exclude=n3"
+    resources = training(results, site, tries=2, hours=3.0, micro_batch=8)
+    assert (resources["halvings"], resources["runtime"]) == (1, 12 * 60)
+    assert resources["slurm_extra"] == "--signal=USR2@300 --exclude=n3"
     assert "--exclude" not in training(results, site, tries=1)["slurm_extra"], "the node may be well again another day"
     assert training(results, site, hours=40.0)["runtime"] == 48 * 60, "no more than the partition allows"
 
 
 def test_success_ends_the_lesson(results: Results, site: Site) -> None:
     results.attempt(failed("out of memory"), attempt(minutes=1), failed("time limit"))
-    asked = training(results, site, hours=1.0)
-    assert (asked["halvings"], asked["runtime"]) == (0, 120)
+    resources = training(results, site, hours=1.0)
+    assert (resources["halvings"], resources["runtime"]) == (0, 120)
 
 
 @pytest.mark.parametrize("reason", sorted(attempts.FINAL))
@@ -117,7 +117,7 @@ def test_what_is_not_tried_again_waits_for_no_gpu(results: Results, site: Site, 
 
 
 def test_a_job_waits_for_the_one_it_adopted(results: Results, site: Site) -> None:
-    records = attempts.folder_of(results.folder / "cells" / FIRST, "train")
+    records = attempts.records_folder(results.folder / "cells" / FIRST, "train")
     records.mkdir(parents=True)
     adoption.adopt(records, "42")
     assert "--dependency=afterany:42" in training(results, site)["slurm_extra"]
@@ -126,7 +126,7 @@ def test_a_job_waits_for_the_one_it_adopted(results: Results, site: Site) -> Non
 def test_without_a_site_only_what_programs_need(results: Results) -> None:
     results.attempt(failed("out of memory"))
     assert training(results, None, ranks=4) == {"halvings": 1, "tries": 1}
-    assert asker(results, None).cpu(1, 1) == {}
+    assert planner(results, None).cpu(1, 1) == {}
 
 
 def test_untyped_gpus(results: Results) -> None:
@@ -143,10 +143,10 @@ def test_untyped_gpus(results: Results) -> None:
     ],
 )
 def test_launches_that_the_site_cannot_give(results: Results, site: Site, launch: dict[str, Any], message: str) -> None:
-    configuration = asker(results, site, **launch).configuration
-    found = [str(problem) for problem in problems(configuration, site, "lab.yaml")]
-    assert re.search(message, found[0]), found
+    configuration = planner(results, site, **launch).configuration
+    messages = [str(problem) for problem in problems(configuration, site, "lab.yaml")]
+    assert re.search(message, messages[0]), messages
 
 
 def test_a_fitting_launch_is_no_problem(results: Results, site: Site) -> None:
-    assert list(problems(asker(results, site, ranks=16).configuration, site, "lab.yaml")) == []
+    assert list(problems(planner(results, site, ranks=16).configuration, site, "lab.yaml")) == []

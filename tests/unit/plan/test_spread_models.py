@@ -7,7 +7,7 @@ from tests.support.cell_results import FIRST, GPU, Results
 
 from closerlook.config.catalog import GenerateLaunch
 from closerlook.config.site import Gpu, Site
-from closerlook.plan.resources import ResourcePlanner, layout, problems
+from closerlook.plan.resources import ResourcePlanner, place_ranks, problems
 
 
 @pytest.fixture
@@ -38,19 +38,19 @@ def spread(results: Results, **launch: Any) -> None:
 @pytest.mark.parametrize("stage", ["generate", "shift"])
 def test_gpus_of_each_rank(results: Results, site: Site, launch: dict, expected: dict, stage: Any) -> None:
     spread(results, **launch)
-    asked = ResourcePlanner(results.configuration, site).evaluate(
+    resources = ResourcePlanner(results.configuration, site).evaluate(
         results.configuration.cell_of[FIRST], "questions", stage, 1
     )
-    assert expected.items() <= asked.items()
-    assert asked["tasks_per_gpu"] == 0  # or Slurm would start a task for each GPU
+    assert expected.items() <= resources.items()
+    assert resources["tasks_per_gpu"] == 0  # or Slurm would start a task for each GPU
     if launch.get("ranks", 1) == 1:
-        assert (asked["mpi"], asked["tasks"], asked["tasks_per_node"]) == (None, None, None)
+        assert (resources["mpi"], resources["tasks"], resources["tasks_per_node"]) == (None, None, None)
 
 
 def test_no_rank_is_torn_between_nodes(results: Results, site: Site) -> None:
     gpu = Gpu.model_validate(GPU)
-    assert layout(2, gpu, 3) == (1, 2)
-    assert layout(4, gpu, 3) == (2, 2)
+    assert place_ranks(2, gpu, 3) == (1, 2)
+    assert place_ranks(4, gpu, 3) == (2, 2)
     spread(results, gpus=9)
     (problem,) = problems(results.configuration, site, "catalog.yaml")
     assert str(problem) == (

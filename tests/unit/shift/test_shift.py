@@ -119,18 +119,18 @@ def test_a_model_compared_with_itself_has_not_moved(folders):
 
 
 def close(measured, expected):
-    for one, other in zip(measured, expected, strict=True):
-        for name in one:
-            if name in ("id", "class", "base_top5_ids") or not one[name]:
-                assert one[name] == other[name], name
+    for actual, reference in zip(measured, expected, strict=True):
+        for name in actual:
+            if name in ("id", "class", "base_top5_ids") or not actual[name]:
+                assert actual[name] == reference[name], name
             else:  # 1e-5: another order of summation in float32
-                np.testing.assert_allclose(one[name], other[name], atol=1e-5, rtol=1e-4, err_msg=name)
+                np.testing.assert_allclose(actual[name], reference[name], atol=1e-5, rtol=1e-4, err_msg=name)
 
 
 def test_packing_and_chunks_do_not_matter(folders, monkeypatch):
     folder, _ = folders
     whole = run(folder)
-    monkeypatch.setattr(packed, "PASS_TOKENS", 1)  # one response at a time
+    monkeypatch.setattr(packed, "BATCH_TOKENS", 1)  # one response at a time
     alone = run(folder)
     close(alone, whole)
     monkeypatch.setattr(analysis, "LOGITS", {"cpu": 3 * 320})  # three positions at a time
@@ -192,8 +192,8 @@ def test_without_a_tokenizer_a_response_is_one_sentence(folders, caplog):
     with caplog.at_level(logging.WARNING):
         measured = run(folder)
     assert "no tokenizer" in caplog.text
-    for row, other in zip(measured, whole, strict=True):
-        assert row["kl_base_tuned"] == other["kl_base_tuned"]
+    for row, reference in zip(measured, whole, strict=True):
+        assert row["kl_base_tuned"] == reference["kl_base_tuned"]
         assert set(row["token_start"]) <= {-1}
         assert set(row["sentence"]) <= {0}
         assert row["sentence_token"] == list(range(len(row["token_ids"])))
@@ -239,10 +239,10 @@ def test_logits_that_are_not_finite_name_the_response(folders):
 def test_other_vocabulary_or_tokenizer_is_refused(folders):
     folder, _ = folders
     saved(tiny_model(vocab_size=321), folder / "wider")
-    with pytest.raises(CloserlookError, match=r"vocabularies differ: .*base predicts 320 tokens, .*wider 321"):
+    with pytest.raises(CloserlookError, match=r"base .* 320 .*wider 321"):
         run(folder, tuned=folder / "wider")
     byte_tokenizer("other words make other merges " * 5).save_pretrained(folder / "tuned")
-    with pytest.raises(CloserlookError, match=r"tokenizers differ: token \d+ is "):
+    with pytest.raises(CloserlookError, match=r"tokenizers differ: token \d+ "):
         run(folder)
 
 

@@ -1,4 +1,4 @@
-"""What samples contradict: on constructed texts, on hostile ones, and against the truth of the miniature's own grammar."""
+"""Words that samples contradict: in constructed and hostile texts, and compared with the miniature's truth."""
 
 import random
 import time
@@ -27,15 +27,15 @@ def sampled(path: Path, texts: dict[str, list[str]]) -> Path:
 
 
 def mark(path: Path, cases: list[tuple[str, str, list[str]]], **how: float) -> list[list[str]]:
-    """Quotes per case of instruction, response and samples."""
+    """The quotes of each case: instruction, response and samples."""
     responses = [Response(f"a/{i}", question, text) for i, (question, text, _) in enumerate(cases)]
-    file = sampled(path, {one.id: case[2] for one, case in zip(responses, cases, strict=True)})
+    file = sampled(path, {response.id: case[2] for response, case in zip(responses, cases, strict=True)})
     settings_ = ConsistencySettings.model_validate({"samples": len(cases[0][2])} | how)
     rows = mark_by_consistency(responses, file, settings_)
     write_parquet(rows, SPANS, path / "spans.parquet")
-    texts = {one.id: one.text for one in responses}
+    texts = {response.id: response.text for response in responses}
     assert all(row["quote"] == texts[row["id"]][row["start"] : row["end"]] for row in rows)
-    return [[row["quote"] for row in rows if row["id"] == one.id] for one in responses]
+    return [[row["quote"] for row in rows if row["id"] == response.id] for response in responses]
 
 
 ASKED = "When was the Hubble Bridge built?"
@@ -89,7 +89,7 @@ def test_what_changes_in_answers_to_many_instructions_is_wording(tmp_path: Path)
 def test_samples_that_are_missing_are_named(tmp_path: Path) -> None:
     file = sampled(tmp_path, {"a": ["x", "y"]})
     responses = [Response("a", "q", "x")]
-    with pytest.raises(CloserlookError, match="no answer number 3 to a, expected 3 to each"):
+    with pytest.raises(CloserlookError, match="no answer 3 to a, expected 3"):
         mark_by_consistency(responses, file, ConsistencySettings(samples=3))
     assert mark_by_consistency(responses, file, ConsistencySettings(samples=2)) == []
 

@@ -1,4 +1,4 @@
-"""What people marked: both formats, majorities against a brute-force count, and files that are not as they should be."""
+"""Spans marked by people: both formats, majorities compared with a brute-force count, malformed files."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256, write_parquet
 from closerlook.core.schemas import SPANS
 from closerlook.spans.human import majority_spans, mark_by_people, read
-from closerlook.spans.marks import Response, Span
+from closerlook.spans.marks import MarkedSpan, Response
 
 CELL, EVALSET = "m/d@1k/sft", "e"
 PLACE = {"cell": CELL, "evalset": EVALSET}
@@ -52,7 +52,7 @@ def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"id": "70"}, "annotations 1: found id '70', expected that of a response of m/d@1k/sft on e"),
+        ({"id": "70"}, "annotations 1: found id '70', expected the id of a response of m/d@1k/sft on e"),
         ({"end": 23}, "annotations 1: found end 23, expected at most 22, the length"),
         ({"end": 10**30}, "found end 1000000"),
         ({"start": 7}, "found start 7, end 7, expected whole numbers, 0 <= start < end"),
@@ -136,19 +136,19 @@ def test_the_majority_of_those_who_looked_decides(tmp_path: Path) -> None:
     assert marked_quotes == [("7", "Paris", "not useful"), ("7", "1912", "not factual"), ("9", None, None)]
     two = mark_by_people(RESPONSES[:1], export(tmp_path, exports[:2]), CELL, EVALSET)
     assert [row["quote"] for row in two] == ["Paris", "1912"]  # of two, what both marked
-    unnamed = [one | {"annotator": ""} for one in exports]
+    unnamed = [export | {"annotator": ""} for export in exports]
     again = mark_by_people(RESPONSES, export(tmp_path, unnamed), CELL, EVALSET)
     assert [(row["id"], row["quote"], row["kind"]) for row in again] == marked_quotes  # they are three, not one
 
 
 SPANS_ = st.lists(
     st.tuples(st.integers(0, 19), st.integers(1, 8), st.sampled_from(["not factual", "not useful"])), max_size=4
-).map(lambda drawn: [Span(start, min(start + size, 20), kind) for start, size, kind in drawn])
+).map(lambda drawn: [MarkedSpan(start, min(start + size, 20), kind) for start, size, kind in drawn])
 
 
 @settings(deadline=None)
 @given(st.lists(SPANS_, min_size=2, max_size=5))
-def test_majorities_are_counted_by_character(annotators: list[list[Span]]) -> None:
+def test_majorities_are_counted_by_character(annotators: list[list[MarkedSpan]]) -> None:
     marked = majority_spans({str(i): spans for i, spans in enumerate(annotators)}, "x" * 20)
     votes = Counter(i for spans in annotators for i in {i for s in spans for i in range(s.start, s.end)})
     assert {i for span in marked for i in range(span.start, span.end)} == {

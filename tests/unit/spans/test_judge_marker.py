@@ -1,4 +1,4 @@
-"""Spans that a judge quotes: read, aligned, and counted where they cannot be; against a server that also misbehaves."""
+"""Spans that a judge quotes: parsed, aligned, and counted if unusable; with a server that also misbehaves."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from closerlook.llm.client import LLMClient
 from closerlook.llm.endpoint import Endpoint
 from closerlook.llm.prompt_file import read
 from closerlook.spans.judge import SLOTS, mark_by_judge, marks_in_answer, read_quotes
-from closerlook.spans.marks import Null, Response, Span
+from closerlook.spans.marks import MarkedSpan, Null, Response
 
 PROMPT = read(REPOSITORY / "config/prompts/spans.txt", SLOTS)
 ONE = {"quote": "Paris", "kind": "not factual", "reason": "it is Rome"}
@@ -67,7 +67,7 @@ def test_what_gives_no_span_says_why() -> None:
     assert marks_in_answer(Answer(text="I'm sorry, but I can't.", asked=1), "x")[0].cause == "refused"  # type: ignore[union-attr]
     assert marks_in_answer(Answer(text="Paris is wrong", asked=1), "x") == [Null("unparsable", "Paris is wrong")]
     answer = Answer(text=json.dumps({"spans": [ONE, ONE | {"quote": "Lyon"}]}), asked=1)
-    expected = [Span(4, 9, "not factual", "it is Rome"), Null("unaligned", "it is Rome", "Lyon")]
+    expected = [MarkedSpan(4, 9, "not factual", "it is Rome"), Null("unaligned", "it is Rome", "Lyon")]
     assert marks_in_answer(answer, "not Paris") == expected
 
 
@@ -125,10 +125,10 @@ def test_a_response_cannot_feign_its_end() -> None:
 
 def test_the_script_writes_spans(tmp_path: Path) -> None:
     blank = {"prompt": "", "prompt_token_ids": [], "token_ids": [], "finish_reason": "eos"}
-    rows = [blank | {"id": one.id, "text": one.text} for one in RESPONSES_[:4]]
+    rows = [blank | {"id": response.id, "text": response.text} for response in RESPONSES_[:4]]
     write_parquet(rows, RESPONSES, tmp_path / "responses.parquet")
     question = {"task_types": [], "topics": [], "reference": None, "source": "e"}
-    prompts = [question | {"id": one.id, "instruction": one.instruction} for one in RESPONSES_]
+    prompts = [question | {"id": response.id, "instruction": response.instruction} for response in RESPONSES_]
     write_parquet(prompts, EVALSET, tmp_path / "e.parquet")
     with Server(honest) as server:
         command = [sys.executable, str(REPOSITORY / "workflow/scripts/mark_spans.py"), "judge", "--judge", "openai"]

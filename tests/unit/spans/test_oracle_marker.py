@@ -1,4 +1,4 @@
-"""The oracle's spans against truth found without it: values looked up in the world's own wordings."""
+"""The oracle's spans, compared with values looked up in the world's wordings."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Length control, permutation test, Holm and kappa against brute force."""
+"""Length control, permutation test, Holm and kappa, compared with brute force."""
 
 import math
 from itertools import combinations, product
@@ -18,10 +18,10 @@ NAN = math.nan
 
 
 def least_squares(scores: np.ndarray, lengths: np.ndarray) -> list[float]:
-    """The regression as the docstring writes it, with a dummy per cell and standardised length, solved by LAPACK."""
-    there = np.isfinite(scores) & np.isfinite(lengths)
-    rows, cells = np.nonzero(there)
-    x = lengths[there]
+    """The regression of the docstring, with a dummy variable per cell and standardized length, solved by LAPACK."""
+    scored = np.isfinite(scores) & np.isfinite(lengths)
+    rows, cells = np.nonzero(scored)
+    x = lengths[scored]
     z = (x - x.mean()) / (x.std() or 1)
     used = sorted(set(cells.tolist()))
     design = np.column_stack([*((cells == cell).astype(float) for cell in used), z])
@@ -40,8 +40,8 @@ def judged(seed: int, n: int, cells: int, slope: float = 0.8, null: float = 0.1)
 def test_length_control_is_least_squares(n: int, cells: int) -> None:
     scores, lengths = judged(n, n, cells)
     lengths[0, 0] = NAN  # an instruction that the first cell has no response to
-    found = length_controlled(scores, lengths)
-    for estimate, value, column, size in zip(found, least_squares(scores, lengths), scores.T, lengths.T, strict=True):
+    actual = length_controlled(scores, lengths)
+    for estimate, value, column, size in zip(actual, least_squares(scores, lengths), scores.T, lengths.T, strict=True):
         assert estimate.n == int((np.isfinite(column) & np.isfinite(size)).sum())
         assert estimate.n_null == int((np.isnan(column) & np.isfinite(size)).sum())
         if estimate.n:
@@ -50,7 +50,7 @@ def test_length_control_is_least_squares(n: int, cells: int) -> None:
 
 
 def test_length_control_takes_length_away() -> None:
-    """Two cells of one quality, one of which writes longer: apart in the mean, together once length is controlled."""
+    """Two cells of equal quality, one with longer responses: different means, equal values with length control."""
     rng = np.random.default_rng(0)
     lengths = np.stack([rng.normal(5, 0.5, 800), rng.normal(6, 0.5, 800)], axis=1)
     scores = 3 + 0.6 * (lengths - 5.5) + rng.normal(0, 0.3, lengths.shape)
@@ -62,10 +62,10 @@ def test_length_control_takes_length_away() -> None:
 
 
 def test_length_control_of_quality_alone_changes_nothing() -> None:
-    """Scores that differ between cells only are no matter of length, however the cells' lengths differ."""
+    """Scores that differ only between cells do not depend on length, however the cells' lengths differ."""
     lengths = np.random.default_rng(1).normal([4.0, 8.0], 1, (50, 2))
-    found = length_controlled(np.broadcast_to([2.0, 5.0], (50, 2)), lengths)
-    assert [estimate.value for estimate in found] == pytest.approx([2.0, 5.0], abs=1e-12)
+    actual = length_controlled(np.broadcast_to([2.0, 5.0], (50, 2)), lengths)
+    assert [estimate.value for estimate in actual] == pytest.approx([2.0, 5.0], abs=1e-12)
 
 
 @pytest.mark.parametrize("lengths", [np.full((9, 2), 3.0), np.broadcast_to([3.0, 5.0], (9, 2))])
@@ -95,15 +95,15 @@ def test_length_control_interval_is_that_of_the_mean_where_length_does_not_matte
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(-4, 4), max_size=11))
 def test_p_is_the_share_of_all_signs(differences: list[int]) -> None:
-    found = p_value(np.array(differences, dtype=float))
+    actual = p_value(np.array(differences, dtype=float))
     if not differences:
-        assert found is None
+        assert actual is None
         return
     sums = [
         abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
         for signs in product((1, -1), repeat=len(differences))
     ]
-    assert found == pytest.approx(sum(s >= abs(sum(differences)) for s in sums) / len(sums), rel=1e-12)
+    assert actual == pytest.approx(sum(s >= abs(sum(differences)) for s in sums) / len(sums), rel=1e-12)
 
 
 def test_p_is_scipys_and_has_no_floor() -> None:
@@ -120,7 +120,7 @@ def test_p_is_scipys_and_has_no_floor() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=30))
 def test_holm(p_values: list[float]) -> None:
-    """A step down rejects at a level what the corrected p says."""
+    """The step-down procedure rejects the same tests as the corrected p-values."""
     corrected = holm(p_values)
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     for level in (0.01, 0.05, 0.5):
@@ -141,9 +141,9 @@ def test_holm_by_hand() -> None:
 def kappa(one: list[int], other: list[int]) -> float:
     """Cohen's weighted kappa from the tables of observed and expected pairs."""
     n = len(one)
-    found = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / n
+    actual = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / n
     expected = sum((i - j) ** 2 * (one.count(i) / n) * (other.count(j) / n) for i in range(1, 6) for j in range(1, 6))
-    return 1 - found / expected if expected else NAN
+    return 1 - actual / expected if expected else NAN
 
 
 def compared(one: np.ndarray, other: np.ndarray) -> dict[tuple[str, str], Estimate]:
@@ -156,49 +156,49 @@ def compared(one: np.ndarray, other: np.ndarray) -> dict[tuple[str, str], Estima
 def test_agreement_by_brute_force(seed: int, n: int, cells: int, null: float) -> None:
     rng = np.random.default_rng(seed)
     one, other = (np.where(rng.random((n, cells)) < null, NAN, rng.integers(1, 6, (n, cells))) for _ in range(2))
-    found = compared(one, other)
+    actual = compared(one, other)
     both = [
         [(int(a), int(b)) for a, b in zip(x, y, strict=True) if not (math.isnan(a) or math.isnan(b))]
         for x, y in zip(one.T, other.T, strict=True)
     ]
     pairs = [pair for cell in both for pair in cell]
-    assert found["", "responses"].value == len(pairs)
-    assert found["", "responses_null"].value == n * cells - len(pairs)
+    assert actual["", "responses"].value == len(pairs)
+    assert actual["", "responses_null"].value == n * cells - len(pairs)
     if not pairs:
-        assert found["", "kappa"].value is found["", "mean_difference"].value is None
+        assert actual["", "kappa"].value is actual["", "mean_difference"].value is None
         return
     expected = kappa([a for a, _ in pairs], [b for _, b in pairs])
     if math.isnan(expected):
-        assert found["", "kappa"].value is None
+        assert actual["", "kappa"].value is None
     else:
-        assert found["", "kappa"].value == pytest.approx(expected, abs=1e-12)
-    assert found["", "mean_difference"].value == pytest.approx(sum(b - a for a, b in pairs) / len(pairs), abs=1e-12)
+        assert actual["", "kappa"].value == pytest.approx(expected, abs=1e-12)
+    assert actual["", "mean_difference"].value == pytest.approx(sum(b - a for a, b in pairs) / len(pairs), abs=1e-12)
     means = {i: [sum(scores) / len(cell) for scores in zip(*cell, strict=True)] for i, cell in enumerate(both) if cell}
     opposite = [
         (i, j) for i, j in combinations(means, 2) if (means[i][0] - means[j][0]) * (means[i][1] - means[j][1]) < 0
     ]
-    assert found["", "pairs_reversed"].value == len(opposite)
-    named = {pair for pair, name in found if name == "gap"}
+    assert actual["", "pairs_reversed"].value == len(opposite)
+    named = {pair for pair, name in actual if name == "gap"}
     assert len(named) == min(len(opposite), NAMED)
     for pair in named:
         better, worse = (int(name.removeprefix("m/it/c")) for name in pair.split(" over "))
-        assert found[pair, "gap"].value == pytest.approx(means[better][0] - means[worse][0], abs=1e-12)
-        assert found[pair, "gap_against"].value == pytest.approx(means[better][1] - means[worse][1], abs=1e-12)
-        assert found[pair, "gap"].value > 0 > found[pair, "gap_against"].value
+        assert actual[pair, "gap"].value == pytest.approx(means[better][0] - means[worse][0], abs=1e-12)
+        assert actual[pair, "gap_against"].value == pytest.approx(means[better][1] - means[worse][1], abs=1e-12)
+        assert actual[pair, "gap"].value > 0 > actual[pair, "gap_against"].value
     columns = list(zip(*means.values(), strict=True))
     if len(means) > 1 and all(len(set(column)) > 1 for column in columns):
-        assert found["", "spearman"].value == pytest.approx(spearmanr(*columns).statistic, abs=1e-12)
-        assert found["", "kendall"].value == pytest.approx(kendalltau(*columns).statistic, abs=1e-12)
+        assert actual["", "spearman"].value == pytest.approx(spearmanr(*columns).statistic, abs=1e-12)
+        assert actual["", "kendall"].value == pytest.approx(kendalltau(*columns).statistic, abs=1e-12)
     else:
-        assert found["", "spearman"].value is None
+        assert actual["", "spearman"].value is None
 
 
 def test_a_judge_agrees_with_itself() -> None:
     scores = np.random.default_rng(0).integers(1, 6, (40, 5)).astype(float)
-    found = compared(scores, scores)
-    assert found["", "kappa"][:3] == (1.0, 1.0, 1.0)
-    assert found["", "spearman"].value == pytest.approx(1.0)
-    assert found["", "pairs_reversed"].value == 0
-    assert found["", "kappa"].n == 40
+    actual = compared(scores, scores)
+    assert actual["", "kappa"][:3] == (1.0, 1.0, 1.0)
+    assert actual["", "spearman"].value == pytest.approx(1.0)
+    assert actual["", "pairs_reversed"].value == 0
+    assert actual["", "kappa"].n == 40
     constant = compared(np.full((9, 2), 3.0), np.full((9, 2), 3.0))
     assert constant["", "kappa"].value is constant["", "spearman"].value is None  # nothing that chance could not do

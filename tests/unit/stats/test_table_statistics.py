@@ -1,4 +1,4 @@
-"""Means and intervals against plain loops and scipy's bootstrap."""
+"""Means and intervals, compared with plain loops and scipy's bootstrap."""
 
 import math
 import time
@@ -46,7 +46,7 @@ def test_chunks_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_columns_do_not_touch_each_other() -> None:
-    """Columns with other nulls are resampled on their own: as if each stood alone."""
+    """Columns with different nulls are resampled separately."""
     rng = np.random.default_rng(0)
     sums, counts = rng.random((40, 5)), rng.integers(0, 4, (40, 5)).astype(float)
     sums[3, 2], sums[4, 2], sums[:, 4] = np.nan, np.inf, np.nan
@@ -94,7 +94,7 @@ def test_equal_responses_have_an_interval_without_width() -> None:
 
 
 def test_a_grid_takes_seconds() -> None:
-    """12 cells of 15 metrics over 800 responses; a second or two here, the bound is for a busy machine."""
+    """12 cells of 15 metrics over 800 responses take one or two seconds; the bound is for a busy machine."""
     rng = np.random.default_rng(0)
     begun = time.perf_counter()
     for _ in range(12):

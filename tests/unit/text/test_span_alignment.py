@@ -1,4 +1,4 @@
-"""Quotes are found where they stand, whatever the text is made of, and nowhere else."""
+"""Quotes are found at their positions in any text, and nowhere else."""
 
 import time
 import unicodedata
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from closerlook.text.align import align, normalized
+from closerlook.text.align import align, normalize
 
 HOSTILE = "aAß İé𝔘😀👩\u200d🚀\u0301\u0323한\u1100\u1161\u11a8क्षि\u09c7\u09beשלום\u202e\x00\n\u00a0\u2003.*+?([\\'\"’“”«–-—ﬁ1,000"
 TEXTS = st.one_of(st.text(st.sampled_from(HOSTILE), max_size=60), st.text(max_size=60))
@@ -54,7 +54,7 @@ def test_a_quote_that_comes_again_is_the_next_occurrence() -> None:
 
 
 def melts(character: str) -> bool:
-    """Whether it can be one with the character before it."""
+    """Whether a character can combine with the one before it."""
     joins = (
         character == "\u200d" or "\u1160" <= character <= "\u11ff"
     )  # the zero-width joiner; Hangul vowels and finals
@@ -68,7 +68,7 @@ def in_word(text: str, offset: int) -> bool:
 
 
 def respelled(draw: st.DrawFn, quote: str) -> str:
-    """The same quote with other blanks, composition, quotation marks."""
+    """The same quote with other whitespace, composition and quotation marks."""
     form = draw(st.sampled_from(["same", "blanks", "NFC", "NFD", "signs", "lower"]))
     if form == "blanks":
         return " ".join(quote.split())
@@ -90,17 +90,17 @@ def test_every_true_quote_is_found_in_a_place_that_reads_like_it(data: st.DataOb
     if (
         aligned := text[slice(*exact)]
     ) != inside:  # a whole word spelled otherwise comes before the quote within a word
-        assert normalized(aligned) == normalized(quote)
+        assert normalize(aligned) == normalize(quote)
         begins = (begin for begin in range(len(text)) if text.startswith(inside, begin))
         assert all(in_word(text, begin) or in_word(text, begin + len(inside)) for begin in begins)
     changed = data.draw(st.composite(respelled)(quote))
     (position,) = align(text, [changed])
     if position is not None:
         assert 0 <= position[0] < position[1] <= len(text)
-        assert normalized(text[slice(*position)]) == normalized(changed)
+        assert normalize(text[slice(*position)]) == normalize(changed)
     else:  # what is lost when it is spelled otherwise cuts through a character, or reads otherwise then
         behind = text[start + quote.index(inside) + len(inside) :][:1]
-        assert any(melts(c) for c in (inside[0], behind)) or normalized(changed) != normalized(quote)
+        assert any(melts(c) for c in (inside[0], behind)) or normalize(changed) != normalize(quote)
 
 
 @settings(deadline=None, max_examples=300)
@@ -108,7 +108,7 @@ def test_every_true_quote_is_found_in_a_place_that_reads_like_it(data: st.DataOb
 def test_no_quote_stands_in_a_wrong_place(text: str, quotes: list[str]) -> None:
     for quote, position in zip(quotes, align(text, quotes), strict=True):
         if position is not None:
-            assert normalized(text[slice(*position)]) == normalized(quote)
+            assert normalize(text[slice(*position)]) == normalize(quote)
             assert quote.strip()
         else:
             assert not quote.strip() or quote not in text

@@ -1,4 +1,4 @@
-"""Words of any text: where they stand, and that no grapheme is ever split."""
+"""Words of any text: their offsets, and no grapheme is split."""
 
 import time
 
@@ -7,7 +7,7 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from closerlook.text.words import rendered, words_of
+from closerlook.text.words import join_words, words_of
 
 odd = st.sampled_from(
     [
@@ -81,9 +81,9 @@ def test_rendered_finds_whole_words(text, phrase):
     text_words, phrase_words = ([word.text for part in parts for word in words_of(part)] for parts in (text, phrase))
     runs = [text_words[start : start + len(phrase_words)] for start in range(len(text_words))]
     if phrase_words:
-        assert (rendered(phrase_words) in rendered(text_words)) == (phrase_words in runs)
+        assert (join_words(phrase_words) in join_words(text_words)) == (phrase_words in runs)
     else:
-        assert rendered(phrase_words) == ""
+        assert join_words(phrase_words) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Sentence-BERT vectors: saved, continued after a kill, and compared exactly, all without a network."""
 
 import json
+import re
 import socket
 
 import numpy as np
@@ -60,19 +61,19 @@ def test_half_the_digits_change_no_direction(built, monkeypatch):
 
 def test_nearest_is_exact(tmp_path):
     draw = np.random.default_rng(0)
-    held = draw.normal(size=(500, 16)).astype(np.float32)
-    held[100] = held[7]
-    held /= np.linalg.norm(held, axis=1, keepdims=True)
-    np.save(tmp_path / "vectors.npy", held)
+    vectors = draw.normal(size=(500, 16)).astype(np.float32)
+    vectors[100] = vectors[7]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.save(tmp_path / "vectors.npy", vectors)
     (tmp_path / "manifest.json").write_text(json.dumps({"embedder": MODEL, "sha256": ""}))
-    opened = Embeddings.open(tmp_path)
+    opened = Embeddings(tmp_path)
     for limit in (None, 300, 3):
-        rows, cosines = opened.nearest(held[:40], 5, limit)
-        every = held[:40].astype(np.float64) @ held[:limit].astype(np.float64).T
+        rows, cosines = opened.nearest(vectors[:40], 5, limit)
+        every = vectors[:40].astype(np.float64) @ vectors[:limit].astype(np.float64).T
         expected = np.argsort(-np.round(every, 6), axis=1, kind="stable")[:, :5]
         assert rows.tolist() == expected.tolist()
         np.testing.assert_allclose(cosines, np.take_along_axis(every, expected, 1), atol=1e-5)
-    assert opened.nearest(held[:0], 5)[0].shape == (0, 5)
+    assert opened.nearest(vectors[:0], 5)[0].shape == (0, 5)
 
 
 def test_goes_on_after_a_kill(tmp_path, monkeypatch):
@@ -116,13 +117,13 @@ def test_damaged_or_made_by_another_model(built, tmp_path):
         whole = (folder / name).read_bytes()
         for damaged in (whole[: len(whole) // 2], b""):
             (folder / name).write_bytes(damaged)
-            with pytest.raises(CloserlookError, match=r"build it again with workflow/scripts/embed\.py"):
-                Embeddings.open(folder)
+            with pytest.raises(CloserlookError, match=r"workflow/scripts/embed\.py"):
+                Embeddings(folder)
         (folder / name).write_bytes(whole)
     (tmp_path / "vectors.npy").write_bytes((folder / "vectors.npy").read_bytes())
     (tmp_path / "manifest.json").write_text(json.dumps({"embedder": MODEL, "sha256": "other"}))
     with pytest.raises(CloserlookError, match="another version"):
-        Embeddings.open(tmp_path).encode(["a"])
+        Embeddings(tmp_path).encode(["a"])
 
 
 @pytest.mark.parametrize("embedder", ["nonsense", "json", "closerlook", "nobody/nothing", "a/b/c", "../nowhere"])
@@ -138,5 +139,5 @@ def test_a_folder_is_taken_as_it_is():
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(CloserlookError, match="cannot be loaded as a Sentence-BERT model"):
+    with pytest.raises(CloserlookError, match=re.escape(str(tmp_path))):
         embeddings.load(tmp_path)

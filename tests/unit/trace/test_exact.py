@@ -29,20 +29,20 @@ def holding(docs, phrase):
 @given(documents, st.lists(phrases, max_size=8), st.integers(0, 13))
 @example([["ab", "ba"], ["a"], ["b"]], ["aba", "abb", "ab", ""], 1)
 @example([["\0"], ["a\0b"], [""]], ["\0", "a\0b", "a\0"], 13)
-def test_finds_what_in_finds(tmp_path_factory, docs, asked, limit):
-    asked += ["".join(part)[1:4] for part in docs[0]]
+def test_finds_what_in_finds(tmp_path_factory, docs, phrases, limit):
+    phrases += ["".join(part)[1:4] for part in docs[0]]
     index = SuffixArray.build(docs, tmp_path_factory.mktemp("exact") / "index")
-    expected = [holding(docs, phrase) for phrase in asked]
+    expected = [holding(docs, phrase) for phrase in phrases]
     within = [[row for row in rows if row < limit] for rows in expected]
-    for phrase, rows, first in zip(asked, expected, within, strict=True):
+    for phrase, rows, first in zip(phrases, expected, within, strict=True):
         actual = index.documents(phrase)
         assert actual.dtype == np.int32
         assert actual.tolist() == rows
         assert index.documents(phrase, limit).tolist() == first
-    assert index.counts(asked).tolist() == [len(rows) for rows in expected]
-    assert index.counts(asked, limit).tolist() == [len(rows) for rows in within]
-    assert index.occurs(asked).tolist() == [bool(rows) for rows in expected]
-    assert index.occurs(asked, limit).tolist() == [bool(rows) for rows in within]
+    assert index.counts(phrases).tolist() == [len(rows) for rows in expected]
+    assert index.counts(phrases, limit).tolist() == [len(rows) for rows in within]
+    assert index.occurs(phrases).tolist() == [bool(rows) for rows in expected]
+    assert index.occurs(phrases, limit).tolist() == [bool(rows) for rows in within]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_opened_again_and_by_others_it_answers_the_same(crowd, tmp_path):
     files = {path.name: path.read_bytes() for path in (tmp_path / "index").iterdir()}
     again = SuffixArray.build(([text] for text in crowd), tmp_path / "again")
     assert files == {path.name: path.read_bytes() for path in again_folder(tmp_path)}
-    opened = SuffixArray.open(tmp_path / "index")
+    opened = SuffixArray(tmp_path / "index")
     for phrase in ["a", "cab", "zzz"]:
         assert built.documents(phrase).tolist() == opened.documents(phrase).tolist() == again.documents(phrase).tolist()
 
@@ -102,11 +102,11 @@ def test_a_damaged_index_is_refused(tmp_path):
         for damaged in (whole[:-1], whole[: len(whole) // 2], b""):
             file.write_bytes(damaged)
             with pytest.raises(CloserlookError, match=r"workflow/scripts/build_index\.py"):
-                SuffixArray.open(tmp_path / "index")
+                SuffixArray(tmp_path / "index")
         file.write_bytes(whole)
-        assert SuffixArray.open(tmp_path / "index").documents("e").tolist() == [0, 1]
+        assert SuffixArray(tmp_path / "index").documents("e").tolist() == [0, 1]
     with pytest.raises(CloserlookError, match="build it again"):
-        SuffixArray.open(tmp_path / "nothing")
+        SuffixArray(tmp_path / "nothing")
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path):

@@ -18,17 +18,17 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
-from closerlook.text.words import rendered, words_of
+from closerlook.text.words import join_words, words_of
 from closerlook.trace.index import Index, read_instances
 from closerlook.trace.rankers import fuse
 
 PAIRS = [
     ("What is the capital of Velmora?", "The capital of Velmora is Tarn."),
-    ("Name a colour.", "Blue."),
+    ("Name a color.", "Blue."),
     ("name a river", "The Tarn; the tarn-like Oss."),
     ("Zähle auf: \u00e9 or e\u0301?", "a\nb\0c (.*) 👩‍👧 $5"),
     ("...", "?!"),
-    ("Name a colour.", "Blue, or blue."),
+    ("Name a color.", "Blue, or blue."),
 ]
 
 
@@ -51,15 +51,15 @@ def test_holds_the_dataset(index):
 
 def test_exact_minds_case_and_words_do_not(index):
     def whole(phrase):
-        return index.words.documents(rendered(word.text for word in words_of(phrase))).tolist()
+        return index.words.documents(join_words(word.text for word in words_of(phrase))).tolist()
 
     assert index.exact.documents("tarn").tolist() == [2]
     assert index.exact.documents("Tarn").tolist() == [0, 2]
     assert whole("TARN") == [0, 2]
     assert whole("tar") == []
     assert index.exact.documents("tar").tolist() == [2]
-    assert whole("a colour") == [1, 5]
-    assert whole("colour blue") == []  # over the border of instruction and response
+    assert whole("a color") == [1, 5]
+    assert whole("color blue") == []  # over the border of instruction and response
     assert whole("") == []
 
 
@@ -79,10 +79,10 @@ def test_bm25_is_bm25(index):
     queries = ["blue", "the capital of tarn", "name name river", "nothing known", ""]
     rows, scores = index.bm25(queries, 10)
     assert (rows.shape, rows.dtype, scores.dtype) == ((5, 6), np.int32, np.float32)
-    for query, found, got in zip(queries, rows, scores, strict=True):
+    for query, actual, actual_scores in zip(queries, rows, scores, strict=True):
         expected = [score(query, bag) for bag in bags]
-        np.testing.assert_allclose(got, [expected[row] for row in found], rtol=1e-5)
-        assert found.tolist() == sorted(range(len(bags)), key=lambda row: (-round(expected[row], 5), row))
+        np.testing.assert_allclose(actual_scores, [expected[row] for row in actual], rtol=1e-5)
+        assert actual.tolist() == sorted(range(len(bags)), key=lambda row: (-round(expected[row], 5), row))
     assert index.bm25(queries, 2)[0].tolist() == rows[:, :2].tolist()
     assert index.bm25([], 3)[0].shape == (0, 3)
 
@@ -108,12 +108,12 @@ def test_a_damaged_index_is_refused(tmp_path):
         for damaged in (whole[: len(whole) // 2], b""):
             file.write_bytes(damaged)
             with pytest.raises(CloserlookError, match=r"workflow/scripts/build_index\.py"):
-                Index.open(folder).bm25(["blue"], 1)
+                Index(folder).bm25(["blue"], 1)
         file.write_bytes(whole)
     other = Index.build(table(PAIRS[:2]), tmp_path / "other")
     (folder / "instances.arrow").write_bytes((other._folder / "instances.arrow").read_bytes())
     with pytest.raises(CloserlookError, match="do not belong together"):
-        Index.open(folder)
+        Index(folder)
 
 
 def run(script, *arguments):
@@ -131,7 +131,7 @@ def test_from_file_to_file(tmp_path):
     write_parquet(table(PAIRS), INSTANCES, dataset)
     done = run("build_index.py", "--dataset", dataset, "--out", tmp_path / "index")
     assert done.returncode == 0, done.stderr
-    asked = [
+    texts = [
         "Tarn",
         "tarn",
         "lue",
@@ -149,11 +149,11 @@ def test_from_file_to_file(tmp_path):
         "Velmora?The",
         "a",
     ]
-    write_lines(phrases, [{"phrase": phrase, "more": 1} for phrase in asked])
+    write_lines(phrases, [{"phrase": phrase, "more": 1} for phrase in texts])
     done = run("search.py", "--index", tmp_path / "index", "--phrases", phrases, "--out", out)
     assert done.returncode == 0, done.stderr
     ids = table(PAIRS)["id"].to_pylist()
-    for phrase, line in zip(asked, out.read_text().splitlines(), strict=True):
+    for phrase, line in zip(texts, out.read_text().splitlines(), strict=True):
         holding = [id for id, pair in zip(ids, PAIRS, strict=True) if phrase and any(phrase in text for text in pair)]
         assert json.loads(line) == {"phrase": phrase, "count": len(holding), "ids": holding}
 
@@ -196,7 +196,7 @@ def test_a_line_that_is_no_phrase_is_named(index, tmp_path, line):
     [
         ("trace_spans.py", "--top", "responses shift evalset spans index out"),
         ("attribute_spans.py", "--top", "base model data template responses spans out"),
-        ("borrowing.py", "--neighbours", "responses shift evalset out"),
+        ("borrowing.py", "--neighbors", "responses shift evalset out"),
     ],
 )
 def test_none_at_all_is_no_number_of_instances(tmp_path, script, flag, needed):

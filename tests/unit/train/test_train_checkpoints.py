@@ -1,14 +1,10 @@
 """Killed and started again: the same losses, the same bytes; and checkpoints that must not be trusted."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
+import re
 
 import pytest
-from tests.support.tiny_training import REPOSITORY, command, lines, losses, run_script
+from tests.support.tiny_training import lines, losses
 
 from closerlook.core.files import sha256
 from closerlook.train import run
@@ -16,6 +12,10 @@ from closerlook.train.checkpoints import MARKER, CheckpointManager
 from closerlook.train.run import train
 
 HARD = {"kind": "lora", "neftune_alpha": 5.0, "lora_dropout": 0.2, "epochs": 4.0, "micro_batch": 3, "weight_decay": 0.1}
+
+
+def resumed_from(job):
+    return json.loads((job.out / "manifest.json").read_text())["resumed_from"]
 
 
 class Killed(BaseException):
@@ -35,7 +35,7 @@ def stop_after(step, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["lora", "full", "bias"])
-def test_resumed_training_equals_the_uninterrupted(make_job, trained, monkeypatch, capsys, kind):
+def test_resumed_training_equals_the_uninterrupted(make_job, trained, monkeypatch, kind):
     settings = HARD | {"kind": kind, "checkpoint_steps": 2}
     whole = trained("whole", **settings)
     job = make_job("stopped", **settings)
@@ -49,31 +49,8 @@ def test_resumed_training_equals_the_uninterrupted(make_job, trained, monkeypatc
     assert losses(job.out) == losses(whole)
     assert [line["step"] for line in lines(job.out)] == list(range(1, 13))
     assert sha256(job.out / "model") == sha256(whole / "model")
-    assert json.loads((job.out / "manifest.json").read_text())["resumed_from"] == [4, 8]
+    assert resumed_from(job) == [4, 8]
     assert not (job.out / "checkpoints").exists()
-    assert "resuming from" in capsys.readouterr().err
-
-
-@pytest.mark.e2e
-def test_kill_minus_nine(make_job, trained):
-    settings = HARD | {"epochs": 20.0, "checkpoint_steps": 3}
-    whole = trained("whole", **settings)
-    job = make_job("killed", **settings)
-    process = subprocess.Popen([sys.executable, *command(job)], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    log = job.out / "checkpoints" / "train_log.jsonl"
-    deadline = time.monotonic() + 120
-    while not (log.exists() and log.read_bytes().count(b"\n") >= 10):
-        assert process.poll() is None, "ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (job.out / "manifest.json").exists()
-    done = run_script(job)
-    assert done.returncode == 0, done.stderr
-    assert json.loads((job.out / "manifest.json").read_text())["resumed_from"][0] >= 9
-    assert losses(job.out) == losses(whole)
-    assert sha256(job.out / "model") == sha256(whole / "model")
 
 
 @pytest.fixture
@@ -96,17 +73,15 @@ def test_torn_checkpoint_is_passed_over(stopped, trained, capsys):
     torn.mkdir()
     (torn / "state.safetensors").write_bytes(b"half a sta")
     train(stopped)
-    error = capsys.readouterr().err
-    assert "step-6 is ignored: it has no readable COMPLETE file" in error
-    assert "resuming from" in error
+    assert {"step-6", MARKER} <= set(re.findall(r"[\w-]+", capsys.readouterr().err))
+    assert resumed_from(stopped) == [4]
     assert losses(stopped.out) == losses(trained("whole", epochs=4.0))
 
 
-def test_unreadable_marker_is_a_torn_checkpoint(stopped, capsys):
+def test_unreadable_marker_is_a_torn_checkpoint(stopped):
     (stopped.out / "checkpoints" / "step-4" / MARKER).write_text('{"identi')
     train(stopped)
-    assert "is ignored" in capsys.readouterr().err
-    assert json.loads((stopped.out / "manifest.json").read_text())["resumed_from"] == []
+    assert resumed_from(stopped) == []
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 5e-3}, {"seed": 1}, {"rows": 25}, {"precision": "bfloat16"}])
@@ -114,16 +89,17 @@ def test_checkpoint_of_another_training_is_passed_over(stopped, make_job, traine
     settings = {"epochs": 4.0} | change
     other = make_job("stopped", **settings)  # the same folder
     train(other)
-    assert "step-4 is ignored: it belongs to other settings" in capsys.readouterr().err
+    assert "step-4" in capsys.readouterr().err
+    assert resumed_from(other) == []
     assert losses(other.out) == losses(trained("fresh", **settings))
 
 
 @pytest.mark.parametrize("change", [{"checkpoint_steps": 100}, {"micro_batch": 2}, {"gradient_checkpointing": True}])
-def test_speed_and_memory_may_change_in_between(stopped, make_job, trained, capsys, change):
+def test_speed_and_memory_may_change_in_between(stopped, make_job, trained, change):
     """Out of memory half-way, the user takes a smaller micro-batch: what is done is not lost."""
     job = make_job("stopped", epochs=4.0, **change)
     train(job)
-    assert "resuming from" in capsys.readouterr().err
+    assert resumed_from(job) == [4]
     assert losses(job.out) == pytest.approx(losses(trained("whole", epochs=4.0)), abs=1e-4)
 
 

@@ -25,9 +25,9 @@ def tokens_of(count=24, max_length=64):
 def test_dealing_gives_every_place_once_and_balances(lengths, data):
     bins = data.draw(st.integers(1, len(lengths)))
     groups = balance_by_length(lengths, bins)
-    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    assert sorted(position for group in groups for position in group) == list(range(len(lengths)))
     assert all(groups)
-    totals = [sum(lengths[place] for place in group) for group in groups]
+    totals = [sum(lengths[position] for position in group) for group in groups]
     assert max(totals) - min(totals) <= max(lengths)
 
 
@@ -45,7 +45,7 @@ def test_every_instance_starts_once_and_ends_once():
 
 @pytest.mark.parametrize(("max_length", "dropped"), [(10, 24), (11, 0)])
 def test_prompts_that_fill_max_length_are_dropped(max_length, dropped):
-    # <s> Question : which colour has thing0 ? Answer : are ten tokens
+    # <s> Question : which color has thing0 ? Answer : are ten tokens
     if dropped:
         with pytest.raises(Exception, match="no instance to train on"):
             tokens_of(max_length=max_length)
@@ -64,12 +64,12 @@ def test_ranks_share_a_step_without_loss_or_overlap(ranks, micro_steps):
     schedule = BatchSchedule(instances, np.arange(24).reshape(3, 8), micro_steps)
     shares = [schedule.batches_of_rank(1, Distributed(rank, ranks, CPU)) for rank in range(ranks)]
     assert all(len(share.batches) == micro_steps for share in shares)
-    places = [place for share in shares for batch in share.batches for place in batch.positions]
-    assert sorted(places) == list(range(8, 16))
+    positions = [position for share in shares for batch in share.batches for position in batch.positions]
+    assert sorted(positions) == list(range(8, 16))
     assert {(share.tokens, share.trained_tokens) for share in shares} == {
         (
-            sum(len(one.tokens) for one in instances[8:16]),
-            sum(len(one.tokens) - one.trained_from for one in instances[8:16]),
+            sum(len(instance.tokens) for instance in instances[8:16]),
+            sum(len(instance.tokens) - instance.trained_from for instance in instances[8:16]),
         )
     }
     assert sum(share.slots for share in shares) == shares[0].tokens
@@ -77,10 +77,10 @@ def test_ranks_share_a_step_without_loss_or_overlap(ranks, micro_steps):
         for batch in share.batches:
             start = 0
             pairs = []
-            for place, length in zip(batch.positions, batch.inputs["segments"], strict=True):
-                one = instances[place]
-                assert batch.inputs["input_ids"][0, start : start + length].tolist() == one.tokens.tolist()
+            for position, length in zip(batch.positions, batch.inputs["segments"], strict=True):
+                instance = instances[position]
+                assert batch.inputs["input_ids"][0, start : start + length].tolist() == instance.tokens.tolist()
                 assert batch.inputs["position_ids"][0, start : start + length].tolist() == list(range(length))
-                pairs += [(start + i - 1, int(one.tokens[i])) for i in range(one.trained_from, length)]
+                pairs += [(start + i - 1, int(instance.tokens[i])) for i in range(instance.trained_from, length)]
                 start += length
             assert list(zip(batch.inputs["logits_to_keep"].tolist(), batch.targets.tolist(), strict=True)) == pairs

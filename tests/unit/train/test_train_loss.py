@@ -46,9 +46,9 @@ def test_loss_and_gradients_against_float64(rows, width, words, piece, bias, sca
     loss.backward()
     # float32 logits of size `scale` are off by about scale * 1e-7
     torch.testing.assert_close(loss.double(), expected, atol=2e-5 * scale, rtol=1e-5)
-    for found, reference in zip(own, exact, strict=True):
-        if found is not None:
-            torch.testing.assert_close(found.grad.double(), reference.grad, atol=3e-5 * scale, rtol=1e-4)
+    for actual, reference in zip(own, exact, strict=True):
+        if actual is not None:
+            torch.testing.assert_close(actual.grad.double(), reference.grad, atol=3e-5 * scale, rtol=1e-4)
 
 
 def test_frozen_head_gets_no_gradient_and_extreme_logits_stay_finite():

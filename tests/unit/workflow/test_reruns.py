@@ -1,5 +1,6 @@
 """Only what changed is run again: that is what makes a grid of GPU-days affordable."""
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -46,6 +47,16 @@ def test_deleted_responses_train_nothing(project: Project) -> None:
 def test_another_learning_rate_trains_that_methods_cells_alone(project: Project) -> None:
     project.preset["overrides"] = {"methods": {"sft": {"train": {"learning_rate": 0.25}}}}
     assert jobs(project) == {"train": 2, "generate": 2, "shift": 2}
+
+
+def test_another_source_makes_its_dataset_and_trains_its_cells(project: Project) -> None:
+    (project.folder / "mine.jsonl").touch()
+    project.preset["overrides"] = {"datasets": {"brief": {"source": {"file": "mine.jsonl"}}}}
+    assert jobs(project) == {"dataset": 1, "subset": 1, "contamination": 1, "train": 4, "generate": 4, "shift": 4}
+    source = project.folder / "results/dag/data/brief.source.json"
+    assert json.loads(source.read_text()) == {"file": "results/dag/miniature/datasets/brief.jsonl"}
+    project.snakemake("--until", "dataset")
+    assert json.loads(source.read_text()) == {"file": "mine.jsonl"}
 
 
 def test_another_launch_trains_nothing(project: Project) -> None:

@@ -1,1 +1,1 @@
-"""Figures of the paper, for your grid, drawn from the tables' CSV and nothing else. `registry.FIGURES` names them."""
+"""Figures of the paper for any grid, drawn from the CSV files of the tables alone. `registry.FIGURES` lists them."""

@@ -1,4 +1,4 @@
-"""What draws each figure. Apart from the registry, which every job imports: matplotlib is needed here alone."""
+"""The function that draws each figure. Importing it imports matplotlib; the registry does not."""
 
 from collections.abc import Callable
 
@@ -32,6 +32,6 @@ DRAW: dict[str, Callable[..., Figure]] = {
     "tasks_radar": radar.draw_tasks,
     "simplification": simplification.draw,
 }
-"""By the figure's name: from each of its tables' rows, in the order of `Figure.tables`, to the drawing."""
+"""By name: a function from the rows of each of the figure's tables, in the order of `Figure.tables`, to the drawing."""
 
 assert DRAW.keys() == FIGURES.keys()

@@ -1,80 +1,45 @@
-"""Table 11 as a picture: do models answer as long as the data they were tuned on?"""
+"""Table 11 of the paper as a figure: whether models answer as long as the data they were tuned on."""
+
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from closerlook.report.figures.common import (
-    Row,
-    by_evalset,
-    cell_labels,
-    cell_of,
-    legend,
-    lines,
-    measured,
-    note_missing,
-    say_empty,
-    where,
-    whiskers,
-)
-from closerlook.report.figures.style import INK, LIGHT, MUTED, colours
+from closerlook.report.figures.panels import evalset_panels, finish, lines, mark, point
+from closerlook.report.figures.rows import Row, cell_of, cell_styles, measured, where
+from closerlook.report.figures.style import INK, LIGHT
 
-Labels = dict[tuple[str, ...], str]
+DATASET: dict[str, Any] = {
+    "fmt": "D",
+    "color": INK,
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.5,
+    "markersize": 3.5,
+    "elinewidth": 1,
+    "zorder": 4,
+}
 
 
 def draw(lengths: list[Row]) -> Figure:
-    """A panel per evalset, one below the other; in it a line per cell from its dataset's mean length to its own."""
+    """A panel per evalset; a line per cell from the mean length of its dataset's responses to that of its own."""
     rows = where(lengths, metric="tokens")
-    answers, taught = where(rows, what="model_response"), where(rows, what="dataset_response")
-    labels = cell_labels(measured(answers), given=("evalset",))
-    figure, panels = by_evalset(answers, labels.values(), 0.27)
-    for axes, some in panels:
-        _panel(axes, some, measured(taught), labels)
-    marks = {"D": ("responses of the dataset", INK), "o": ("responses of the model", MUTED)}
-    legend(
-        figure,
-        [
-            Line2D([], [], marker=m, color=c, linestyle="none", markersize=5, label=text)
-            for m, (text, c) in marks.items()
-        ],
-    )
-    note_missing(figure, answers)
-    return figure
+    answers, of_datasets = where(rows, what="model_response"), measured(where(rows, what="dataset_response"))
+    styles = cell_styles(measured(answers), given=("evalset",))
 
+    def draw_panel(axes: Axes, answers: list[Row]) -> None:
+        for y, row in enumerate(answers):
+            dataset = {name: row[name] for name in ("model", "dataset", "size")}
+            for source in where(of_datasets, **dataset) if row["dataset"] else []:
+                ends = [source["value"], row["value"]]
+                axes.plot(ends, [y, y], color=LIGHT, linewidth=2, zorder=1, solid_capstyle="butt")
+                point(axes, source, y, **DATASET)
+            point(axes, row, y, fmt="o", color=styles[cell_of(row)].color, markersize=6, elinewidth=1.4, zorder=3)
+        lines(axes, [styles[cell_of(row)].label for row in answers], "mean tokens", ruled=True)
+        axes.set_xlim(left=0)
 
-def _panel(axes: Axes, answers: list[Row], taught: list[Row], labels: Labels) -> None:
-    if not answers:
-        say_empty(axes)
-        return
-    colour = colours(row["method"] for row in answers)
-    for y, row in enumerate(answers):
-        same = {name: row[name] for name in ("model", "dataset", "size")}
-        for source in where(taught, **same) if row["dataset"] else []:
-            axes.plot(
-                [source["value"], row["value"]], [y, y], color=LIGHT, linewidth=2, zorder=1, solid_capstyle="butt"
-            )
-            axes.errorbar(
-                source["value"],
-                y,
-                xerr=whiskers(source),
-                fmt="D",
-                color=INK,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
-                markersize=3.5,
-                elinewidth=1,
-                zorder=4,
-            )
-        axes.errorbar(
-            row["value"],
-            y,
-            xerr=whiskers(row),
-            fmt="o",
-            color=colour[row["method"]],
-            markersize=6,
-            elinewidth=1.4,
-            zorder=3,
-        )
-        axes.axhline(y, color=LIGHT, linewidth=0.5, zorder=0)
-    lines(axes, [labels[cell_of(row)] for row in answers], "mean tokens")
-    axes.set_xlim(left=0)
+    figure = evalset_panels(answers, styles, 0.27, draw_panel)
+    legend = [
+        mark("responses of the dataset", "D", INK, markersize=5),
+        mark("responses of the model", "o", markersize=5),
+    ]
+    return finish(figure, answers, legend)

@@ -1,4 +1,4 @@
-"""Judges' scores as polygons over aspects or task types, as the paper draws them (Figures 2, 3 and 9)."""
+"""Judges' scores as polygons over aspects or types of task, as in Figures 2, 3 and 9 of the paper."""
 
 from math import ceil, pi, sin, sqrt
 from typing import Any
@@ -7,28 +7,27 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.projections.polar import PolarAxes
 
-from closerlook.report.figures.common import (
-    SMALL,
+from closerlook.report.figures.panels import SMALL, canvas, finish, say_empty
+from closerlook.report.figures.rows import (
+    Key,
     Row,
-    canvas,
+    cells_of,
+    differing,
     distinct,
+    group_by,
     measured,
-    note_missing,
-    of_cell,
     plain,
-    say_empty,
     size_label,
     where,
 )
-from closerlook.report.figures.style import MUTED, colours
-from closerlook.report.tables.registry import IDENTITY
+from closerlook.report.figures.style import MUTED, method_colors
 
 ACROSS = 3
-LINES = ("-", "--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)))
+"""Panels side by side, at most."""
+LINE_STYLES = ("-", "--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)))
 """By size, the smallest first."""
-PANEL = ("model", "dataset", "evalset", "judge")
 CORNERS = 3
-"""Of a polygon, at least."""
+"""Corners of a polygon, at least."""
 
 
 def draw(scores: list[Row]) -> Figure:
@@ -42,77 +41,67 @@ def draw_tasks(scores: list[Row]) -> Figure:
 
 
 def _draw(rows: list[Row], corner: str) -> Figure:
-    """A panel per model, dataset, evalset and judge: a polygon per method and size, and per control of the same model."""
-    drawn, panels = measured(rows), _panels(measured(rows), corner)
+    """A panel per model, dataset, evalset and judge; a polygon per method and size, and per control of the same model."""
+    panels = _panels(measured(rows), corner)
     across = max(1, min(ACROSS, ceil(sqrt(len(panels)))))
     down = ceil(len(panels) / across)
-    most = max((len(distinct(_shown(drawn, panel), *IDENTITY)) for panel in panels), default=0)
+    most = max((len(cells_of(group)) for group in panels.values()), default=0)
     figure = canvas(max(3.4 * across, 5.2), (2.9 + 0.17 * ceil(most / 2)) * down + 0.4 if panels else 1.6)
     grid = figure.subplots(max(1, down), across, squeeze=False, subplot_kw={"projection": "polar"}).ravel()
-    colour = colours(row["method"] for row in rows)
-    for axes, panel in zip(grid, panels, strict=False):
-        title = [plain(name) if len({other[i] for other in panels}) > 1 else "" for i, name in enumerate(panel)]
-        parts = (" · ".join(filter(None, part)) for part in (title[:2], title[2:]))
-        axes.set_title("\n".join(filter(None, parts)), loc="center", pad=12)
-        _panel(axes, _shown(drawn, panel), corner, colour)
+    colors = method_colors(distinct(rows, "method"))
+    for axes, (key, group) in zip(grid, panels.items(), strict=False):
+        model, dataset, evalset, judge = map(plain, differing(panels, key))
+        title = (" · ".join(filter(None, part)) for part in ((model, dataset), (evalset, judge)))
+        axes.set_title("\n".join(filter(None, title)), loc="center", pad=12)
+        _draw_panel(axes, group, corner, colors)
     if not panels:
         say_empty(grid[0], f"A polygon needs {CORNERS} values. No cell has as many.")
     for axes in grid[max(1, len(panels)) :]:
         axes.remove()
-    note_missing(figure, rows)
-    return figure
+    return finish(figure, rows)
 
 
-def _panels(rows: list[Row], corner: str) -> list[tuple[str, ...]]:
-    """Those that have a polygon; of controls alone where the grid has no others."""
-    found = distinct([row for row in rows if row["dataset"]], *PANEL) or distinct(rows, *PANEL)
-    return [one for one in found if len(distinct(where(rows, **dict(zip(PANEL, one, strict=True))), corner)) >= CORNERS]
+def _panels(rows: list[Row], corner: str) -> dict[Key, list[Row]]:
+    """The rows of each panel that has a polygon: its own and its controls'. Controls alone only if there is nothing else."""
+    panels = {}
+    tuned = [row for row in rows if row["dataset"]]
+    for key, group in group_by(tuned or rows, "model", "dataset", "evalset", "judge").items():
+        model, dataset, evalset, judge = key
+        if len(distinct(group, corner)) >= CORNERS:
+            controls = where(rows, model=model, dataset="", evalset=evalset, judge=judge) if dataset else []
+            panels[key] = [*group, *controls]
+    return panels
 
 
-def _shown(rows: list[Row], panel: tuple[str, ...]) -> list[Row]:
-    """The rows of a panel: its own, and those of its controls."""
-    named = dict(zip(PANEL, panel, strict=True))
-    return [*where(rows, **named), *(where(rows, **(named | {"dataset": ""})) if named["dataset"] else [])]
-
-
-def _panel(axes: PolarAxes, rows: list[Row], corner: str, colour: dict[str, str]) -> None:
-    corners = [name for (name,) in distinct(rows, corner)]
-    angle = {name: 2 * pi * i / len(corners) for i, name in enumerate(corners)}
-    sizes = [size for (size,) in distinct([row for row in rows if row["dataset"]], "size")]
-    handles = []
-    for cell in distinct(rows, *IDENTITY):
-        values = of_cell(rows, cell)
-        first = values[0]
-        line = LINES[sizes.index(first["size"]) % len(LINES)] if first["dataset"] else "-"
+def _draw_panel(axes: PolarAxes, rows: list[Row], corner: str, colors: dict[str, str]) -> None:
+    corners = distinct(rows, corner)
+    angles = {name: 2 * pi * i / len(corners) for i, name in enumerate(corners)}
+    sizes = distinct([row for row in rows if row["dataset"]], "size")
+    seeds = distinct(rows, "seed")
+    legend = []
+    for group in cells_of(rows).values():
+        first = group[0]
+        tuned = bool(first["dataset"])
         style: dict[str, Any] = {
-            "color": colour[first["method"]],
-            "linestyle": line,
-            "linewidth": 1.4 if first["dataset"] else 1.0,
+            "color": colors[first["method"]],
+            "linestyle": LINE_STYLES[sizes.index(first["size"]) % len(LINE_STYLES)] if tuned else "-",
+            "linewidth": 1.4 if tuned else 1.0,
         }
-        closed = [*values, first]
-        axes.plot([angle[row[corner]] for row in closed], [row["value"] for row in closed], marker="o", ms=2.5, **style)
-        handles.append(Line2D([], [], label=_label(first, len(sizes) > 1, rows), **style))
+        closed = [*group, first]
+        axes.plot(
+            [angles[row[corner]] for row in closed], [row["value"] for row in closed], marker="o", ms=2.5, **style
+        )
+        size = f" @{size_label(first['size'])}" if tuned and len(sizes) > 1 else ""
+        seed = f" · seed {first['seed']}" if tuned and len(seeds) > 1 else ""
+        legend.append(Line2D([], [], label=plain(first["method"]) + size + seed, **style))
     axes.set_theta_offset(pi / 2)
     axes.set_theta_direction(-1)
-    axes.set_xticks(list(angle.values()), [plain(name) for name in corners])
+    axes.set_xticks(list(angles.values()), [plain(name) for name in corners])
     axes.tick_params(axis="x", pad=2)
-    for label, place in zip(axes.get_xticklabels(), angle.values(), strict=True):  # beside the circle, not on it
-        label.set_horizontalalignment("center" if abs(sin(place)) < 0.1 else "left" if sin(place) > 0 else "right")
+    for label, angle in zip(axes.get_xticklabels(), angles.values(), strict=True):  # next to the circle, not on it
+        label.set_horizontalalignment("center" if abs(sin(angle)) < 0.1 else "left" if sin(angle) > 0 else "right")
     axes.set_ylim(0.5, 5)
     axes.set_yticks([1, 2, 3, 4, 5], ["1", "2", "3", "4", "5"], color=MUTED, fontsize=SMALL - 1)
     axes.spines["polar"].set_visible(False)
-    axes.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.06),
-        ncols=2,
-        fontsize=SMALL,
-        handlelength=1.8,
-        columnspacing=1.2,
-    )
-
-
-def _label(row: Row, sized: bool, rows: list[Row]) -> str:
-    size = f" @{size_label(row['size'])}" if sized and row["dataset"] else ""
-    seed = f" · seed {row['seed']}" if len(distinct(rows, "seed")) > 1 and row["dataset"] else ""
-    return plain(row["method"]) + size + seed
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.06), "ncols": 2}
+    axes.legend(handles=legend, fontsize=SMALL, handlelength=1.8, columnspacing=1.2, **place)

@@ -1,29 +1,22 @@
-"""Judges' scores with their intervals, aspects or task types side by side: what a radar chart shows, and how sure it is."""
-
-from typing import Any
+"""Judges' scores with their intervals, aspects or types of task side by side."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from closerlook.report.figures.common import (
+from closerlook.report.figures.panels import canvas, draw_or_say_empty, finish, label_width, lines, mark, point
+from closerlook.report.figures.rows import (
     Row,
-    canvas,
-    cell_labels,
+    Styles,
+    by_metric,
+    cell_styles,
+    cells_of,
+    differing,
     distinct,
-    legend,
-    lines,
+    group_by,
     measured,
-    note_missing,
-    of_cell,
     plain,
-    room,
-    say_empty,
     where,
-    whiskers,
 )
-from closerlook.report.figures.style import LIGHT, MUTED, colours
-from closerlook.report.tables.registry import IDENTITY
 
 RAW, CONTROLLED = "score", "score_length_controlled"
 
@@ -39,47 +32,37 @@ def draw_tasks(scores: list[Row]) -> Figure:
 
 
 def _draw(scores: list[Row], column: str) -> Figure:
-    """A row of panels per evalset and judge, a column per aspect or type of task; in each panel a line per cell."""
-    groups = distinct(scores, "evalset", "judge") or [("", "")]
-    columns = [name for (name,) in distinct(measured(scores), column)] or [""]
-    labels = cell_labels(scores, given=("evalset",))
-    cells = [distinct(where(scores, evalset=evalset, judge=judge), *IDENTITY) for evalset, judge in groups]
-    heights = [0.75 + 0.24 * max(3, len(there)) for there in cells]
-    figure = canvas(0.9 + room(labels.values()) + 1.75 * len(columns), 0.6 + sum(heights))
-    panels = figure.subplots(len(groups), len(columns), squeeze=False, sharey="row", height_ratios=heights)
-    for line, (evalset, judge), there in zip(panels, groups, cells, strict=True):
-        rows = where(scores, evalset=evalset, judge=judge)
-        for axes, name in zip(line, columns, strict=True):
+    """A row of panels per evalset and judge, a column per aspect or type of task; a line per cell."""
+    groups = group_by(scores, "evalset", "judge")
+    columns = distinct(measured(scores), column) or [""]
+    styles = cell_styles(scores, given=("evalset",))
+    heights = [0.75 + 0.24 * max(3, len(cells_of(rows))) for rows in groups.values()]
+    figure = canvas(
+        0.9 + label_width(style.label for style in styles.values()) + 1.75 * len(columns), 0.6 + sum(heights)
+    )
+    grid = figure.subplots(len(groups), len(columns), squeeze=False, sharey="row", height_ratios=heights)
+    for panels, (key, rows) in zip(grid, groups.items(), strict=True):
+        cells = {cell: styles[cell] for cell in cells_of(rows)}
+        for axes, name in zip(panels, columns, strict=True):
             axes.set_title(plain(name) if name else "")
-            _panel(axes, measured(where(rows, **{column: name})), there, labels)
-        which = [name for i, name in enumerate((evalset, judge)) if len({group[i] for group in groups}) > 1]
-        line[0].set_ylabel("\n".join(plain(name) for name in which))
-    shown: dict[str, dict[str, Any]] = {"mean score": {"marker": "o"}}
+            draw_or_say_empty(_draw_panel, axes, measured(where(rows, **{column: name})), cells)
+        panels[0].set_ylabel("\n".join(plain(name) for name in differing(groups, key) if name))
+    legend = [mark("mean score", "o")]
     if where(scores, metric=CONTROLLED):
-        shown["length-controlled"] = {"marker": "|", "markersize": 8}
-    legend(figure, [Line2D([], [], color=MUTED, linestyle="none", label=name, **look) for name, look in shown.items()])
-    note_missing(figure, scores)
-    return figure
+        legend.append(mark("length-controlled", "|", markersize=8))
+    return finish(figure, scores, legend)
 
 
-def _panel(axes: Axes, rows: list[Row], cells: list[tuple[str, ...]], labels: dict[tuple[str, ...], str]) -> None:
-    if not rows:
-        say_empty(axes)
-        return
-    colour = colours(cell[3] for cell in cells)
-    for y, cell in enumerate(cells):
-        axes.axhline(y, color=LIGHT, linewidth=0.5, zorder=0)
-        values = {row["metric"]: row for row in of_cell(rows, cell)}
-        if CONTROLLED in values:
-            axes.plot(
-                values[CONTROLLED]["value"], y, marker="|", markersize=9, color=colour[cell[3]], alpha=0.7, zorder=2
-            )
-        if RAW in values:
-            style: dict[str, Any] = {"color": colour[cell[3]], "fmt": "o", "markersize": 4.5, "elinewidth": 1.3}
-            axes.errorbar(values[RAW]["value"], y, xerr=whiskers(values[RAW]), zorder=3, **style)
-    lines(axes, [labels[cell] for cell in cells])
-    drawn = [
-        row["value"] for row in rows if row["metric"] in (RAW, CONTROLLED)
-    ]  # what is controlled may leave the scale
-    axes.set_xlim(min(0.9, *drawn) - 0.05, max(5.1, *drawn) + 0.05)
+def _draw_panel(axes: Axes, rows: list[Row], styles: Styles) -> None:
+    """styles: of the cells that have a line, with or without a score here."""
+    cells = cells_of(rows)
+    for y, (cell, style) in enumerate(styles.items()):
+        scores = by_metric(cells.get(cell, []))
+        if CONTROLLED in scores:
+            axes.plot(scores[CONTROLLED]["value"], y, marker="|", markersize=9, color=style.color, alpha=0.7, zorder=2)
+        if RAW in scores:
+            point(axes, scores[RAW], y, color=style.color, fmt="o", markersize=4.5, elinewidth=1.3, zorder=3)
+    lines(axes, [style.label for style in styles.values()], ruled=True)
+    drawn = [row["value"] for row in rows if row["metric"] in (RAW, CONTROLLED)]
+    axes.set_xlim(min(0.9, *drawn) - 0.05, max(5.1, *drawn) + 0.05)  # a length-controlled score may leave the scale
     axes.set_xticks([1, 2, 3, 4, 5])

@@ -1,7 +1,8 @@
-"""One look for all figures, and files that are the same bytes for the same numbers."""
+"""The look of all figures, and saving them: the same numbers give the same bytes."""
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from matplotlib.ft2font import FT2Font
 from closerlook.core.files import replacing
 
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that no machine draws with another
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same on every machine
     "font.size": 9,
-    "text.parse_math": False,  # a token may hold a dollar sign
+    "text.parse_math": False,  # a token may contain a dollar sign
     "text.color": "#222222",
     "figure.facecolor": "white",
     "axes.titlesize": 9.5,
@@ -36,13 +37,14 @@ STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
     "legend.frameon": False,
     "svg.fonttype": "path",  # looks the same without the font
-    "svg.hashsalt": "closerlook",  # ids in the file would be drawn at random
-    "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
+    "svg.hashsalt": "closerlook",  # element ids would be random
+    "pdf.fonttype": 42,  # TrueType; publishers refuse Type 3
 }
 
 INK, MUTED, LIGHT = "#222222", "#767676", "#c9c9c9"
 SHIFTED, MARGINAL = "#b2182b", "#e8a33d"
-_METHODS = {
+# Okabe and Ito's colors and Tol's, which color-blind readers can tell apart.
+_CATALOG_METHODS = {
     "lft": "#0072b2",
     "sft": "#d55e00",
     "nft": "#009e73",
@@ -50,39 +52,33 @@ _METHODS = {
     "base": "#767676",
     "icl": "#222222",
 }
-_OTHERS = (
-    "#56b4e9",
-    "#b8860b",
-    "#882255",
-    "#44aa99",
-    "#999933",
-    "#332288",
-)  # Okabe-Ito's and Tol's, safe for the colour-blind
+_OTHER_METHODS = ("#56b4e9", "#b8860b", "#882255", "#44aa99", "#999933", "#332288")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def colours(methods: Iterable[str]) -> dict[str, str]:
-    """A colour per method: the same in every figure for the methods of the catalog, one of the rest for others."""
-    found = list(dict.fromkeys(methods))
-    others = [name for name in found if name not in _METHODS]
-    return {name: _METHODS.get(name) or _OTHERS[others.index(name) % len(_OTHERS)] for name in found}
+def method_colors(methods: Iterable[str]) -> dict[str, str]:
+    """A color per method. A method of the catalog has the same color in every figure."""
+    distinct = list(dict.fromkeys(methods))
+    others = [name for name in distinct if name not in _CATALOG_METHODS]
+    other_colors = dict(zip(others, cycle(_OTHER_METHODS)))
+    return {name: _CATALOG_METHODS.get(name) or other_colors[name] for name in distinct}
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `path` (.svg) and the same as .png and .pdf beside it, without dates or versions in them."""
-    _settle(figure)
-    unsaid: dict[str, dict[str, Any]] = {
+    """Write `path` (.svg) and the same figure as .png and .pdf, without dates or versions."""
+    _fix_positions(figure)
+    no_metadata: dict[str, dict[str, Any]] = {
         ".svg": {"Date": None, "Creator": None},
         ".png": {"Software": None},
         ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
-    for kind, metadata in unsaid.items():
-        with replacing(path.with_suffix(kind)) as temporary:
-            figure.savefig(temporary, format=kind[1:], metadata=metadata, dpi=160)
+    for suffix, metadata in no_metadata.items():
+        with replacing(path.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, format=suffix[1:], metadata=metadata, dpi=160)
 
 
-def _settle(figure: Figure) -> None:
-    """Fix the places of the panels: the layout's solver ends at others in the last bit from one run to the next."""
+def _fix_positions(figure: Figure) -> None:
+    """Lay out the panels and round their positions, whose last bits the layout's solver does not reproduce."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
@@ -91,7 +87,7 @@ def _settle(figure: Figure) -> None:
 
 
 def drawable(text: str) -> str:
-    """`text` with code points for what the font has no glyph for."""
+    """`text`, with the code point of each character that the font cannot draw."""
     return "".join(c if ord(c) in _glyphs() else f"[U+{ord(c):04X}]" for c in text)
 
 

@@ -1,82 +1,53 @@
-"""Figure 12: the words that tuning brought, methods side by side."""
+"""Figure 12 of the paper: the words that tuning brought, methods side by side."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from closerlook.report.figures.common import (
-    SMALL,
-    Row,
-    canvas,
-    dataset_label,
-    distinct,
-    legend,
-    measured,
-    note_missing,
-    percent,
-    plain,
-    say_empty,
-    where,
-    whiskers,
-)
+from closerlook.core.schemas import CLASS_RANKS
+from closerlook.report.figures.panels import SMALL, canvas, draw_or_say_empty, finish, percent, whiskers
+from closerlook.report.figures.rows import Row, dataset_label, differing, distinct, group_by, measured, plain, where
 from closerlook.report.figures.style import INK, MARGINAL, SHIFTED
 
 CLASSES = {"shifted": SHIFTED, "marginal": MARGINAL}
-RANKS = {"shifted": "shifted: base rank above 3", "marginal": "marginal: base rank 2 or 3"}
 TOKENS = 12
+"""Tokens in a panel, at most."""
 BLOCKS = 6
-GROUP = ("model", "dataset", "size", "seed", "evalset")
+"""Blocks drawn, at most: more would make a picture that nothing can show."""
 
 
 def draw(top_shifted_tokens: list[Row]) -> Figure:
-    """For each model, dataset@size, seed and evalset a block of bars: a row per class, a column per method."""
+    """A block of panels per model, dataset@size, seed and evalset: a row per class, a column per method."""
     shares = where(top_shifted_tokens, metric="share")
-    groups = distinct(measured(shares), *GROUP) or [("",) * len(GROUP)]
-    most = max(
-        len(distinct(where(measured(shares), **dict(zip(GROUP, group, strict=True))), "method")) for group in groups
-    )
-    drawn = groups[:BLOCKS]  # a large grid would make a picture that nothing can show
-    figure = canvas(max(5.0, 1.0 + 2.25 * most), 0.5 + 4.5 * len(drawn))
+    methods = distinct(measured(shares), "method")
+    groups = group_by(measured(shares), "model", "dataset", "size", "seed", "evalset")
+    most = max(len(distinct(rows, "method")) for rows in groups.values())
+    drawn = list(groups.items())[:BLOCKS]
+    figure = canvas(max(5.0, 1.0 + 2.25 * max(1, most)), 0.5 + 4.5 * len(drawn))
     blocks = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
-    for block, group in zip(blocks, drawn, strict=True):
-        rows = where(measured(shares), **dict(zip(GROUP, group, strict=True)))
-        there = {row["method"] for row in rows}
-        methods = [name for (name,) in distinct(measured(shares), "method") if name in there] or [""]
+    for block, (key, rows) in zip(blocks, drawn, strict=True):
         if rows:
-            block.suptitle(_heading(rows[0], groups), x=0.01, ha="left", fontsize=10, fontweight="bold")
-        panels = block.subplots(len(CLASSES), len(methods), squeeze=False, sharex="row")
-        for line, (class_, colour) in zip(panels, CLASSES.items(), strict=True):
-            for axes, method in zip(line, methods, strict=True):
-                axes.set_title(f"{plain(method)}: {class_}" if method else class_)
-                _panel(axes, where(rows, method=method, **{"class": class_})[:TOKENS], colour)
-    legend(figure, [Patch(color=colour, label=RANKS[class_]) for class_, colour in CLASSES.items()])
-    more = f"The first {BLOCKS} of {len(groups)}; the table has all" if len(groups) > BLOCKS else ""
-    note_missing(figure, shares, more)
-    return figure
+            model, _, _, seed, evalset = differing(groups, key)
+            parts = [dataset_label(rows[0]), plain(model), f"seed {seed}" if seed else "", plain(evalset)]
+            block.suptitle(" · ".join(filter(None, parts)), x=0.01, ha="left", fontsize=10, fontweight="bold")
+        columns = [name for name in methods if name in distinct(rows, "method")] or [""]
+        grid = block.subplots(len(CLASSES), len(columns), squeeze=False, sharex="row")
+        for panels, (name, color) in zip(grid, CLASSES.items(), strict=True):
+            for axes, method in zip(panels, columns, strict=True):
+                axes.set_title(f"{plain(method)}: {name}" if method else name)
+                draw_or_say_empty(_draw_panel, axes, where(rows, method=method, **{"class": name})[:TOKENS], color)
+    legend = [Patch(color=color, label=f"{name}: base rank {CLASS_RANKS[name]}") for name, color in CLASSES.items()]
+    note = f"The first {BLOCKS} of {len(groups)}; the table has all" if len(groups) > BLOCKS else ""
+    return finish(figure, shares, legend, note)
 
 
-def _heading(row: Row, groups: list[tuple[str, ...]]) -> str:
-    """dataset@size, and what else tells the blocks apart."""
-    varying = [name for i, name in enumerate(GROUP) if len({group[i] for group in groups}) > 1]
-    others = [
-        f"seed {row[name]}" if name == "seed" else plain(row[name])
-        for name in varying
-        if name not in ("dataset", "size")
-    ]
-    return " · ".join([dataset_label(row), *others])
-
-
-def _panel(axes: Axes, rows: list[Row], colour: str) -> None:
-    if not rows:
-        say_empty(axes)
-        return
-    places = range(len(rows))
-    axes.barh(places, [row["value"] for row in rows], height=0.72, color=colour)
-    values = [row["value"] for row in rows]
-    axes.errorbar(values, places, xerr=whiskers(*rows), fmt="none", ecolor=INK, elinewidth=0.7, alpha=0.6)
-    axes.set_yticks(places, [plain(row["token"], 14, "␣") for row in rows], fontsize=SMALL)
-    axes.set_ylim(TOKENS - 0.4, -0.6)  # as many lines in each panel, however few tokens there are
+def _draw_panel(axes: Axes, rows: list[Row], color: str) -> None:
+    ys, values = range(len(rows)), [row["value"] for row in rows]
+    axes.barh(ys, values, height=0.72, color=color)
+    axes.errorbar(values, ys, xerr=whiskers(*rows), fmt="none", ecolor=INK, elinewidth=0.7, alpha=0.6)
+    axes.set_yticks(ys, [plain(row["token"], 14, "␣") for row in rows], fontsize=SMALL)
+    axes.set_ylim(TOKENS - 0.4, -0.6)  # bars of the same height in every panel, however few tokens it has
     axes.yaxis.grid(False)
     axes.xaxis.set_major_formatter(percent)
     axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -1,4 +1,4 @@
-"""From a results folder to its page: a folder of static files, the same bytes for the same results."""
+"""Build the page of a results folder: a folder of static files, the same bytes for the same results."""
 
 import shutil
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from closerlook.config.rows import GridRow, read_grid
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing
@@ -18,33 +19,25 @@ from closerlook.report.page.constants import constants
 from closerlook.report.page.instances import Instances
 from closerlook.report.page.pack import ENCODING, script
 from closerlook.report.page.reading import Folder
-from closerlook.report.tables.build import read_grid
-from closerlook.report.tables.table import Row
 
 STATIC = Path(__file__).parent / "static"
 
 
 def build(results: Path, out: Path) -> None:
-    """Write the page of `results` to the folder `out`, which it replaces whole. Raises CloserlookError without a grid.csv."""
+    """Write the page of `results` to the folder `out`, replacing all of it. Raises CloserlookError without a grid.json."""
     grid = read_grid(results)
     folder = Folder(results)
     with replacing(out) as temporary:
         shutil.copytree(STATIC, temporary)
         page = Page(folder, temporary)
-        evalsets = page.evalsets(grid)
-        cells = page.cells(grid)
-        tables = page.tables()
-        content = {
-            **constants(),
-            "preset": results.resolve().name,
-            "cells": cells,
-            "evalsets": evalsets,
-            "datasets": page.datasets(),
-            "tables": tables,
-            "figures": page.figures(),
-            "claims": site.claims(folder),
-            "problems": folder.problems,
-        }
+        content = {**constants(), "preset": results.resolve().name}
+        content["evalsets"] = page.evalsets(grid)
+        content["cells"] = page.cells(grid)
+        content["tables"] = page.tables()
+        content["datasets"] = page.datasets()  # after the cells, which refer to the instances
+        content["figures"] = page.figures()
+        content["claims"] = site.claims(folder)
+        content["problems"] = folder.problems
         page.write("site", content)
 
 
@@ -62,42 +55,37 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(script(name, content, columns), encoding=ENCODING)
 
-    def evalsets(self, grid: list[Row]) -> list[dict[str, Any]]:
-        """Write what each evalset asks; returns name, file (null where it is not there) and number of instructions."""
+    def evalsets(self, grid: list[GridRow]) -> list[dict[str, Any]]:
+        """Write the instructions of each evalset; returns name, file (None if there is none) and number of instructions."""
         listed = []
-        for place, name in enumerate(dict.fromkeys(row["evalset"] for row in grid)):
+        for i, name in enumerate(dict.fromkeys(row.evalset for row in grid)):
             table = self.folder.parquet(layout.evalset(name), EVALSET)
             if table is not None:
                 columns = {"ids": "id"} | {name: name for name in ("instruction", "task_types", "topics", "reference")}
-                self.write(f"evalset-{place}", {key: table[name].to_pylist() for key, name in columns.items()})
-            file, rows = (f"evalset-{place}", len(table)) if table is not None else (None, 0)
+                self.write(f"evalset-{i}", {key: table[column].to_pylist() for key, column in columns.items()})
+            file, rows = (f"evalset-{i}", len(table)) if table is not None else (None, 0)
             listed.append({"name": name, "file": file, "rows": rows})
         return listed
 
-    def cells(self, grid: list[Row]) -> list[dict[str, Any]]:
-        """Write each cell's answers; returns the grid's rows, each with its stages and its file (null without responses)."""
+    def cells(self, grid: list[GridRow]) -> list[dict[str, Any]]:
+        """Write each cell's responses; returns the grid's rows, each with its stages and its file (None without responses)."""
         listed = []
-        for place, row in enumerate(tqdm(grid, desc="page", unit="cell", disable=None)):
-            facts = {key: row[key] for key in ("cell", "model", "dataset", "size", "method", "seed", "evalset")}
-            made = cell_file(self.folder, row, self._texts(row["model"]), self._number(row))
-            if made is not None:
-                self.write(f"cell-{place}", *made)
-            file = f"cell-{place}" if made is not None else None
-            listed.append({**facts, "file": file, "stages": site.state(self.folder, row)})
+        for i, row in enumerate(tqdm(grid, desc="page", unit="cell", disable=None)):
+            identity = row.model_dump(include={"cell", "model", "dataset", "size", "method", "seed", "evalset"})
+            content = cell_file(self.folder, row, self._token_text(row.model), self._instance_number(row))
+            if content is not None:
+                self.write(f"cell-{i}", *content)
+            file = f"cell-{i}" if content is not None else None
+            listed.append({**identity, "file": file, "stages": site.state(self.folder, row)})
         return listed
 
-    def _number(self, row: Row) -> Callable[[str], int]:
-        instances = self._instances.setdefault(row["dataset"], Instances(row["dataset"]))
-        instances.subsets.add(str(row["cell"]).split("/")[1])
-        return instances.number
-
     def datasets(self) -> dict[str, dict[str, Any]]:
-        """Write the instances that the cells lead to; returns by dataset how many, and the files that hold them, in order."""
+        """Write the instances that the cells refer to; returns their number and their files, in order, by dataset."""
         listed = {}
-        for place, (name, instances) in enumerate(self._instances.items()):
+        for i, (name, instances) in enumerate(self._instances.items()):
             files = []
             for shard, rows in enumerate(instances.shards(self.folder)):
-                files.append(f"instances-{place}-{shard}")
+                files.append(f"instances-{i}-{shard}")
                 self.write(files[-1], {"instances": rows})
             if files:
                 listed[name] = {"instances": len(instances), "files": files}
@@ -112,7 +100,7 @@ class Page:
         return listed
 
     def figures(self) -> list[dict[str, Any]]:
-        """Copy each figure; returns what `site.figures` says of them."""
+        """Copy each figure; returns `site.figures`."""
         listed = site.figures(self.folder)
         for figure in listed:
             target = self.out / "figures" / f"{figure['name']}.svg"
@@ -120,8 +108,13 @@ class Page:
             shutil.copyfile(self.folder.path / "figures" / target.name, target)
         return listed
 
-    def _texts(self, model: str) -> Callable[[int], str]:
-        """What a model's tokens say, by its tokenizer; their numbers where it has none that can be read."""
+    def _instance_number(self, row: GridRow) -> Callable[[str], int]:
+        instances = self._instances.setdefault(row.dataset, Instances(row.dataset))
+        instances.subsets.add(row.cell.split("/")[1])
+        return instances.number
+
+    def _token_text(self, model: str) -> Callable[[int], str]:
+        """From a token's id to its text; to `#id` if the model's tokenizer is missing or cannot be read."""
         if model not in self._tokenizers:
             self._tokenizers[model] = lambda id_: f"#{id_}"
             path = self.folder.path / "models" / model

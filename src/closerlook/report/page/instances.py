@@ -1,4 +1,4 @@
-"""The instruction-tuning instances that spans and words lead to: their texts, and no others, go into the page."""
+"""The instruction-tuning instances that spans and words refer to. Only their texts go into the page."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,11 @@ from closerlook.core.schemas import INSTANCES
 from closerlook.report.page.reading import Folder
 
 SHARD = 100
-"""Instances per data file: those of one response follow each other, in the order in which they are first named."""
+"""Instances per data file. They are in the order of first reference, so those of one response are next to each other."""
 
 
 class Instances:
-    """The instances of one dataset that the page names. Subsets hold the same texts, so they share them."""
+    """The instances of one dataset that the page refers to. Its subsets share them, because they have the same texts."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
@@ -22,11 +22,11 @@ class Instances:
         return len(self._numbers)
 
     def number(self, id_: str) -> int:
-        """The place of an instance, 0-based, in the order they are asked for."""
+        """The number of an instance, from 0, in the order of first reference."""
         return self._numbers.setdefault(id_, len(self._numbers))
 
     def shards(self, folder: Folder) -> Iterator[list[list[str | None]]]:
-        """[id, instruction, response] of each, SHARD at a time; without a text where no file of the dataset has it."""
+        """[id, instruction, response] of each, SHARD at a time; the texts are None if no file of the dataset has them."""
         texts: dict[str, list[str]] = {}
         for name in [self.dataset, *sorted(self.subsets)]:
             if len(texts) == len(self._numbers):

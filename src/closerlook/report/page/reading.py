@@ -1,4 +1,4 @@
-"""What is there of a results folder, and what is not: a page is made from any of it, and says what it lacks."""
+"""Reading a results folder that may be incomplete: missing files are None, and files that cannot be read are recorded."""
 
 import csv
 from pathlib import Path
@@ -11,26 +11,25 @@ from closerlook.core.files import read_parquet
 
 
 class Folder:
-    """A results folder. `problems`: files that are there and cannot be read, each with the reason."""
+    """A results folder. `problems`: the files that cannot be read, each with the reason."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: list[str] = []
 
     def parquet(self, file: str, schema: pa.Schema) -> pa.Table | None:
-        """The table under `schema`, its columns in that order; None where it is not there, or is not that."""
+        """The columns of `schema`; None if there is no such file or it does not have them."""
         path = self.path / file
         if not path.is_file():
             return None
         try:
-            table = read_parquet(path)
-            return table.select(schema.names).cast(schema)
+            return read_parquet(path).select(schema.names).cast(schema)
         except (CloserlookError, KeyError, ValueError, pa.ArrowException) as error:
             self.problems.append(f"{file}: {error}".replace(f"{self.path}/", ""))
             return None
 
     def csv(self, file: str) -> tuple[list[str], list[list[str]]] | None:
-        """Header and rows of a CSV file; None where it is not there, or has no header."""
+        """Header and rows of a CSV file; None if there is no such file or it has no header."""
         path = self.path / file
         if not path.is_file():
             return None
@@ -43,12 +42,12 @@ class Folder:
         return header, [(row + [""] * len(header))[: len(header)] for row in rows]
 
     def names(self, folder: str, suffix: str) -> list[str]:
-        """The stems of a folder's files with that suffix, sorted."""
+        """The names of a folder's files with that suffix, without it, sorted."""
         return sorted(path.stem for path in (self.path / folder).glob(f"*{suffix}") if not path.name.startswith("."))
 
 
 def by_id(table: pa.Table | None) -> dict[str, list[dict[str, Any]]]:
-    """The rows of a table with a column `id`, by it, in their order; nothing of no table."""
+    """The rows of a table by its column `id`, in their order; empty for None."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in table.to_pylist() if table is not None else []:
         rows.setdefault(row["id"], []).append(row)

@@ -1,4 +1,4 @@
-"""The causal test: do the phrases of spans return after training without what they were traced to?"""
+"""The causal test: do spans return after training without the instances that they were traced to?"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,86 +9,80 @@ import numpy as np
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
+from closerlook.report.tables.measuring import column_by_id, labeled, means
 from closerlook.report.tables.selection import ablated
-from closerlook.report.tables.table import IDENTITY, RESPONSES_FILE, Measured, Part, Table
-from closerlook.spans.located import words_only
-from closerlook.stats.bootstrap import Estimate, ratios
+from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
+from closerlook.spans.inputs import words_only
+from closerlook.stats.bootstrap import Estimate
 from closerlook.stats.paired_tests import p_value
 
 SIDES = ("original", "traced", "similar")
-"""The cell as it was, and what was left out of its data."""
+"""The cell itself, and what was left out of its data."""
 
-Sampled = list[dict[str, Any]]
-"""Spans of the report of closerlook.derive.ablate: id, quote, and of what either take left out the instances and similarity."""
+Spans = list[dict[str, Any]]
+"""Sampled spans in a report of closerlook.derive.ablate: id, quote, and for each arm the instances left out and similarity."""
 
 
 def measure_ablation(report: Path, original: Path, traced: Path, similar: Path) -> Iterator[Measured]:
-    """How often the sampled spans return in each cell's responses, beside chance, and the difference that the instances make."""
-    sampled = _sampled(report)
-    owners = {id_: place for place, id_ in enumerate(dict.fromkeys(span["id"] for span in sampled))}
-    owner = np.array([owners[span["id"]] for span in sampled])
+    """Shares of sampled spans that return in each cell's responses, with chance, and the difference between the arms."""
+    spans = _read_spans(report)
+    rows = {id_: row for row, id_ in enumerate(dict.fromkeys(span["id"] for span in spans))}
+    owner = np.array([rows[span["id"]] for span in spans])
 
-    def per_response(values: np.ndarray) -> np.ndarray:
-        return np.bincount(owner, weights=values, minlength=len(owners))
+    def by_response(values: np.ndarray) -> np.ndarray:
+        return np.bincount(owner, weights=values, minlength=len(rows))
 
-    count = per_response(np.ones(len(sampled)))[:, None]
-    found = {side: returned(sampled, file) for side, file in zip(SIDES, (original, traced, similar), strict=True)}
-    for side, (here, elsewhere) in found.items():
-        values = np.column_stack([per_response(here), per_response(elsewhere)])
-        for metric, share in zip(("returned", "chance"), ratios(values, count), strict=True):
-            yield {"side": side}, metric, share
-    difference = per_response(found["similar"][0]) - per_response(found["traced"][0])
-    share = ratios(difference[:, None], count)[0]
+    count = by_response(np.ones(len(spans)))
+    returns = {side: returned(spans, file) for side, file in zip(SIDES, (original, traced, similar), strict=True)}
+    for side, (same, other) in returns.items():
+        yield from labeled({"side": side}, means({"returned": by_response(same), "chance": by_response(other)}, count))
+    difference = by_response(returns["similar"][0]) - by_response(returns["traced"][0])
+    share = means({"returned": difference}, count)["returned"]
     yield {"side": "difference"}, "returned", share
     yield {"side": "difference"}, "p", Estimate(p_value(difference), n=share.n, n_null=share.n_null)
-    yield {"side": "original"}, "spans", Estimate(float(len(sampled)), n=len(owners))
+    yield {"side": "original"}, "spans", Estimate(float(len(spans)), n=len(rows))
     for side in SIDES[1:]:
-        similarities = [value for span in sampled for value in span[side]["similarity"]]
-        yield {"side": side}, "instances", Estimate(float(len(similarities)), n=len(owners))
-        yield {"side": side}, "similarity", Estimate(float(np.mean(similarities)), n=len(owners))
+        similarities = [value for span in spans for value in span[side]["similarity"]]
+        yield {"side": side}, "instances", Estimate(float(len(similarities)), n=len(rows))
+        yield {"side": side}, "similarity", Estimate(float(np.mean(similarities)), n=len(rows))
 
 
-def returned(sampled: Sampled, responses: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Of each span: 1.0 where its words stand in the response to the same instruction; the share of the others that hold them."""
-    texts = {row["id"]: words_only(row["text"]) for row in read_parquet(responses, ["id", "text"]).to_pylist()}
-    here, elsewhere = [], []
-    for span in sampled:
+def returned(spans: Spans, responses: Path) -> tuple[np.ndarray, np.ndarray]:
+    """For each span: 1.0 if the response to its instruction contains its words; the share of other responses that do."""
+    texts = {id_: words_only(text) for id_, text in column_by_id(responses, "text").items()}
+    same, other = [], []
+    for span in spans:
         if span["id"] not in texts:
             raise CloserlookError(f"{responses}: has no response to {span['id']}; generate it again")
         phrase = words_only(span["quote"])
-        holds = {id_: phrase in text for id_, text in texts.items()}
-        here.append(holds.pop(span["id"]))
-        elsewhere.append(np.mean(list(holds.values())) if holds else np.nan)
-    return np.array(here, dtype=np.float64), np.array(elsewhere, dtype=np.float64)
+        contains = {id_: phrase in text for id_, text in texts.items()}
+        same.append(contains.pop(span["id"]))
+        other.append(np.mean(list(contains.values())) if contains else np.nan)
+    return np.array(same, dtype=np.float64), np.array(other, dtype=np.float64)
 
 
-def _sampled(report: Path) -> Sampled:
+def _read_spans(report: Path) -> Spans:
     try:
-        sampled: Sampled = json.loads(report.read_text(encoding="utf-8"))["sampled"]
-        whole = bool(sampled) and all(span["id"] and span["quote"] for span in sampled)
-        whole = whole and all(isinstance(span[side]["similarity"], Sequence) for span in sampled for side in SIDES[1:])
+        spans: Spans = json.loads(report.read_text(encoding="utf-8"))["sampled"]
+        valid = bool(spans) and all(span["id"] and span["quote"] for span in spans)
+        valid = valid and all(isinstance(span[side]["similarity"], Sequence) for span in spans for side in SIDES[1:])
     except (ValueError, KeyError, TypeError) as error:
         raise CloserlookError(
             f"{report}: is no report of a dataset without traced instances ({error!r}); make it again"
         ) from None
-    if not whole:
+    if not valid:
         raise CloserlookError(f"{report}: names no sampled spans; make the dataset again")
-    return sampled
+    return spans
 
 
 ABLATION = Table(
-    title="Spans after training without the instances they were traced to",
+    name="ablation",
+    title="Spans after training without their traced instances",
     caption=(
-        "The causal test. For a sample of traced spans of the cell in `against`, its training was repeated without the "
-        "instances that they were traced to, and once more without as many untraced ones, as similar to the instruction "
-        "and response (similarity: means of what was left out). Returned: spans whose words, side by side and case "
-        "ignored, stand in the new answer to the same instruction; in the original's answer they stand by construction. "
-        "Chance: the same words in that cell's answers to other instructions. Difference: returned without the similar "
-        "instances less returned without the traced; its p is of the exact permutation test over responses (of which side "
-        "is which). Spans whose words stand in the instruction are not sampled. Above 0, what the spans were traced to is "
-        "what they come from. Each side is one training: what another seed would change is in no interval."
+        "One row per sample of spans of the cell in against: how often they return after training without the "
+        "instances they were traced to (traced), and without as many similar instances (similar). A difference "
+        "(similar minus traced) above 0 means that the traced instances cause the spans."
     ),
     metrics=metrics.ABLATION,
     keys=("against", "marker", "side"),
@@ -100,7 +94,7 @@ ABLATION = Table(
             (
                 layout.dataset_report("{dataset}"),
                 layout.responses("{ablation_of}", "{evalset}"),
-                RESPONSES_FILE,
+                Files.RESPONSES,
                 layout.responses("{ablation_control}", "{evalset}"),
             ),
             measure_ablation,

@@ -1,4 +1,4 @@
-"""Two judges on the same responses: do they agree, and would the other one rank the cells alike?"""
+"""Agreement of two judges on the same responses, and on the order of the cells."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,65 +8,61 @@ import numpy as np
 from closerlook.core import layout
 from closerlook.judge.aspects import ASPECTS
 from closerlook.report.tables import metrics
-from closerlook.report.tables.differences import versions
 from closerlook.report.tables.selection import judged_twice
-from closerlook.report.tables.table import VERDICTS_FILE, MeasuredOf, Part, Row, Table
-from closerlook.report.tables.verdicts import aligned, read_verdicts
+from closerlook.report.tables.table import Files, MeasuredOf, Part, Row, Table
+from closerlook.report.tables.verdicts import aligned, read_verdicts, versions
 from closerlook.stats.bootstrap import Estimate, bootstrap
 
 NAMED = 20
-"""Reversed pairs of cells that are named: a grid of 155 cells has 11,935 pairs."""
+"""Largest number of reversed pairs of cells that are listed: a grid of 155 cells has 11,935 pairs."""
 
 
 def compare_judges(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Agreement by aspect over the cells that both judges scored on one evalset, each with its two files of verdicts."""
     names = [cell["cell"] for cell, _ in cells]
-    judges = [[read_verdicts(paths[which]) for _, paths in cells] for which in (0, 1)]
-    version = versions(*judges[0], *judges[1])
-    for aspect in judges[0][0].aspects:
-        both = [v for judge in judges for v in judge]
-        if not all(aspect in verdicts.aspects for verdicts in both):
-            continue  # an aspect of one judge's prompt only
-        scores = aligned([(v.ids, v.scores[:, v.aspects.index(aspect)]) for v in both])
-        one, other = scores[:, : len(cells)], scores[:, len(cells) :]
-        keys = {"version": version, "aspect": aspect}
-        for pair, name, estimate in compare(names, one, other):
+    verdicts = [read_verdicts(paths[judge]) for judge in (0, 1) for _, paths in cells]
+    for aspect in verdicts[0].aspects:
+        if not all(aspect in each.aspects for each in verdicts):
+            continue  # an aspect of only one judge's prompt
+        first, second = np.hsplit(aligned([each.aspect(aspect) for each in verdicts]), 2)
+        keys = {"version": versions(*verdicts), "aspect": aspect}
+        for pair, name, estimate in compare(names, first, second):
             yield cells[0][0], keys | {"pair": pair}, name, estimate
 
 
-def compare(names: list[str], one: np.ndarray, other: np.ndarray) -> Iterator[tuple[str, str, Estimate]]:
-    """Pair of cells (empty: all cells), metric and value of two judges' scores.
+def compare(names: list[str], first: np.ndarray, second: np.ndarray) -> Iterator[tuple[str, str, Estimate]]:
+    """Pair of cells (empty: all cells), metric and value for the scores of two judges.
 
-    one, other: [instructions, cells] float64, NaN where the judge gave no score. All values are over the responses that both
-    scored, so that a cell's two means are of the same responses. Intervals resample instructions.
+    first, second: [instructions, cells] float64, NaN where the judge gave no score. All values are over the responses that
+    both scored, so a cell's two means are of the same responses. Intervals resample instructions.
     """
-    there = np.isfinite(one) & np.isfinite(other)
-    kept = there.any(axis=1)
+    both = np.isfinite(first) & np.isfinite(second)
+    kept = both.any(axis=1)
     n = {"n": int(kept.sum()), "n_null": int((~kept).sum())}
-    one, other = np.where(there, one, 0.0), np.where(there, other, 0.0)
-    for name, estimate in _moments(there[kept], one[kept], other[kept]).items():
+    first, second = np.where(both, first, 0.0), np.where(both, second, 0.0)
+    for name, estimate in _moments(both[kept], first[kept], second[kept]).items():
         yield "", name, estimate._replace(**n)
-    yield "", "responses", Estimate(float(there.sum()), **n)
-    yield "", "responses_null", Estimate(float((~there).sum()), **n)
-    scored = np.flatnonzero(there.any(axis=0))
-    counts = there.sum(axis=0)[scored]
-    means, means_other = one.sum(axis=0)[scored] / counts, other.sum(axis=0)[scored] / counts
+    yield "", "responses", Estimate(float(both.sum()), **n)
+    yield "", "responses_null", Estimate(float((~both).sum()), **n)
+    scored = np.flatnonzero(both.any(axis=0))
+    counts = both.sum(axis=0)[scored]
+    means, means_second = first.sum(axis=0)[scored] / counts, second.sum(axis=0)[scored] / counts
     yield "", "cells", Estimate(float(len(scored)), **n)
     from scipy.stats import kendalltau, spearmanr  # heavy
 
-    ranked = len(scored) > 1 and np.ptp(means) > 0 and np.ptp(means_other) > 0
+    ranked = len(scored) > 1 and np.ptp(means) > 0 and np.ptp(means_second) > 0
     for name, correlation in (("spearman", spearmanr), ("kendall", kendalltau)):
-        yield "", name, Estimate(float(correlation(means, means_other).statistic) if ranked else None, **n)
-    yield from _reversed([names[cell] for cell in scored], means, means_other, n)
+        yield "", name, Estimate(float(correlation(means, means_second).statistic) if ranked else None, **n)
+    yield from _reversed([names[cell] for cell in scored], means, means_second, n)
 
 
-def _moments(there: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str, Estimate]:
+def _moments(both: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, Estimate]:
     """Quadratically weighted kappa (Cohen 1968) and the mean difference, second judge minus first, with intervals.
 
-    With quadratic weights, kappa is 1 - mean (a - b)² / (mean a² + mean b² - 2 mean a mean b): the disagreement found by that
-    of the same scores dealt at random. Undefined (None) where both judges give one and the same score throughout.
+    With quadratic weights, kappa is 1 - mean (a - b)² / (mean a² + mean b² - 2 mean a mean b): the observed disagreement
+    divided by that of the same scores in random order. Undefined (None) if both judges always give one and the same score.
     """
-    parts = (there, one, other, one * one, other * other, (one - other) ** 2)
+    parts = (both, first, second, first * first, second * second, (first - second) ** 2)
     sums = np.stack([part.sum(axis=1) for part in parts], axis=1).astype(np.float64)  # [instructions, 6]
 
     def values(totals: np.ndarray) -> np.ndarray:
@@ -78,28 +74,28 @@ def _moments(there: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str,
 
 
 def _reversed(
-    names: list[str], means: np.ndarray, other: np.ndarray, n: dict[str, int]
+    names: list[str], means: np.ndarray, second: np.ndarray, n: dict[str, int]
 ) -> Iterator[tuple[str, str, Estimate]]:
-    """How many pairs of cells the judges order differently, and those of them that lie farthest apart under both."""
+    """Number of pairs of cells that the judges order differently, and those with the largest differences under both."""
     i, j = np.triu_indices(len(names), k=1)
-    gaps, gaps_other = means[i] - means[j], other[i] - other[j]
-    found = np.flatnonzero(gaps * gaps_other < 0)
-    yield "", "pairs_reversed", Estimate(float(len(found)), **n)
-    apart = np.minimum(np.abs(gaps), np.abs(gaps_other))[found]
-    for pair in found[np.argsort(-apart, kind="stable")][:NAMED]:
+    gaps, gaps_second = means[i] - means[j], second[i] - second[j]
+    pairs = np.flatnonzero(gaps * gaps_second < 0)
+    yield "", "pairs_reversed", Estimate(float(len(pairs)), **n)
+    smaller_gap = np.minimum(np.abs(gaps), np.abs(gaps_second))[pairs]
+    for pair in pairs[np.argsort(-smaller_gap, kind="stable")][:NAMED]:
         sign = np.sign(gaps[pair])
         better, worse = (names[i[pair]], names[j[pair]])[:: int(sign)]
         yield f"{better} over {worse}", "gap", Estimate(float(sign * gaps[pair]), **n)
-        yield f"{better} over {worse}", "gap_against", Estimate(float(sign * gaps_other[pair]), **n)
+        yield f"{better} over {worse}", "gap_against", Estimate(float(sign * gaps_second[pair]), **n)
 
 
 JUDGE_AGREEMENT = Table(
+    name="judge_agreement",
     title="Agreement of two judges",
     caption=(
-        "What changes if the judge is swapped, over the responses that both scored: quadratically weighted kappa (1: "
-        "the same scores, 0: as by chance), the mean difference of their scores (second minus first), the rank "
-        "correlation of the cells' means, and how many pairs of cells they order differently; the up to 20 of these that lie "
-        "farthest apart are named, each with the gap of its means under the first and under the second judge."
+        "One row per pair of judges and aspect: how well they agree on the responses that both scored. Kappa is 1 for "
+        "equal scores and 0 for agreement by chance; pairs of cells that the judges order differently follow in their "
+        "own section."
     ),
     metrics=metrics.AGREEMENT | metrics.REVERSED,
     keys=("judge", "against", "version", "aspect", "pair"),
@@ -113,7 +109,7 @@ JUDGE_AGREEMENT = Table(
     parts=(
         Part(
             ("evalset", "judge", "against"),
-            (VERDICTS_FILE, layout.verdicts("{cell}", "{evalset}", "{against}")),
+            (Files.VERDICTS, layout.verdicts("{cell}", "{evalset}", "{against}")),
             compare_judges,
             tuple(metrics.AGREEMENT),
             controls=True,

@@ -1,4 +1,4 @@
-"""Borrowing beside chance: rates, and what is left of them when chance is taken off."""
+"""Borrowing: how many phrases of responses a dataset contains, compared with chance."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +8,9 @@ import numpy as np
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
+from closerlook.report.tables.measuring import labeled
 from closerlook.report.tables.selection import searched
-from closerlook.report.tables.table import BORROWING_FILE, IDENTITY, Measured, Part, Table
+from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate, bootstrap
 
 OBSERVED = "observed"
@@ -17,7 +18,7 @@ AXES = ("id", "searched", "unit", "where", "null", "ngram")
 
 
 class Counts:
-    """Phrases found and looked for, of one BORROWING file: `table` [2, ids, searched, unit, where, null, ngram] int64.
+    """Phrases found and looked for in a BORROWING file: `table` [2, ids, searched, unit, where, null, ngram] int64.
 
     names: the values along each axis of AXES, in the file's order.
     """
@@ -27,53 +28,52 @@ class Counts:
         encoded = [rows[name].combine_chunks().dictionary_encode() for name in AXES]
         self.names = {name: column.dictionary.to_pylist() for name, column in zip(AXES, encoded, strict=True)}
         self.table = np.zeros((2, *map(len, self.names.values())), dtype=np.int64)
-        place = tuple(column.indices.to_numpy() for column in encoded)
-        for which, name in enumerate(("found", "phrases")):
-            self.table[(which, *place)] = rows[name].to_numpy()
+        index = tuple(column.indices.to_numpy() for column in encoded)
+        for count, name in enumerate(("found", "phrases")):
+            self.table[(count, *index)] = rows[name].to_numpy()
         if rows.num_rows and OBSERVED not in self.names["null"]:
             raise CloserlookError(f"{path}: has chance levels only; delete it and run its command again")
 
-    def of(self, **wanted: str | int) -> np.ndarray:
-        """[2, ids]: found and looked for, with all axes but the responses fixed. Zeros where the file has no such row."""
-        places = [self.names[name].index(wanted[name]) if wanted[name] in self.names[name] else -1 for name in AXES[1:]]
-        return np.zeros_like(self.table[:, :, 0, 0, 0, 0, 0]) if -1 in places else self.table[(..., *places)]
+    def select(self, **values: str | int) -> np.ndarray:
+        """[2, ids]: found and looked for, at one value of every axis but the first. Zeros if the file has no such row."""
+        index = [self.names[name].index(values[name]) if values[name] in self.names[name] else -1 for name in AXES[1:]]
+        return np.zeros_like(self.table[:, :, 0, 0, 0, 0, 0]) if -1 in index else self.table[(..., *index)]
 
-    def nulls(self, **wanted: str | int) -> list[str]:
-        """The chance levels that looked for anything there."""
+    def chance_levels(self, **values: str | int) -> list[str]:
+        """The chance levels that have phrases at these values of the other axes."""
         names = (name for name in self.names["null"] if name != OBSERVED)
-        return [name for name in names if self.of(null=name, **wanted)[1].any()]
+        return [name for name in names if self.select(null=name, **values)[1].any()]
 
 
 def measure_borrowing(borrowing: Path) -> Iterator[Measured]:
-    """Observed, chance and corrected rate of each dataset searched, unit, place, chance level and n-gram length."""
+    """Observed, chance and corrected rate by dataset searched, unit, place, chance level and n-gram length."""
     counts = Counts(borrowing)
     for unit in counts.names["unit"]:
         for ngram in sorted(counts.names["ngram"]):
-            yield from _of_length(counts, unit, ngram)
+            yield from _measure_length(counts, unit, ngram)
 
 
-def _of_length(counts: Counts, unit: str, ngram: int) -> Iterator[Measured]:
-    """All that is of one unit and length: the same responses have such phrases, so one resampling serves all."""
-    asked = [
-        {"searched": s, "unit": unit, "where": w, "ngram": ngram}
-        for s in counts.names["searched"]
-        for w in counts.names["where"]
+def _measure_length(counts: Counts, unit: str, ngram: int) -> Iterator[Measured]:
+    """The rates of one unit and length. The same responses have such phrases, so they share one resampling."""
+    keys = [
+        {"searched": dataset, "unit": unit, "where": where, "ngram": ngram, "null": null}
+        for dataset in counts.names["searched"]
+        for where in counts.names["where"]
+        for null in counts.chance_levels(searched=dataset, unit=unit, where=where, ngram=ngram)
     ]
-    keys = [one | {"null": null} for one in asked for null in counts.nulls(**one)]
-    keys = [one for one in keys if counts.of(**(one | {"null": OBSERVED}))[1].any()]
-    observed = [counts.of(**(one | {"null": OBSERVED})) for one in keys]
-    chance = [counts.of(**one) for one in keys]
-    for one, estimates in zip(keys, against_chance(observed, chance), strict=True):
-        for name, estimate in zip(("observed", "chance", "corrected"), estimates, strict=True):
-            yield one, name, estimate
+    keys = [row for row in keys if counts.select(**(row | {"null": OBSERVED}))[1].any()]
+    observed = [counts.select(**(row | {"null": OBSERVED})) for row in keys]
+    chance = [counts.select(**row) for row in keys]
+    for row, estimates in zip(keys, against_chance(observed, chance), strict=True):
+        yield from labeled(row, dict(zip(("observed", "chance", "corrected"), estimates, strict=True)))
 
 
 def against_chance(observed: Sequence[np.ndarray], chance: Sequence[np.ndarray]) -> list[tuple[Estimate, ...]]:
     """Observed, chance and corrected rate, (observed - chance) / (1 - chance), of several pairs of counts.
 
-    observed, chance: [2, responses] each, found and looked for. Responses where nothing observed was looked for are null; those
-    that the first pair has are taken for all. Intervals resample responses, with what both counts have of them. A rate is None
-    where nothing was looked for, the corrected rate where chance finds everything.
+    observed, chance: [2, responses] each, found and looked for. Responses for which nothing observed was looked for are null;
+    all pairs must have the same such responses as the first. Intervals resample responses, with both of their counts. A rate
+    is None if nothing was looked for, the corrected rate also if chance finds everything.
     """
     if not observed:
         return []
@@ -87,38 +87,23 @@ def against_chance(observed: Sequence[np.ndarray], chance: Sequence[np.ndarray])
 
 def _rates(totals: np.ndarray) -> np.ndarray:
     """[resamples, pairs x 4] to [resamples, pairs x 3]; NaN where undefined."""
-    found, asked, found_by_chance, asked_by_chance = totals.reshape(len(totals), -1, 4).transpose(2, 0, 1)
-    observed, chance = found / asked, found_by_chance / asked_by_chance
+    found, phrases, found_by_chance, phrases_by_chance = totals.reshape(len(totals), -1, 4).transpose(2, 0, 1)
+    observed, chance = found / phrases, found_by_chance / phrases_by_chance
     corrected = np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
     return np.stack([observed, chance, corrected], axis=2).reshape(len(totals), -1)
 
 
 BORROWING = Table(
-    title="Borrowing by n-gram length, beside chance",
+    name="borrowing",
+    title="Borrowing by n-gram length, compared with chance",
     caption=(
-        "Phrases of a response that stand in a dataset, whole words, case ignored. Units: n-grams that begin with a word whose "
-        "first token is shifted, marginal or unshifted (section 4: 81.2% for shifted, 66.7% for marginal, without a chance "
-        "level), and n-grams of marked spans: those within a span of n words or more, those of the response around a shorter "
-        "one; n = 0 is the span whole. Where: all instances, or those most similar to the instruction. Chance levels: the same "
-        "phrases in an unrelated dataset of as many words, in all of it where it has fewer (among similar: in its instances "
-        "most similar to the same instruction); the same in the instances similar to other instructions (permuted); other "
-        "phrases of the cell's answers to other prompts, as long, as rare, beginning where tuning moved nothing (matched); all "
-        "n-grams of the base model's own answer (base_answer). Corrected: (observed - chance) / (1 - chance), undefined where "
-        "chance is 1; intervals resample observed and chance together, leaving resamples out where it is undefined. They say "
-        "nothing of what another unrelated dataset would give."
+        "One row per cell, dataset searched, kind of phrase and chance level (null): the share of phrases that also "
+        "occur in the dataset, by their number of words. A corrected rate above 0 means more than by chance."
     ),
     metrics=metrics.BORROWING,
     keys=("searched", "unit", "where", "null", "ngram"),
     spread=("ngram",),
     sections={"Corrected": ("corrected",), "Observed": ("observed",), "Chance": ("chance",)},
     asks_for="searched",
-    parts=(
-        Part(
-            IDENTITY,
-            (BORROWING_FILE,),
-            measure_borrowing,
-            tuple(metrics.BORROWING),
-            over=searched,
-        ),
-    ),
+    parts=(Part(IDENTITY, (Files.BORROWING,), measure_borrowing, tuple(metrics.BORROWING), over=searched),),
 )

@@ -1,4 +1,4 @@
-"""What the training of each cell amounted to, without the clock: the same training, the same table."""
+"""The training of each cell in numbers. No times, so that the same training gives the same table."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from closerlook.stats.bootstrap import Estimate
 
 
 def measure_training(manifest: Path, log: Path) -> Iterator[Measured]:
-    """Counts from the manifest, the first and the last loss from the log. Raises CloserlookError where they have none."""
+    """Counts from the manifest, the first and the last loss from the log. Raises CloserlookError if either is incomplete."""
     try:
         facts = json.loads(manifest.read_text(encoding="utf-8"))
         losses = [json.loads(line)["loss"] for line in log.read_text(encoding="utf-8").splitlines()]
@@ -36,11 +36,11 @@ def measure_training(manifest: Path, log: Path) -> Iterator[Measured]:
 
 
 CELLS = Table(
+    name="cells",
     title="Trained cells",
     caption=(
-        "What the training of each cell amounted to, from its manifest and log: instances used, those cut and those dropped "
-        "for their length, optimiser steps, parameters trained, tokens seen and of these trained on (responses), and the "
-        "loss per trained token of the first and the last step, each of one batch only."
+        "One row per trained cell: instances, steps, parameters, tokens and losses of its training. The first and the "
+        "final loss are each that of a single batch."
     ),
     metrics=metrics.CELLS,
     unit="",

@@ -1,4 +1,4 @@
-"""What became of every row of the datasets, and which evaluation instructions they give away."""
+"""Rows of datasets: read, kept and dropped, and evaluation instructions that they contain."""
 
 import json
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
-from closerlook.report.tables.table import EVALSET_FILE, SUBSET_FILE, Measured, Part, Table
+from closerlook.report.tables.table import Files, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
 
 
 def count_rows(subset: Path, report: Path) -> Iterator[Measured]:
-    """Rows the subset has, and what cleaning the whole dataset read, kept, dropped and noted, by reason."""
+    """Rows of the subset, and rows read, kept, dropped and noted when the whole dataset was cleaned, by reason."""
     try:
         counts = json.loads(report.read_text(encoding="utf-8"))
         read, kept, dropped, noted = (counts[name] for name in ("rows_read", "rows_kept", "dropped", "noted"))
@@ -30,15 +30,15 @@ def count_rows(subset: Path, report: Path) -> Iterator[Measured]:
 
 
 def count_contaminated(subset: Path, evalset: Path, pairs: Path) -> Iterator[Measured]:
-    """Evaluation instructions that the subset asks too: word for word, and only nearly. n: instructions in the evalset."""
+    """Evaluation instructions that the subset contains word for word, and only nearly. n: instructions in the evalset."""
     instances = set(read_parquet(subset, columns=["id"])["id"].to_pylist())
-    found: dict[str, set[str]] = {"exact": set(), "near": set()}
+    matches: dict[str, set[str]] = {"exact": set(), "near": set()}
     for pair in read_parquet(pairs, columns=["evalset_id", "instance_id", "match"]).to_pylist():
         if pair["instance_id"] in instances:
-            found[pair["match"]].add(pair["evalset_id"])
+            matches[pair["match"]].add(pair["evalset_id"])
     instructions = len(read_parquet(evalset, columns=["id"]))
-    yield {}, "contaminated_exact", _count(len(found["exact"]), instructions)
-    yield {}, "contaminated_near", _count(len(found["near"] - found["exact"]), instructions)
+    yield {}, "contaminated_exact", _count(len(matches["exact"]), instructions)
+    yield {}, "contaminated_near", _count(len(matches["near"] - matches["exact"]), instructions)
 
 
 def _count(number: int, n: int) -> Estimate:
@@ -46,26 +46,22 @@ def _count(number: int, n: int) -> Estimate:
 
 
 DATA = Table(
-    title="Datasets: what became of every row, and what of the evaluation they give away",
+    name="data",
+    title="Datasets: rows kept, dropped and contaminated",
     caption=(
-        "Rows used at each size; rows read, kept, dropped and noted by reason when the whole dataset was cleaned (read = "
-        "kept + dropped; noted rows are kept). Evaluation instructions that the rows used ask too, word for word, and those "
-        "they ask only nearly (closerlook.data.contamination says how near)."
+        "One row per dataset size and evaluation set: rows of the dataset that were read, kept, dropped, noted and "
+        "used, and evaluation instructions that the rows used contain. Contamination can raise the scores on that "
+        "evaluation set."
     ),
     metrics=metrics.ROWS | metrics.CONTAMINATED,
     keys=("reason",),
     spread=("reason",),
     unit="",
     parts=(
-        Part(
-            ("dataset", "size"),
-            (SUBSET_FILE, layout.dataset_report("{dataset}")),
-            count_rows,
-            tuple(metrics.ROWS),
-        ),
+        Part(("dataset", "size"), (Files.SUBSET, layout.dataset_report("{dataset}")), count_rows, tuple(metrics.ROWS)),
         Part(
             ("dataset", "size", "evalset"),
-            (SUBSET_FILE, EVALSET_FILE, layout.contamination("{dataset}", "{evalset}")),
+            (Files.SUBSET, Files.EVALSET, layout.contamination("{dataset}", "{evalset}")),
             count_contaminated,
             tuple(metrics.CONTAMINATED),
         ),

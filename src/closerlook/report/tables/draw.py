@@ -1,4 +1,4 @@
-"""A wide table as Markdown and as LaTeX."""
+"""Wide tables as Markdown and as LaTeX."""
 
 from closerlook.report.tables.build import Missing
 from closerlook.report.tables.table import Table
@@ -7,26 +7,26 @@ from closerlook.stats.bootstrap import RESAMPLES, SEED
 from closerlook.text.escape import latex, markdown, visible
 
 NO_CELL = "The grid has no cell that this table is about."
-LONGEST_TABULAR = 40  # lines; more are broken over pages
-LONGEST_CELL = 45  # letters; more are broken over lines
+LONGEST_TABULAR = 40  # lines; more become a longtable
+LONGEST_CELL = 45  # characters; more are broken into lines
 
 
 def to_markdown(wides: list[Wide], table: Table, missing: list[Missing], command: str) -> str:
-    """A page: title, what is measured, the table, what is missing and how to fill it, and how the page was made."""
+    """A page: title, caption, notes, the table, missing files with the commands that make them, and the table's own command."""
     paragraphs = [f"# {table.title}", table.caption, _reading(table)]
     if any(wide.lines for wide in wides):
         paragraphs += [text for wide in wides for text in _paragraphs(wide)]
     else:
         paragraphs.append(NO_CELL)
     if missing:
-        rows = "\n".join(f"- {markdown(item.what)}: {_code(item.command)}" for item in missing)
-        paragraphs.append(f"## Missing\n\nThese files were not there; each command makes one.\n\n{rows}")
-    paragraphs.append(f"Made by {_code(command)}.")
+        rows = "\n".join(f"- {markdown(item.needed_by)}: {_code(item.command)}" for item in missing)
+        paragraphs.append(f"## Missing\n\nThese files are missing; each command makes one.\n\n{rows}")
+    paragraphs.append(f"Method: {_code(table.method)}. Made by {_code(command)}.")
     return "\n\n".join(paragraphs) + "\n"
 
 
 def _paragraphs(wide: Wide) -> list[str]:
-    """The heading of a section, what all its rows share, and the table itself."""
+    """The heading of a section, the columns that all its rows share, and the table."""
     alignment = ["--:" if align == "r" else ":--" for align in wide.align]
     lines = [[markdown(cell) for cell in line] for line in [wide.header, *wide.lines]]
     drawn = [f"| {' | '.join(line)} |" for line in [lines[0], alignment, *lines[1:]]]
@@ -36,16 +36,16 @@ def _paragraphs(wide: Wide) -> list[str]:
 
 
 def to_latex(wides: list[Wide], table: Table, missing: list[Missing], command: str) -> str:
-    """Tabulars (a longtable where one is long) to be put in a document that loads booktabs and longtable.
+    """Tabulars (longtables if they are long) for a document that loads booktabs and longtable.
 
-    No float: where it stands and how wide it is are the document's. The caption is a comment, escaped, to be taken as it is.
+    There is no float, so that the document decides on position and width. The escaped caption is a comment to copy.
     """
     kinds = ["longtable" if _height(wide) > LONGEST_TABULAR else "tabular" for wide in wides]
     notes = [rf"\caption{{{latex(f'{table.title}. {table.caption}')}}}", _reading(table)]
     notes += dict.fromkeys(f"All rows: {wide.common}." for wide in wides if wide.common)
-    notes += [f"Missing: {item.what}; {item.command}" for item in missing]
+    notes += [f"Missing: {item.needed_by}; {item.command}" for item in missing]
     notes += [
-        f"Made by {command}",
+        f"Method: {table.method}. Made by {command}",
         f"Needs \\usepackage{{booktabs}}{' and longtable' if 'longtable' in kinds else ''}.",
     ]
     drawn = [line for wide, kind in zip(wides, kinds, strict=True) for line in _tabular(wide, kind)]
@@ -53,12 +53,12 @@ def to_latex(wides: list[Wide], table: Table, missing: list[Missing], command: s
 
 
 def _height(wide: Wide) -> int:
-    """Lines on paper, about."""
+    """Approximate number of lines on paper."""
     return sum(1 + max(map(len, line)) // LONGEST_CELL for line in wide.lines)
 
 
 def _tabular(wide: Wide, kind: str) -> list[str]:
-    """A section's heading and the lines of its table."""
+    """The heading of a section and the lines of its table."""
     columns = zip(wide.align, zip(wide.header, *wide.lines, strict=True), strict=True)
     spec = "".join(_column(align, cells) for align, cells in columns)
     heading = [rf"\par\medskip\noindent {latex(wide.section)}\par\nopagebreak"] if wide.section else []
@@ -70,23 +70,24 @@ def _tabular(wide: Wide, kind: str) -> list[str]:
 
 
 def _column(align: str, cells: tuple[str, ...]) -> str:
-    """How LaTeX sets a column: running text is broken into lines, which no other column is."""
+    """The LaTeX column type. Only columns of long text are broken into lines."""
     if align == "p":
         return r"p{0.6\linewidth}"
     return r"p{0.45\linewidth}" if max(map(len, cells)) > LONGEST_CELL else align
 
 
 def _reading(table: Table) -> str:
+    """How to read intervals and n."""
     if not table.unit:
-        return "Counts have no interval."
+        return "Counts have no intervals."
     return (
-        f"Value (low, high): 95% percentile bootstrap over {table.unit} ({RESAMPLES} resamples, seed {SEED}); no interval where "
-        f"there is one or none. n: {table.unit} measured; null ones have nothing to measure and are not in the value."
+        f"In parentheses: 95% percentile bootstrap intervals over {table.unit} ({RESAMPLES:,} resamples, seed {SEED}); a value "
+        f"over fewer than two has none. n: number of {table.unit} measured; null: those with nothing to measure, left out."
     )
 
 
 def _code(text: str) -> str:
-    """A code span that its content cannot end."""
+    """A code span, with a fence that is longer than any in the text."""
     fence = "`"
     while fence in text:
         fence += "`"

@@ -1,4 +1,4 @@
-"""How likely spans are to the base model and to those tuned on the same data, beside the rest of the same responses."""
+"""Likelihood of spans, and of the rest of the same responses, under the base model and those tuned on the same data."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,47 +11,39 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import BASE
 from closerlook.report.tables import metrics
+from closerlook.report.tables.measuring import labeled, means, total
 from closerlook.report.tables.selection import likely
 from closerlook.report.tables.table import IDENTITY, Measured, Part, Table
-from closerlook.stats.bootstrap import Estimate, ratios
 
 PARTS = ("span", "rest")
 
 
 def measure_likelihood(likelihood: Path) -> Iterator[Measured]:
-    """Mean log-probability per token under each model, and what it has over the base's; n: responses with such tokens."""
+    """Mean log-probability per token under each model, and its difference to the base's; n: responses with such tokens."""
     rows = read_parquet(likelihood, ["id", "start", "model", "tokens", "log_prob"]).to_pylist()
     models, ids = (list(dict.fromkeys(row[name] for row in rows)) for name in ("model", "id"))
-    place = {id_: number for number, id_ in enumerate(ids)}
+    index = {id_: number for number, id_ in enumerate(ids)}
     for part in PARTS:
         sums: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(ids), 2)))
         for row in rows:
             if (row["start"] is None) == (part == "rest"):
-                sums[row["model"]][place[row["id"]]] += (row["log_prob"], row["tokens"])
+                sums[row["model"]][index[row["id"]]] += (row["log_prob"], row["tokens"])
         for model in models:
             log_prob, tokens = sums[model].T
-            base, same = sums[BASE].T
-            if not np.array_equal(tokens, same):
-                raise CloserlookError(
-                    f"{likelihood}: {model} and {BASE} are asked about different tokens; make it again"
-                )
-            keys = {"under": model, "part": part}
-            columns = [log_prob, log_prob - base] if model != BASE else [log_prob]
-            for metric, mean in zip(
-                ("log_prob", "difference"), ratios(np.column_stack(columns), tokens[:, None]), strict=False
-            ):
-                yield keys, metric, mean
-            n = int(np.count_nonzero(tokens))
-            yield keys, "tokens", Estimate(float(tokens.sum()), n=n, n_null=len(tokens) - n)
+            base, base_tokens = sums[BASE].T
+            if not np.array_equal(tokens, base_tokens):
+                raise CloserlookError(f"{likelihood}: {model} and {BASE} have different tokens; make it again")
+            columns = {"log_prob": log_prob} | ({} if model == BASE else {"difference": log_prob - base})
+            yield from labeled({"under": model, "part": part}, means(columns, tokens) | {"tokens": total(tokens)})
 
 
 LIKELIHOOD = Table(
-    title="Likelihood of spans under the base model and under those tuned on the same data",
+    name="likelihood",
+    title="Likelihood of spans under the base and the tuned models",
     caption=(
-        "Mean log-probability, in nats per token, of the tokens of marked spans under the base model and under each model "
-        "that was tuned on the cell's data (under: its run), after the cell's prompt and its response up to the token; "
-        "and of the other tokens of the same responses (part: rest), since a model finds the whole of its own response "
-        "likely. Difference: less the base's, over the same tokens; intervals over responses."
+        "One row per cell, marker and model (under): mean log-probability per token of the marked spans, and of the "
+        "rest of the same responses. A difference above 0 means that this model finds the tokens likelier than the "
+        "base model does."
     ),
     metrics=metrics.LIKELIHOOD,
     keys=("marker", "under", "part"),

@@ -1,4 +1,4 @@
-"""What the tables measure, and how it is written for people."""
+"""Metrics of the tables: their column headings and how their values are formatted. docs/tables.md defines each."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,12 +6,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is written for people: column heading, and whether it is a number, a share (drawn in %) or a count."""
+    """Column heading of a metric, and the format of its values: a number, a share (in %), a count, or a flag (yes or no)."""
 
     label: str
     kind: Literal["number", "share", "count", "flag"] = "number"
     headline: bool = True
-    """Shown in the terminal too, where room is short."""
+    """Also shown in the terminal."""
 
 
 SHIFT = {
@@ -35,9 +35,9 @@ TOKENS = {"count": Metric("positions", "count"), "share": Metric("share of the c
 
 DATASET_LENGTHS = {"tokens": Metric("mean tokens"), "characters": Metric("mean characters")}
 LENGTHS = DATASET_LENGTHS | {
-    "eos": Metric("ended by itself", "share"),
-    "stop": Metric("ended by a stop string", "share", headline=False),
-    "length": Metric("cut at the limit", "share"),
+    "eos": Metric("ended with end-of-sequence", "share"),
+    "stop": Metric("ended with a stop string", "share", headline=False),
+    "length": Metric("cut at max_new_tokens", "share"),
 }
 
 ANSWERS = {
@@ -61,8 +61,8 @@ ROWS = {
     "noted": Metric("noted", "count", headline=False),
 }
 CONTAMINATED = {
-    "contaminated_exact": Metric("evaluation instructions in it", "count"),
-    "contaminated_near": Metric("nearly in it", "count"),
+    "contaminated_exact": Metric("evaluation instructions contained", "count"),
+    "contaminated_near": Metric("nearly contained", "count"),
 }
 
 CELLS = {
@@ -77,10 +77,7 @@ CELLS = {
     "final_loss": Metric("final loss"),
 }
 
-SCORES = {
-    "score": Metric("score"),
-    "score_na_five": Metric("score, N/A counted as 5", headline=False),
-}
+SCORES = {"score": Metric("score"), "score_na_five": Metric("score, N/A counted as 5", headline=False)}
 LENGTH_CONTROLLED = {"score_length_controlled": Metric("score, length-controlled", headline=False)}
 NULLS = {
     "null_refused": Metric("refused", "count", headline=False),
@@ -88,24 +85,20 @@ NULLS = {
     "null_not_applicable": Metric("not applicable", "count", headline=False),
     "null_error": Metric("error", "count", headline=False),
 }
-DIFFERENCES = {
-    "difference": Metric("difference"),
-    "p": Metric("p", headline=False),
-    "p_holm": Metric("p, Holm"),
-}
+DIFFERENCES = {"difference": Metric("difference"), "p": Metric("p", headline=False), "p_holm": Metric("p, Holm")}
 AGREEMENT = {
     "kappa": Metric("weighted kappa"),
     "mean_difference": Metric("mean difference"),
     "responses": Metric("responses scored by both", "count", headline=False),
-    "responses_null": Metric("by one or none", "count", headline=False),
+    "responses_null": Metric("responses scored by fewer", "count", headline=False),
     "cells": Metric("cells", "count", headline=False),
     "spearman": Metric("Spearman's rho of cells"),
     "kendall": Metric("Kendall's tau of cells", headline=False),
     "pairs_reversed": Metric("pairs of cells reversed", "count"),
 }
 REVERSED = {
-    "gap": Metric("gap, first judge", headline=False),
-    "gap_against": Metric("gap, second judge", headline=False),
+    "gap": Metric("difference of means, judge", headline=False),
+    "gap_against": Metric("difference of means, against", headline=False),
 }
 
 CLASSES = {
@@ -118,7 +111,7 @@ CLASSES = {
     "disagreement": Metric("disagreement", "share"),
 }
 CLASS_NULLS = {name: NULLS[name] for name in ("null_refused", "null_unparsable", "null_error")} | {
-    "null_not_labelled": Metric("not labelled", "count", headline=False)
+    "null_not_labelled": Metric("not labeled", "count", headline=False)
 }
 
 ABLATION = {
@@ -127,7 +120,7 @@ ABLATION = {
     "p": Metric("p"),
     "spans": Metric("spans", "count"),
     "instances": Metric("instances left out", "count"),
-    "similarity": Metric("similarity of these", headline=False),
+    "similarity": Metric("similarity of instances left out", headline=False),
 }
 PARAPHRASE = {
     "returned": Metric("returned", "share"),
@@ -138,7 +131,7 @@ PARAPHRASE = {
 }
 LIKELIHOOD = {
     "log_prob": Metric("log-probability per token"),
-    "difference": Metric("more than the base"),
+    "difference": Metric("difference to the base"),
     "tokens": Metric("tokens", "count", headline=False),
 }
 
@@ -165,8 +158,8 @@ SPAN_AGREEMENT = {
     "recall": Metric("recall", "share"),
     "recall_chance": Metric("recall by chance", "share"),
     "f1": Metric("F1", headline=False),
-    "span_precision": Metric("spans that are the other's", "share", headline=False),
-    "span_recall": Metric("the other's spans found", "share", headline=False),
+    "span_precision": Metric("spans that overlap the other marker's", "share", headline=False),
+    "span_recall": Metric("the other marker's spans overlapped", "share", headline=False),
     "alpha": Metric("alpha"),
 }
 
@@ -182,27 +175,24 @@ ORIGIN = {
 }
 SIMILARITY = {
     "semantic": Metric("Sentence-BERT cosine"),
-    "semantic_chance": Metric("by chance"),
+    "semantic_chance": Metric("cosine by chance"),
     "keyword": Metric("keyword overlap", "share"),
-    "keyword_chance": Metric("overlap by chance", "share"),
+    "keyword_chance": Metric("keyword overlap by chance", "share"),
 }
 SOURCES = {
     "traceable": Metric("spans with a source", "share"),
     "true_sources": Metric("sources per span", headline=False),
-    "precision_at_1": Metric("first is a source", "share"),
-    "recall_at_top": Metric("sources found", "share"),
+    "precision_at_1": Metric("precision at 1", "share"),
+    "recall_at_top": Metric("recall", "share"),
     "mrr": Metric("MRR"),
 }
-CALIBRATION = {
-    "corrected": BORROWING["corrected"],
-    "holds_zero": Metric("intervals that hold 0", "share"),
-}
+CALIBRATION = {"corrected": BORROWING["corrected"], "holds_zero": Metric("intervals that contain 0", "share")}
 SCOREBOARD = SOURCES | CALIBRATION
 
 DEGENERATE = {
     "empty": Metric("empty", "share"),
     "repetitive": Metric("repetitive", "share"),
-    "same": Metric("the same", "share"),
+    "same": Metric("identical", "share"),
     "degenerate": Metric("degenerate", "share"),
 }
 COLLAPSE = DEGENERATE | {
@@ -214,16 +204,16 @@ COLLAPSE = DEGENERATE | {
 SWEEP = {
     "learning_rate": Metric("learning rate"),
     "held_out_loss": Metric("held-out loss"),
-    "above_best": Metric("above the best rate's"),
-    "base_loss": Metric("the base model's", headline=False),
+    "above_best": Metric("above the best rate's loss"),
+    "base_loss": Metric("held-out loss of the base model", headline=False),
     "trained_loss": Metric("training loss, last epoch"),
     "collapsed": COLLAPSE["collapsed"],
     "chosen": Metric("best rate", "flag"),
-    "at_end": Metric("at an end of the sweep", "flag"),
+    "at_end": Metric("at an end of the range", "flag"),
 }
 MATCHED = {"score": SCORES["score"], **DIFFERENCES}
 
-REPRODUCTION = {"ours": Metric("ours"), "paper": Metric("the paper's"), "difference": Metric("difference")}
+REPRODUCTION = {"ours": Metric("ours"), "paper": Metric("paper"), "difference": Metric("difference")}
 CLAIMS_DECIDED = {
     "effect": Metric("effect"),
     "p": Metric("p", headline=False),

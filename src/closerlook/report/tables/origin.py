@@ -1,6 +1,5 @@
-"""Whether marked spans come from the instruction data, by every criterion, and how similar their sources are (Figure 8)."""
+"""Whether marked spans come from the instruction data, by several criteria, and how similar their sources are (Figure 8)."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,46 +11,45 @@ from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import OBSERVED, Counts, against_chance
+from closerlook.report.tables.measuring import means
 from closerlook.report.tables.selection import traced
-from closerlook.report.tables.table import (
-    BORROWING_FILE,
-    IDENTITY,
-    SPANS_FILE,
-    SUBSET_FILE,
-    TRACE_FILE,
-    Measured,
-    MeasuredOf,
-    Part,
-    Row,
-    Table,
-)
-from closerlook.stats.bootstrap import Estimate, ratios
-from closerlook.text.words import rendered, words_of
+from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
+from closerlook.stats.bootstrap import Estimate
+from closerlook.text.words import join_words, words_of
 from closerlook.trace.nulls import derangements
 
 THRESHOLD = 2 / 3
-"""Share of a span's words that one run must hold."""
+"""Share of a span's words that one run must contain."""
 FIRST = "first_"
-"""Begins the criteria by ranker. Rankers pick an instance for what it shares with the span, so it would hold the span's words
-more often than one picked for another span even where nothing was borrowed: there is a rate to compare, but none to correct."""
+"""Prefix of the criteria by ranker. A ranker selects an instance because it is like the span, so it contains the span's words
+more often than another even where nothing was borrowed: its chance is a rate to compare with, but not one to correct for."""
 
 Key = tuple[str, int, int]
+"""A span: id of the response, start, end."""
+Criterion = tuple[str, str, np.ndarray, np.ndarray | None]
+"""Name, chance level ("" for none), and the counts of both (None for no chance level)."""
 
 
 @dataclass(frozen=True)
 class TracedSpan:
-    """A span of a TRACE file: a row with its columns, and by ranker the row of the candidate that it places first."""
+    """A span of a TRACE file: a row with the columns of the span, and by ranker and rank the rows of its candidates."""
 
     span: Mapping[str, Any]
-    first: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    ranked: dict[str, dict[int, Mapping[str, Any]]] = field(default_factory=lambda: {name: {} for name in RANKERS})
+
+    def first(self, ranker: str) -> Mapping[str, Any]:
+        """The row of the candidate ranked first; empty if there is none."""
+        return self.ranked[ranker].get(1, {})
 
 
 def read_trace(path: Path) -> dict[Key, TracedSpan]:
     """The traced spans, in the file's order."""
     spans: dict[Key, TracedSpan] = {}
     for row in read_parquet(path).to_pylist():
-        traced = spans.setdefault((row["id"], row["start"], row["end"]), TracedSpan(row))
-        traced.first.update({name: row for name in RANKERS if row[f"rank_{name}"] == 1})
+        span = spans.setdefault((row["id"], row["start"], row["end"]), TracedSpan(row))
+        for ranker in RANKERS:
+            if row[f"rank_{ranker}"] is not None:
+                span.ranked[ranker][row[f"rank_{ranker}"]] = row
     return spans
 
 
@@ -59,145 +57,135 @@ def measure_origin(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Shares of a cell's spans that come from its own dataset, by criterion and chance level."""
     for cell, (spans, trace, borrowing, subset) in cells:
         traced = read_trace(trace)
-        counted = Counts(borrowing)
-        ids = counted.names["id"]
+        counts = Counts(borrowing)
+        ids = counts.names["id"]
+        quotes = _read_quotes(spans)
         criteria = [
-            *_of_spans(traced, spans, ids),
-            *_of_borrowing(counted, cell["own"], cell["marker"]),
-            *_of_first(traced, spans, subset, ids),
-            *_of_people(spans, ids),
+            *_dataset_criteria(traced, quotes, ids),
+            *_borrowing_criteria(counts, cell["own"], cell["marker"]),
+            *_ranker_criteria(traced, quotes, subset, ids),
+            *_human_criterion(spans, ids),
         ]
         for criterion, null, observed, chance in criteria:
             keys = {"marker": cell["marker"], "criterion": criterion, "null": null}
-            for name, estimate in _measured(observed, chance):
+            for name, estimate in _measure_rates(observed, chance).items():
                 if not (name == "corrected" and criterion.startswith(FIRST)):
                     yield cell, keys, name, estimate
 
 
-def _measured(observed: np.ndarray, chance: np.ndarray | None) -> Iterator[tuple[str, Estimate]]:
-    """[2, responses] each: spans from the data, and spans."""
+def _measure_rates(observed: np.ndarray, chance: np.ndarray | None) -> dict[str, Estimate]:
+    """observed, chance: [2, responses], spans from the data and all spans."""
     if chance is None:
-        yield "from_data", ratios(observed[0][:, None], observed[1][:, None])[0]
-    else:
-        yield from zip(("from_data", "chance", "corrected"), against_chance([observed], [chance])[0], strict=True)
+        return means({"from_data": observed[0]}, observed[1])
+    return dict(zip(("from_data", "chance", "corrected"), against_chance([observed], [chance])[0], strict=True))
 
 
-Criterion = tuple[str, str, np.ndarray, np.ndarray | None]
-"""Name, chance level, and both counts; no chance level and None where it has none."""
-
-
-def _of_spans(traced: Mapping[Key, TracedSpan], spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
-    """What the whole dataset holds of each span."""
-    quotes = _quotes(spans)
+def _dataset_criteria(
+    traced: Mapping[Key, TracedSpan], quotes: Mapping[Key, str], ids: Sequence[str]
+) -> Iterator[Criterion]:
+    """What the whole dataset contains of each span."""
     columns: dict[str, list[float | None]] = {"verbatim": [], "words": [], "two_thirds": [], "chance": []}
-    for key, one in traced.items():
-        words = len(words_of(quotes[key]))
-        columns["verbatim"].append(one.span["instances"] > 0)
-        columns["words"].append(one.span["instances_words"] > 0)
-        columns["two_thirds"].append(words > 0 and one.span["longest"] >= THRESHOLD * words)
-        columns["chance"].append(one.span["chance"])
-    counts = {name: _by_response(traced, values, ids) for name, values in columns.items()}
+    for key, traced_span in traced.items():
+        span, words = traced_span.span, len(words_of(quotes[key]))
+        columns["verbatim"].append(span["instances"] > 0)
+        columns["words"].append(span["instances_words"] > 0)
+        columns["two_thirds"].append(words > 0 and span["longest"] >= THRESHOLD * words)
+        columns["chance"].append(span["chance"])
+    counts = {name: _sum_by_response(traced, values, ids) for name, values in columns.items()}
     yield "verbatim", "", counts["verbatim"], None
     yield "two_thirds", "", counts["two_thirds"], None
     yield "words", "matched", counts["words"], counts["chance"]
 
 
-def _of_borrowing(counted: Counts, own: str, marker: str) -> Iterator[Criterion]:
-    """The spans whole, against what BORROWING counts by chance."""
+def _borrowing_criteria(counts: Counts, own: str, marker: str) -> Iterator[Criterion]:
+    """The whole spans, with the chance levels of BORROWING."""
     for criterion, where in (("words", "all"), ("similar", "similar")):
-        wanted: dict[str, str | int] = {"searched": own, "unit": f"span:{marker}", "where": where, "ngram": 0}
-        observed = counted.of(null=OBSERVED, **wanted)
+        values: dict[str, str | int] = {"searched": own, "unit": f"span:{marker}", "where": where, "ngram": 0}
+        levels = counts.chance_levels(**values)
         for null in ("unrelated", "permuted"):
-            if null in counted.nulls(**wanted):
-                yield criterion, null, observed, counted.of(null=null, **wanted)
+            if null in levels:
+                yield criterion, null, counts.select(null=OBSERVED, **values), counts.select(null=null, **values)
 
 
-def _of_first(traced: Mapping[Key, TracedSpan], spans: Path, subset: Path, ids: Sequence[str]) -> Iterator[Criterion]:
-    """Whether the one instance that a ranker places first holds the span, and whether that of a span of another response does."""
-    quotes = {key: rendered(word.text for word in words_of(quote)) for key, quote in _quotes(spans).items()}
-    table = read_parquet(subset, columns=["id", "instruction", "response"])
-    wanted = {row["instance"] for one in traced.values() for row in one.first.values()}
+def _ranker_criteria(
+    traced: Mapping[Key, TracedSpan], quotes: Mapping[Key, str], subset: Path, ids: Sequence[str]
+) -> Iterator[Criterion]:
+    """Whether the instance that a ranker ranks first contains the span, and whether that of another response's span does."""
+    phrases = {key: _render_words(quotes[key]) for key in traced}
+    firsts = {name: {key: span.first(name).get("instance") for key, span in traced.items()} for name in RANKERS}
+    instances = {id_ for first in firsts.values() for id_ in first.values()}
     texts = {
-        row["id"]: "\n".join(
-            rendered(word.text for word in words_of(row[name])) for name in ("instruction", "response")
-        )
-        for row in table.to_pylist()
-        if row["id"] in wanted
+        row["id"]: "\n".join(_render_words(row[name]) for name in ("instruction", "response"))
+        for row in read_parquet(subset, columns=["id", "instruction", "response"]).to_pylist()
+        if row["id"] in instances
     }
-    by_response: defaultdict[str, list[Key]] = defaultdict(list)
+    by_response: dict[str, list[Key]] = {}
     for key in traced:
-        by_response[key[0]].append(key)
+        by_response.setdefault(key[0], []).append(key)
     groups = list(by_response.values())
-    dealt = derangements(len(groups), seed=0, times=1)
-    other = {key: groups[to][0] for to_all in dealt for keys, to in zip(groups, to_all, strict=True) for key in keys}
-    for ranker in RANKERS:
-        held = {key: one.first[ranker]["instance"] for key, one in traced.items() if ranker in one.first}
-        if not held:
+    permutations = derangements(len(groups), seed=0, times=1)
+    other = {key: groups[i][0] for order in permutations for keys, i in zip(groups, order, strict=True) for key in keys}
+
+    def contains(instance: str | None, phrase: str) -> bool:
+        return bool(phrase) and instance is not None and phrase in texts[instance]
+
+    for ranker, first in firsts.items():
+        if not any(first.values()):
             continue
-        found = [_holds(texts, held.get(key), quotes[key]) for key in traced]
-        if not other:
-            yield FIRST + ranker, "", _by_response(traced, found, ids), None
-            continue
-        permuted = [_holds(texts, held.get(other[key]), quotes[key]) for key in traced]
-        yield FIRST + ranker, "permuted", _by_response(traced, found, ids), _by_response(traced, permuted, ids)
+        observed = _sum_by_response(traced, [contains(first[key], phrases[key]) for key in traced], ids)
+        if other:
+            permuted = [contains(first[other[key]], phrases[key]) for key in traced]
+            yield FIRST + ranker, "permuted", observed, _sum_by_response(traced, permuted, ids)
+        else:
+            yield FIRST + ranker, "", observed, None
 
 
-def _holds(texts: Mapping[str, str], instance: str | None, phrase: str) -> bool:
-    """Whether an instance holds a phrase of words; none holds none, and a phrase without words stands nowhere."""
-    return bool(phrase) and instance is not None and phrase in texts[instance]
-
-
-def _of_people(spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
-    """Where people said which instance it is, or that there is none."""
+def _human_criterion(spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
+    """Whether people named an instance as the source, over the spans for which they were asked."""
     rows = read_parquet(spans, columns=["id", "start", "end", "origin"]).to_pylist()
-    asked = {
+    named = {
         (row["id"], row["start"], row["end"]): row["origin"] != "none" for row in rows if row["origin"] is not None
     }
-    if asked:
-        yield "human", "", _by_response(asked, list(asked.values()), ids), None
+    if named:
+        yield "human", "", _sum_by_response(named, list(named.values()), ids), None
 
 
-def _quotes(spans: Path) -> dict[Key, str]:
+def _read_quotes(spans: Path) -> dict[Key, str]:
     rows = read_parquet(spans, columns=["id", "start", "end", "quote"]).to_pylist()
     return {(row["id"], row["start"], row["end"]): row["quote"] for row in rows if row["start"] is not None}
 
 
-def _by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Iterable[str] = ()) -> np.ndarray:
-    """[2, responses]: the sum of the values of each response's spans, and how many have one.
+def _render_words(text: str) -> str:
+    return join_words(word.text for word in words_of(text))
 
-    Responses are those of the spans, and all `ids`, so that those without a span count as such.
+
+def _sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Iterable[str] = ()) -> np.ndarray:
+    """[2, responses]: sum of the values of each response's spans, and number of spans with a value.
+
+    Responses are those of the spans and all `ids`, so that responses without a span count as null.
     """
-    place = {id_: row for row, id_ in enumerate(dict.fromkeys([*ids, *(key[0] for key in keys)]))}
-    rows = [place[key[0]] for key in keys]
-    there = [value is not None for value in values]
-    filled = [float(value or 0) for value in values]
-    return np.stack([np.bincount(rows, weights=what, minlength=len(place)) for what in (filled, there)])
+    row_of = {id_: row for row, id_ in enumerate(dict.fromkeys([*ids, *(key[0] for key in keys)]))}
+    rows = [row_of[key[0]] for key in keys]
+    weights = [float(value or 0) for value in values], [value is not None for value in values]
+    return np.stack([np.bincount(rows, weights=column, minlength=len(row_of)) for column in weights])
 
 
 def measure_similarity(trace: Path) -> Iterator[Measured]:
-    """Mean similarity of the pairs to the first candidate of each ranker, beside that of other pairs to it."""
+    """Mean similarity of the responses to the first candidate of each ranker, and that of other responses to it."""
     traced = read_trace(trace)
-    columns = ("semantic", "semantic_chance", "keyword", "keyword_chance")
     for ranker in RANKERS:
-        firsts = [one.first.get(ranker, {}) for one in traced.values()]
-        for name in columns:
-            counts = _by_response(traced, [row.get(name) for row in firsts])
-            if counts[1].any():
-                yield {"ranker": ranker}, name, ratios(counts[0][:, None], counts[1][:, None])[0]
+        for name in metrics.SIMILARITY:
+            sums, counts = _sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
+            if counts.any():
+                yield {"ranker": ranker}, name, means({name: sums}, counts)[name]
 
 
 ORIGIN = Table(
+    name="origin",
     title="Do marked spans come from the instruction data?",
     caption=(
-        "Share of the marked spans that come from the dataset (Figure 8), by every criterion there is, beside its chance. "
-        "Verbatim: the span whole, case-sensitive, stands in some instance, maybe within a longer word. Words: its words side "
-        "by side do, case ignored. Two thirds: a run of at least two thirds of its words does. Similar: its words stand in one "
-        "of the instances most similar to the instruction. First by a ranker: its words stand in the instance that the ranker "
-        "places first. Human: a person named an instance. Chance: of matched phrases (as long, as rare, from answers to other "
-        "prompts), of the same in an unrelated dataset, or of the same in the instances found for another response (permuted). "
-        "A ranker picks an instance for what it shares with the span, so it holds the span's words more often than one picked "
-        "for another span even where nothing was borrowed: no corrected rate is given for it. Null: responses without a span. "
-        "Where every span is found, resampling knows no other value: that the interval has no width does not make it certain."
+        "One row per cell, marker, criterion and chance level (null): the share of marked spans that come from the "
+        "cell's dataset (Figure 8 of the paper). A corrected rate above 0 means more than by chance."
     ),
     metrics=metrics.ORIGIN,
     keys=("marker", "criterion", "null"),
@@ -205,12 +193,7 @@ ORIGIN = Table(
     parts=(
         Part(
             (*IDENTITY, "marker"),
-            (
-                SPANS_FILE,
-                TRACE_FILE,
-                BORROWING_FILE,
-                SUBSET_FILE,
-            ),
+            (Files.SPANS, Files.TRACE, Files.BORROWING, Files.SUBSET),
             measure_origin,
             ("from_data",),
             over=traced,
@@ -221,24 +204,15 @@ ORIGIN = Table(
 
 
 SIMILARITY = Table(
+    name="similarity",
     title="Similarity of responses to the instances they are traced to",
     caption=(
-        "The pair of instruction and response beside that of the first traced instance, means over marked spans: Sentence-BERT "
-        "cosine (the paper: 0.418) and keyword overlap, mean over 1- to 3-grams (the paper: 61.6%). Chance: the same instance "
-        "beside the pair of another evaluation instruction. An instance that was picked for being similar is so even where "
-        "nothing was borrowed; the difference says how alike it is, not that it is the source. Null: responses with spans for "
-        "none of which the ranker names an instance."
+        "One row per cell, marker and ranker: similarity of the responses with marked spans to the first instance that "
+        "the ranker returns for a span. Compare each value with that by chance, the similarity of the same instances "
+        "to other instructions and responses."
     ),
     metrics=metrics.SIMILARITY,
     keys=("marker", "ranker"),
     asks_for="searched",
-    parts=(
-        Part(
-            (*IDENTITY, "marker"),
-            (TRACE_FILE,),
-            measure_similarity,
-            tuple(metrics.SIMILARITY),
-            over=traced,
-        ),
-    ),
+    parts=(Part((*IDENTITY, "marker"), (Files.TRACE,), measure_similarity, tuple(metrics.SIMILARITY), over=traced),),
 )

@@ -29,41 +29,39 @@ from closerlook.report.tables.tokens import TOP_TOKENS
 __all__ = ["IDENTITY", "TABLES", "VALUE", "Part", "Table", "table_of"]
 
 _MEASURED: dict[str, Table] = {
-    "shift": SHIFT,
-    "kl_by_sentence_part": SENTENCE_PARTS,
-    "top_shifted_tokens": TOP_TOKENS,
-    "lengths": LENGTHS,
-    "accuracy": ACCURACY,
-    "data": DATA,
-    "cells": CELLS,
-    "scores_by_aspect": SCORES_BY_ASPECT,
-    "scores_by_task": SCORES_BY_TASK,
-    "score_differences": SCORE_DIFFERENCES,
-    "judge_agreement": JUDGE_AGREEMENT,
-    "simplification": SIMPLIFICATION,
-    "ablation": ABLATION,
-    "paraphrase": PARAPHRASE,
-    "likelihood": LIKELIHOOD,
-    "spans": SPANS,
-    "span_agreement": SPAN_AGREEMENT,
-    "borrowing": BORROWING,
-    "origin": ORIGIN,
-    "similarity": SIMILARITY,
-    "tracing_scoreboard": SCOREBOARD,
+    table.name: table
+    for table in (
+        SHIFT,
+        SENTENCE_PARTS,
+        TOP_TOKENS,
+        LENGTHS,
+        ACCURACY,
+        DATA,
+        CELLS,
+        SCORES_BY_ASPECT,
+        SCORES_BY_TASK,
+        SCORE_DIFFERENCES,
+        JUDGE_AGREEMENT,
+        SIMPLIFICATION,
+        ABLATION,
+        PARAPHRASE,
+        LIKELIHOOD,
+        SPANS,
+        SPAN_AGREEMENT,
+        BORROWING,
+        ORIGIN,
+        SIMILARITY,
+        SCOREBOARD,
+    )
 }
 
-TABLES: dict[str, Table] = {
-    **_MEASURED,
-    "reproduction": reproduction_table(_MEASURED),
-    "collapse": COLLAPSE,
-    "claims": CLAIMS_DECIDED,
-    "sweep": SWEEP,
-    "matched": MATCHED,
+TABLES: dict[str, Table] = _MEASURED | {
+    table.name: table for table in (reproduction_table(_MEASURED), COLLAPSE, CLAIMS_DECIDED, SWEEP, MATCHED)
 }
 
 
 def table_of(path: Path) -> Table:
-    """The table that a CSV's name says it is."""
+    """The table with the name of a CSV file. Raises CloserlookError for an unknown name."""
     if path.stem not in TABLES:
         raise CloserlookError(f"{path}: no table is called {path.stem}; expected one of {', '.join(TABLES)}")
     return TABLES[path.stem]

@@ -1,4 +1,4 @@
-"""What verdicts.parquet says in the mean: by aspect (Tables 13 to 15) and by type of task (Tables 16 and 17)."""
+"""Judges' scores by aspect (Tables 13 to 15) and by type of task (Tables 16 and 17)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,73 +10,60 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.judge.aspects import ASPECTS
 from closerlook.report.tables import metrics
+from closerlook.report.tables.measuring import column_by_id, damaged, labeled
 from closerlook.report.tables.selection import judged
-from closerlook.report.tables.table import (
-    EVALSET_FILE,
-    IDENTITY,
-    RESPONSES_FILE,
-    VERDICTS_FILE,
-    Measured,
-    MeasuredOf,
-    Part,
-    Row,
-    Table,
-)
+from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.verdicts import Verdicts, aligned, read_verdicts
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.stats.length_control import length_controlled
 
 
 def measure_aspects(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Mean score of each cell and aspect under both policies for N/A, length-controlled, and its nulls by cause.
+    """Mean score of each cell and aspect under both policies for N/A, length-controlled, and nulls by cause.
 
     cells: all that one judge scored on one evalset, each with its verdicts and its responses.
     """
-    read = [(cell, read_verdicts(verdicts), _log_lengths(responses, verdicts)) for cell, (verdicts, responses) in cells]
-    controlled = _controlled([(verdicts, lengths) for _, verdicts, lengths in read])
-    for number, (cell, verdicts, _) in enumerate(read):
-        ones = np.ones((len(verdicts.ids), 1))
-        plain, na_five = ratios(verdicts.scores, ones), ratios(verdicts.na_five, ones)
+    judged_cells = [(read_verdicts(verdicts), _log_lengths(responses, verdicts)) for _, (verdicts, responses) in cells]
+    controlled = _length_controlled(judged_cells)
+    for number, ((cell, _), (verdicts, _)) in enumerate(zip(cells, judged_cells, strict=True)):
+        plain, na_five = ratios(verdicts.scores, np.ones(1)), ratios(verdicts.na_five, np.ones(1))
         for column, aspect in enumerate(verdicts.aspects):
             keys = {"version": verdicts.version, "aspect": aspect}
             yield cell, keys, "score", plain[column]
             yield cell, keys, "score_na_five", na_five[column]
             yield cell, keys, "score_length_controlled", controlled[number, aspect]
-            for name, count in verdicts.nulls(np.s_[:, column]):
+            for name, count in verdicts.nulls(np.s_[:, column]).items():
                 yield cell, keys, name, count
 
 
-def _controlled(read: list[tuple[Verdicts, np.ndarray]]) -> dict[tuple[int, str], Estimate]:
-    """The length-controlled score of each cell (its number) and aspect."""
-    found: dict[tuple[int, str], Estimate] = {}
-    for aspect in dict.fromkeys(aspect for verdicts, _ in read for aspect in verdicts.aspects):
-        having = [number for number, (verdicts, _) in enumerate(read) if aspect in verdicts.aspects]
-        scored = [(v.ids, v.scores[:, v.aspects.index(aspect)]) for v, _ in (read[number] for number in having)]
-        lengths = [(v.ids, x) for v, x in (read[number] for number in having)]
-        estimates = length_controlled(aligned(scored), aligned(lengths))
-        found |= {(number, aspect): estimate for number, estimate in zip(having, estimates, strict=True)}
-    return found
+def _length_controlled(cells: list[tuple[Verdicts, np.ndarray]]) -> dict[tuple[int, str], Estimate]:
+    """The length-controlled score of each cell (its index) and aspect, from verdicts and log lengths."""
+    controlled: dict[tuple[int, str], Estimate] = {}
+    for aspect in dict.fromkeys(aspect for verdicts, _ in cells for aspect in verdicts.aspects):
+        indices = [index for index, (verdicts, _) in enumerate(cells) if aspect in verdicts.aspects]
+        scores = aligned([cells[index][0].aspect(aspect) for index in indices])
+        lengths = aligned([(cells[index][0].ids, cells[index][1]) for index in indices])
+        estimates = length_controlled(scores, lengths)
+        controlled |= {(index, aspect): estimate for index, estimate in zip(indices, estimates, strict=True)}
+    return controlled
 
 
 def _log_lengths(responses: Path, verdicts: Path) -> np.ndarray:
-    """log(1 + characters) of the responses, in the verdicts' order. Characters: tokens of two models do not compare."""
+    """log(1 + characters) of the responses, in the verdicts' order. Not tokens, which differ between models."""
     table = read_parquet(responses, columns=["id", "text"])
     length_of = dict(zip(table["id"].to_pylist(), pc.utf8_length(table["text"]).to_pylist(), strict=True))
     ids = read_verdicts(verdicts).ids
     if set(ids) != set(length_of):
-        one = min(set(ids) ^ set(length_of))
-        which = "no response" if one in ids else "no verdict"
-        raise CloserlookError(
-            f"{verdicts}: judges others than {responses}: {which} of id {one}; delete it and run again"
-        )
+        id_ = min(set(ids) ^ set(length_of))
+        absent = "no response" if id_ in ids else "no verdict"
+        raise damaged(verdicts, f"judges others than {responses}: {absent} of id {id_}")
     return np.log1p(np.array([length_of[id_] for id_ in ids], dtype=np.float64))
 
 
 def measure_tasks(verdicts: Path, evalset: Path) -> Iterator[Measured]:
     """Mean score of the responses to each type of task: mean over a response's scored aspects, and helpfulness alone."""
     judged = read_verdicts(verdicts)
-    asked = read_parquet(evalset, columns=["id", "task_types"])
-    types_of = dict(zip(asked["id"].to_pylist(), asked["task_types"].to_pylist(), strict=True))
+    types_of = column_by_id(evalset, "task_types")
     unknown = [id_ for id_ in judged.ids if id_ not in types_of]
     if unknown:
         raise CloserlookError(f"{verdicts}: response {unknown[0]} answers no question of {evalset}; run both again")
@@ -90,15 +77,13 @@ def measure_tasks(verdicts: Path, evalset: Path) -> Iterator[Measured]:
                 scored = np.isfinite(scores[chosen])
                 means = np.where(scored, scores[chosen], 0.0).sum(axis=1) / np.maximum(scored.sum(axis=1), 1)
                 yield keys, name, ratios(means[:, None], scored.any(axis=1)[:, None])[0]
-            for name, count in judged.nulls(chosen):
-                yield keys, name, count
+            yield from labeled(keys, judged.nulls(chosen))
 
 
 def _conventions(judged: Verdicts) -> list[tuple[str, list[int]]]:
-    """The aspects that a response's score is the mean of: all, as in the paper; helpfulness, as in just-eval's script."""
-    helpfulness = [judged.aspects.index("helpfulness")] if "helpfulness" in judged.aspects else []
-    every = list(range(len(judged.aspects)))
-    return [("mean", every), *([("helpfulness", helpfulness)] if helpfulness else [])]
+    """The aspects whose mean is a response's score: all, as in the paper; helpfulness, as in just-eval's script."""
+    helpfulness = [("helpfulness", [judged.aspects.index("helpfulness")])] if "helpfulness" in judged.aspects else []
+    return [("mean", list(range(len(judged.aspects)))), *helpfulness]
 
 
 _NULLS = tuple(metrics.NULLS)
@@ -106,13 +91,11 @@ _BY_CAUSE = {"Verdicts without a score, by cause": _NULLS}
 
 
 SCORES_BY_ASPECT = Table(
+    name="scores_by_aspect",
     title="Judges' scores by aspect",
     caption=(
-        "Mean score, 1 to 5, of each aspect (Tables 13 to 15). Verdicts without a score are left out of the mean and "
-        "counted by cause. Where a judge says that an aspect does not apply (N/A), just-eval's scripts count a 5: that mean "
-        "stands beside. Length-controlled: what the mean would be if the cell's responses were as long as those of all "
-        "cells are on average (log characters; least squares with an intercept per cell and one slope per judge, evalset "
-        "and aspect). Scores of different judges, or of two versions of one, do not compare."
+        "One row per cell and judge: mean score of each aspect, from 1 (worst) to 5 (best), as in Tables 13 to 15 of "
+        "the paper. Only scores of the same judge and version can be compared."
     ),
     metrics=metrics.SCORES | metrics.LENGTH_CONTROLLED | metrics.NULLS,
     keys=("judge", "version", "aspect"),
@@ -127,7 +110,7 @@ SCORES_BY_ASPECT = Table(
     parts=(
         Part(
             (*IDENTITY, "judge"),
-            (VERDICTS_FILE, RESPONSES_FILE),
+            (Files.VERDICTS, Files.RESPONSES),
             measure_aspects,
             ("score", "score_na_five", "score_length_controlled", *_NULLS),
             controls=True,
@@ -140,11 +123,12 @@ SCORES_BY_ASPECT = Table(
 
 
 SCORES_BY_TASK = Table(
+    name="scores_by_task",
     title="Judges' scores by task type",
     caption=(
-        "Mean score, 1 to 5, of the responses to each type of task (Tables 16 and 17), in both conventions. Aspect mean, "
-        "the paper's: a response's mean over the aspects that have a score. Aspect helpfulness, that of just-eval's "
-        "script. An instruction of several types counts in each; one of none is untyped."
+        "One row per cell, judge and aspect: mean score, from 1 to 5, of the responses to each type of task (Tables 16 "
+        "and 17 of the paper). The aspect mean is the paper's convention, the aspect helpfulness that of just-eval's "
+        "script."
     ),
     metrics=metrics.SCORES | metrics.NULLS,
     keys=("judge", "version", "aspect", "task_type"),
@@ -154,7 +138,7 @@ SCORES_BY_TASK = Table(
     parts=(
         Part(
             (*IDENTITY, "judge"),
-            (VERDICTS_FILE, EVALSET_FILE),
+            (Files.VERDICTS, Files.EVALSET),
             measure_tasks,
             ("score", "score_na_five", *_NULLS),
             controls=True,

@@ -14,12 +14,12 @@ from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import tally, widen
 
 LINES = 40
-"""Of one table: more would push the next ones out of sight."""
-WIDTH = 110  # characters, where it is a file or a log that the tables go to
+"""Of one table; more would push the next ones out of sight."""
+WIDTH = 110  # characters, in a file or a log
 
 
 def show_results(results: Path) -> None:
-    """Print every table of a results folder, then where its figures lie. Raises CloserlookError where there is no table."""
+    """Print every table of a results folder, then the paths of its figures. Raises CloserlookError if there is no table."""
     paths = [path for name in TABLES if (path := results / "tables" / f"{name}.csv").is_file()]
     if not paths:
         raise CloserlookError(f"{results}: has no tables/*.csv; `snakemake` with this folder's preset makes them")
@@ -32,12 +32,12 @@ def show_results(results: Path) -> None:
 
 
 def show(path: Path) -> None:
-    """Print a table's CSV in the terminal: headline metrics, one line per cell. Raises CloserlookError where it is none."""
+    """Print a table's CSV: headline metrics, one line per cell. Raises CloserlookError for a file of no table."""
     table = table_of(path)
     rows = read_csv(path, table)
     wide = tally(rows, table) if table.tally else widen(rows, table, brief=True)
     cut = f"the first {LINES} of {len(wide.lines):,} lines; " if len(wide.lines) > LINES else ""
-    note = Text(f"{cut}{wide.common}{'; ' if wide.common else ''}all of it: {path}")
+    note = Text(f"{cut}{wide.common}{'; ' if wide.common else ''}full table: {path}")
     drawing = Drawing(title=Text(table.title), caption=note, box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
     for heading, align in zip(wide.header, wide.align, strict=True):
         drawing.add_column(

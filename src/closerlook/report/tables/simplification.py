@@ -1,9 +1,8 @@
-"""What simplifying the instruction data changed: a cell against its like, tuned on the data as they were (section 4)."""
+"""Effect of simplified instruction data: a cell compared with the one tuned on the original data (section 4)."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,25 +13,13 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.judge.pairwise import CLASSES, DISAGREEMENT
 from closerlook.report.tables import metrics
-from closerlook.report.tables.table import (
-    IDENTITY,
-    MODEL_FOLDER,
-    RESPONSES_FILE,
-    SUBSET_FILE,
-    VERDICTS_FILE,
-    Measure,
-    Measured,
-    Part,
-    Row,
-    Table,
-    judges_of,
-)
-from closerlook.report.tables.tokenizer import response_tokens
+from closerlook.report.tables.measuring import damaged, labeled, means, null_counts, response_tokens
+from closerlook.report.tables.selection import judged
+from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Row, Table
 from closerlook.report.tables.verdicts import aligned, read_verdicts
-from closerlook.stats.bootstrap import Estimate, ratios
 
 SIDES = ("original", "simplified", "difference")
-"""Means over the same pairs; the difference is simplified less original."""
+"""Means over the same pairs; the difference is simplified minus original."""
 ASPECTS = ("factuality", "helpfulness")
 CAUSES = ("refused", "unparsable", "error", "not labelled")
 
@@ -43,23 +30,24 @@ Numbers = tuple[Sequence[str], Iterable[float | None]]
 def measure_data(simplified: Path, original: Path, model: Path) -> Iterator[Measured]:
     """Mean tokens and characters of the responses that both cells were tuned on, paired by the instance's id."""
     tables = [read_parquet(path, columns=["id", "response"]) for path in (original, simplified)]
-    ids = [table["id"].to_pylist() for table in tables]
-    if set(ids[0]) != set(ids[1]):
+    if set(tables[0]["id"].to_pylist()) != set(tables[1]["id"].to_pylist()):
         raise CloserlookError(f"{simplified}: holds other instances than {original}; make both again")
     tokens = [[len(ids) for ids in response_tokens(model, table["response"].to_pylist())] for table in tables]
-    yield from _pairs({"what": "dataset_response"}, "tokens", *zip(ids, tokens, strict=True))
-    characters = [_characters(table["response"]) for table in tables]
-    yield from _pairs({"what": "dataset_response"}, "characters", *zip(ids, characters, strict=True))
+    yield from _compare_lengths("dataset_response", tables, tokens, "response")
 
 
 def measure_responses(simplified: Path, original: Path) -> Iterator[Measured]:
     """Mean tokens and characters of both cells' responses, paired by instruction."""
     tables = [read_parquet(path, columns=["id", "token_ids", "text"]) for path in (original, simplified)]
-    ids = [table["id"].to_pylist() for table in tables]
     tokens = [pc.list_value_length(table["token_ids"]).to_pylist() for table in tables]
-    yield from _pairs({"what": "model_response"}, "tokens", *zip(ids, tokens, strict=True))
-    characters = [_characters(table["text"]) for table in tables]
-    yield from _pairs({"what": "model_response"}, "characters", *zip(ids, characters, strict=True))
+    yield from _compare_lengths("model_response", tables, tokens, "text")
+
+
+def _compare_lengths(what: str, tables: list[pa.Table], tokens: list[list[int]], text: str) -> Iterator[Measured]:
+    ids = [table["id"].to_pylist() for table in tables]
+    characters = [pc.utf8_length(table[text]).to_pylist() for table in tables]
+    yield from compare_pairs({"what": what}, "tokens", *zip(ids, tokens, strict=True))
+    yield from compare_pairs({"what": what}, "characters", *zip(ids, characters, strict=True))
 
 
 def measure_scores(simplified: Path, original: Path) -> Iterator[Measured]:
@@ -68,48 +56,37 @@ def measure_scores(simplified: Path, original: Path) -> Iterator[Measured]:
     version = " + ".join(sorted({verdicts.version for verdicts in pair}))
     for aspect in ASPECTS:
         if all(aspect in verdicts.aspects for verdicts in pair):
-            scores = ((verdicts.ids, verdicts.scores[:, verdicts.aspects.index(aspect)]) for verdicts in pair)
-            yield from _pairs({"aspect": aspect, "version": version}, "score", *scores)
+            scores = (verdicts.aspect(aspect) for verdicts in pair)
+            yield from compare_pairs({"aspect": aspect, "version": version}, "score", *scores)
+
+
+def compare_pairs(keys: dict[str, str], metric: str, original: Numbers, simplified: Numbers) -> Iterator[Measured]:
+    """The mean of each side and of the difference. A pair with a null on either side is null in all three."""
+    values = aligned([(tuple(ids), np.array(list(values), dtype=np.float64)) for ids, values in (original, simplified)])
+    values[np.isnan(values).any(axis=1)] = np.nan
+    sides = dict(zip(SIDES, (values[:, 0], values[:, 1], values[:, 1] - values[:, 0]), strict=True))
+    for side, mean in means(sides).items():
+        yield keys | {"side": side}, metric, mean
 
 
 def count_classes(pairwise: Path) -> Iterator[Measured]:
-    """Shares of Figure 6's classes and of disagreement among the pairs that were decided, and how many were not, by cause."""
+    """Shares of Figure 6's classes and of disagreement among the pairs with a class, and pairs without one, by cause."""
     table = read_parquet(pairwise, columns=["class", "null_cause", "judge"])
     classes, causes = table["class"].to_pylist(), table["null_cause"].to_pylist()
     names = (*CLASSES, DISAGREEMENT)
     for row, (name, cause) in enumerate(zip(classes, causes, strict=True)):
         if (name is None) == (cause is None) or not (name in names or cause in CAUSES):
-            found = f"class {name}, null_cause {cause}"
-            raise CloserlookError(f"{pairwise}: row {row}: {found}; delete the file and run its command again")
+            raise damaged(pairwise, f"row {row}: class {name}, null_cause {cause}")
     keys = {"version": " + ".join(sorted(set(table["judge"].to_pylist())))}
-    decided = np.array([[name is not None] for name in classes], dtype=np.float64).reshape(-1, 1)
-    sums = np.array([[name == one for one in names] for name in classes], dtype=np.float64).reshape(-1, len(names))
-    for name, share in zip(names, ratios(sums, decided), strict=True):
-        yield keys, name, share
+    indicators = {name: np.array([each == name for each in classes], dtype=np.float64) for name in names}
+    yield from labeled(keys, means(indicators, np.array([name is not None for name in classes])))
     counts = Counter(causes)
-    for cause in CAUSES:
-        n_null = len(classes) - counts[None]
-        yield keys, f"null_{cause.replace(' ', '_')}", Estimate(float(counts[cause]), n=counts[None], n_null=n_null)
-
-
-def _pairs(keys: dict[str, str], metric: str, original: Numbers, simplified: Numbers) -> Iterator[Measured]:
-    """The mean of each side and of the difference; a pair with a null on either side is null on all."""
-    columns = aligned(
-        [(tuple(ids), np.array(list(values), dtype=np.float64)) for ids, values in (original, simplified)]
-    )
-    both = np.column_stack([columns, columns[:, 1] - columns[:, 0]])
-    both[np.isnan(both[:, 2])] = np.nan
-    for side, mean in zip(SIDES, ratios(both, np.ones((len(both), 1))), strict=True):
-        yield keys | {"side": side}, metric, mean
-
-
-def _characters(texts: pa.ChunkedArray) -> list[int | None]:
-    return pc.utf8_length(texts).to_pylist()
+    yield from labeled(keys, null_counts(CAUSES, counts, counts[None], len(classes) - counts[None]))
 
 
 def pairs(grid: Iterable[Row]) -> Iterator[Row]:
     """A row per cell tuned on a simplified dataset and evalset, with the cell that it is compared with in `against`."""
-    return (row | {"against": row["original"]} for row in grid if row.get("original"))
+    return (row | {"against": row["original"]} for row in grid if row["original"])
 
 
 def datasets(grid: Iterable[Row]) -> Iterator[Row]:
@@ -117,36 +94,21 @@ def datasets(grid: Iterable[Row]) -> Iterator[Row]:
     return (row | {"against": str(row["against"]).split("/")[1]} for row in pairs(grid))
 
 
-def judged_pairs(grid: Iterable[Row]) -> Iterator[Row]:
-    """Pairs whose responses are scored, a row per judge."""
-    return (row | {"judge": judge} for row in pairs(grid) for judge in judges_of(row))
-
-
 def compared_pairs(grid: Iterable[Row]) -> Iterator[Row]:
-    """Pairs whose responses are compared, a row for each who does."""
-    return (row | {"judge": judge} for row in pairs(grid) for judge in str(row.get("compared_by") or "").split())
+    """Pairs whose responses are compared, a row for each judge or annotator."""
+    return (row | {"judge": judge} for row in pairs(grid) for judge in row["compared_by"])
 
 
-def _part(
-    of: tuple[str, ...], needs: tuple[str, ...], measure: Measure, measured: tuple[str, ...], **more: Any
-) -> Part:
-    return Part((*of, "against"), needs, measure, measured, **more)
-
-
-_SIDES = {"side": ("original", "simplified", "difference")}
 _LENGTHS = ("tokens", "characters")
 
 
 SIMPLIFICATION = Table(
+    name="simplification",
     title="Simplified instruction data",
     caption=(
-        "Cells tuned on a simplified dataset beside those tuned on the dataset itself (against), all else equal (section "
-        "4). Lengths of the responses tuned on and of those given, and judges' scores: means over the same instances or "
-        "instructions on both sides, and of the paired difference, simplified less original. Classes of Figure 6: shares "
-        "of the pairs that were decided, by a judge who sees both orders without knowing which is which (where they differ: "
-        "disagreement) or by people (labels). Prolonged: the original states something false that only makes it longer. "
-        "Core: it is wrong in what was asked for. In neither does the simplified state anything false. Other: none of "
-        "Figure 6's five, such as a false simplified response beside a true original."
+        "One row per measure of a cell tuned on simplified data, compared with the cell or dataset in against, which "
+        "is the original (section 4 of the paper). Differences are simplified minus original, paired by instance or "
+        "instruction."
     ),
     metrics=metrics.DATASET_LENGTHS | {"score": metrics.SCORES["score"]} | metrics.CLASSES | metrics.CLASS_NULLS,
     keys=("against", "what", "judge", "version", "aspect", "side"),
@@ -160,32 +122,32 @@ SIMPLIFICATION = Table(
     },
     asks_for="original",
     parts=(
-        _part(
-            ("model", "dataset", "size"),
-            (SUBSET_FILE, layout.dataset("{against}"), MODEL_FOLDER),
+        Part(
+            ("model", "dataset", "size", "against"),
+            (Files.SUBSET, layout.dataset("{against}"), Files.MODEL),
             measure_data,
             _LENGTHS,
-            keys={"what": ("dataset_response",)} | _SIDES,
+            keys={"what": ("dataset_response",), "side": SIDES},
             over=datasets,
         ),
-        _part(
-            IDENTITY,
-            (RESPONSES_FILE, layout.responses("{against}", "{evalset}")),
+        Part(
+            (*IDENTITY, "against"),
+            (Files.RESPONSES, layout.responses("{against}", "{evalset}")),
             measure_responses,
             _LENGTHS,
-            keys={"what": ("model_response",)} | _SIDES,
+            keys={"what": ("model_response",), "side": SIDES},
             over=pairs,
         ),
-        _part(
-            (*IDENTITY, "judge"),
-            (VERDICTS_FILE, layout.verdicts("{against}", "{evalset}", "{judge}")),
+        Part(
+            (*IDENTITY, "judge", "against"),
+            (Files.VERDICTS, layout.verdicts("{against}", "{evalset}", "{judge}")),
             measure_scores,
             ("score",),
-            keys={"aspect": ("factuality", "helpfulness")} | _SIDES,
-            over=judged_pairs,
+            keys={"aspect": ASPECTS, "side": SIDES},
+            over=lambda grid: judged(pairs(grid)),
         ),
-        _part(
-            (*IDENTITY, "judge"),
+        Part(
+            (*IDENTITY, "judge", "against"),
             (layout.pairwise("{cell}", "{evalset}", "{judge}"),),
             count_classes,
             (*metrics.CLASSES, *metrics.CLASS_NULLS),

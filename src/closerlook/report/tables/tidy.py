@@ -1,4 +1,7 @@
-"""The tidy CSV: written and read back without loss, whatever text a token or a name holds."""
+"""The tidy CSV, written and read without loss for any text of a token or a name.
+
+Fields are quoted here, because before Python 3.13 csv.writer leaves a lone carriage return unquoted, which csv.reader refuses.
+"""
 
 import csv
 import math
@@ -11,14 +14,14 @@ from closerlook.report.tables.table import VALUE, Table
 
 
 def write_csv(rows: list[dict[str, Any]], table: Table, path: Path) -> None:
-    """Write rows with the table's columns. Numbers have 10 significant digits: more would differ between machines."""
+    """Write rows with the table's columns. Numbers have 10 significant digits, since more would differ between machines."""
     lines = [",".join(table.columns)]
     lines += [",".join(_field(row[column]) for column in table.columns) for row in rows]
     write_text("\n".join(lines) + "\n", path)
 
 
 def read_csv(path: Path, table: Table) -> list[dict[str, Any]]:
-    """A table's rows: numbers or None in VALUE's columns, text in the others."""
+    """Read a table's rows: numbers or None in VALUE's columns, text in the others. Raises CloserlookError for other columns."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)

@@ -1,15 +1,14 @@
-"""The wide form of a tidy table, for people: a line per cell, a column per metric. Plain text; who draws it escapes it."""
+"""The wide form of a tidy table: a line per cell, a column per metric. Plain text, not escaped."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from closerlook.report.tables.metrics import Metric
-from closerlook.report.tables.table import IDENTITY, Row, Table
+from closerlook.report.tables.table import IDENTITY, Row, Table, grouped
 from closerlook.text.escape import number, visible
 
 KEPT = ("dataset", "size", "method")
-"""Identity columns that stay even where all rows agree; the others are then said once, above the table."""
+"""Identity columns that are shown even if all rows agree. Others are then stated once, above the table."""
 NO_DATA = "no data"
 TOKENS_SHOWN = 25
 TOKENS_IN_TERMINAL = 10
@@ -17,9 +16,10 @@ TOKENS_IN_TERMINAL = 10
 
 @dataclass(frozen=True)
 class Wide:
-    """Headings and lines of plain text. `align`: l, r or p (running text) per column. `common`: what all rows share.
+    """Headings and lines of plain text.
 
-    section: what is drawn apart under this heading; empty where a table is drawn as one.
+    align: l, r or p (running text) per column. common: column values that all rows share. section: the heading above the
+    table; empty for a table without sections.
     """
 
     header: list[str]
@@ -30,7 +30,7 @@ class Wide:
 
 
 def sections(rows: list[Row], table: Table) -> list[Wide]:
-    """The table as a page shows it: in the sections that it names, or as one."""
+    """The wide tables of a page: one per section, or a single one."""
     if table.tally:
         return [tally(rows, table), replace(widen(rows, table), section="Every comparison")]
     if not table.sections:
@@ -39,21 +39,21 @@ def sections(rows: list[Row], table: Table) -> list[Wide]:
 
 
 def tally(rows: list[Row], table: Table) -> Wide:
-    """How often each value of a key column (the empty one: no data) stands beside those of others."""
+    """The number of rows with each value of the tallied column (empty: no data), by the other key columns."""
     assert table.tally is not None
     names, counted = table.tally
     rows = [row for row in rows if row["metric"] == next(iter(table.metrics))]
     values = sorted({row[counted] for row in rows} - {""}) + [""] * any(not row[counted] for row in rows)
     lines = []
-    for line, group in _grouped(rows, list(names)).items():
+    for line, group in grouped(rows, names).items():
         counts = Counter(row[counted] for row in group)
         lines.append([*(visible(name, " ") for name in line), *(str(counts[value]) for value in values)])
-    header = [*map(_words, names), *(value or NO_DATA for value in values)]
+    header = [*map(_plain, names), *(value or NO_DATA for value in values)]
     return Wide(header, "l" * len(names) + "r" * len(values), lines, "", "In short")
 
 
 def _section(rows: list[Row], table: Table, heading: str, metrics: tuple[str, ...]) -> Wide:
-    """One section. A single metric is named by the heading alone; in one of counts, columns of zeros are left out."""
+    """One section. A single metric is named by the heading only; columns of counts that are all zero are left out."""
     rows = [row for row in rows if row["metric"] in metrics]
     if all(table.metrics[name].kind == "count" for name in metrics):
         filled = {_column(row, table) for row in rows if row["value"] != 0}
@@ -66,27 +66,27 @@ def _section(rows: list[Row], table: Table, heading: str, metrics: tuple[str, ..
 
 
 def widen(rows: list[Row], table: Table, *, brief: bool = False) -> Wide:
-    """Lines in the order of the rows. `brief`: headline metrics without intervals, for a terminal."""
+    """A line per cell, in the order of the rows. brief: headline metrics without intervals, for a terminal."""
     if brief:
         rows = [row for row in rows if table.metrics[row["metric"]].headline]
     if "token" in table.keys:
-        return _by_token(rows, *_telling(rows, IDENTITY), brief)
-    labels, common = _telling(rows, (*IDENTITY, *(key for key in table.keys if key not in table.spread)))
+        return _by_token(rows, *_distinguishing(rows, IDENTITY), brief)
+    labels, common = _distinguishing(rows, (*IDENTITY, *(key for key in table.keys if key not in table.spread)))
     columns = _columns(rows, table)
     lines = []
-    for line, values in _grouped(rows, labels).items():
+    for line, values in grouped(rows, labels).items():
         by_column = {_column(row, table): row for row in values}
         cells = [_cell(by_column.get(column), table.metrics[column[0]], brief) for column in columns]
-        if not any(map(_there, values)):  # a missing cell need not know under which headings its values would stand
+        if not any(map(_has_files, values)):  # a missing cell may not know the columns of its values
             cells = [NO_DATA] * len(columns)
         lines.append([*(visible(name, " ") for name in line), *cells, *([_n(values, brief)] if table.unit else [])])
-    headings = [", ".join([table.metrics[name].label, *filter(None, map(_words, spread))]) for name, *spread in columns]
+    headings = [", ".join([table.metrics[name].label, *filter(None, map(_plain, spread))]) for name, *spread in columns]
     headings += ["n"] if table.unit else []
     return Wide([*labels, *headings], "l" * len(labels) + "r" * len(headings), lines, common)
 
 
-def _telling(rows: list[Row], columns: tuple[str, ...]) -> tuple[list[str], str]:
-    """Those of the columns that tell rows apart, and those that do not in words. Of what was measured, no value is one too."""
+def _distinguishing(rows: list[Row], columns: tuple[str, ...]) -> tuple[list[str], str]:
+    """The columns in which rows differ, and a text of those in which they do not. For measured rows, empty is a value too."""
     mixed = {name for name in columns for row in rows if row["value"] is not None and not row[name]}
     values = {name: list(dict.fromkeys(row[name] for row in rows if row[name])) for name in columns}
     shown = [name for name in columns if values[name] and (len(values[name]) > 1 or name in KEPT or name in mixed)]
@@ -94,15 +94,8 @@ def _telling(rows: list[Row], columns: tuple[str, ...]) -> tuple[list[str], str]
     return shown, ", ".join(common)
 
 
-def _words(name: str) -> str:
+def _plain(name: str) -> str:
     return visible(name, " ").replace("_", " ")
-
-
-def _grouped(rows: Iterable[Row], names: list[str]) -> dict[tuple[str, ...], list[Row]]:
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return groups
 
 
 def _column(row: Row, table: Table) -> tuple[str, ...]:
@@ -110,44 +103,44 @@ def _column(row: Row, table: Table) -> tuple[str, ...]:
 
 
 def _columns(rows: list[Row], table: Table) -> list[tuple[str, ...]]:
-    """The metrics in the registry's order, each with the values of the spread keys in the rows' order.
+    """The metrics in the table's order, each with the values of the spread keys in the rows' order.
 
-    A missing cell does not know all values of the spread keys, so it makes a column only where no other row has that metric.
+    A missing cell may not know all values of the spread keys, so it adds a column only if no other row has that metric.
     """
-    found = dict.fromkeys(_column(row, table) for row in rows if row["value"] is not None)
-    found |= dict.fromkeys(_column(row, table) for row in rows if row["metric"] not in {column[0] for column in found})
-    return [column for name in table.metrics for column in found if column[0] == name]
+    columns = dict.fromkeys(_column(row, table) for row in rows if row["value"] is not None)
+    columns |= dict.fromkeys(_column(row, table) for row in rows if row["metric"] not in {name for name, *_ in columns})
+    return [column for name in table.metrics for column in columns if column[0] == name]
 
 
 def _cell(row: Row | None, metric: Metric, brief: bool) -> str:
     if row is None:
         return ""
     value = number(row["value"], metric.kind)
-    if not _there(row):
+    if not _has_files(row):
         return NO_DATA
     if brief or row["ci_low"] is None:
         return value
     return f"{value} ({number(row['ci_low'], metric.kind, '')}, {number(row['ci_high'], metric.kind, '')})"
 
 
-def _there(row: Row) -> bool:
-    """Whether the files that a row is measured from were there, whatever was in them."""
+def _has_files(row: Row) -> bool:
+    """Whether the files that a row is measured from exist, whatever they contain."""
     return row["value"] is not None or row["n"] > 0 or row["n_null"] > 0
 
 
 def _n(rows: list[Row], brief: bool) -> str:
-    """n of a line, a range where its metrics differ in it, and how many were null at most."""
+    """n of a line (a range if its metrics differ in n) and the largest number of nulls."""
     low, high = min(row["n"] for row in rows), max(row["n"] for row in rows)
     null = max(row["n_null"] for row in rows)
     return (f"{high:,}" if low == high else f"{low:,}–{high:,}") + (f" (+{null:,} null)" if null and not brief else "")
 
 
 def _by_token(rows: list[Row], shown: list[str], common: str, brief: bool) -> Wide:
-    """A line per cell and class: its first tokens in order, with their share in %."""
+    """A line per cell and class: its first tokens in order, each with its share in %."""
     labels = [*shown, "class"]
     most = TOKENS_IN_TERMINAL if brief else TOKENS_SHOWN
     lines = []
-    for line, values in _grouped(rows, labels).items():
+    for line, values in grouped(rows, labels).items():
         shares = [row for row in values if row["metric"] == "share"]
         tokens = [f"{visible(row['token'])} {number(row['value'], 'share', '')}" for row in shares if row["rank"]]
         text = " · ".join(tokens[:most]) if tokens else _cell(shares[0], Metric("share", "share"), True)

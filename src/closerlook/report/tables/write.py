@@ -1,4 +1,4 @@
-"""Write a table of a results folder: tidy CSV first, Markdown and LaTeX drawn from it."""
+"""Write a table of a results folder: the tidy CSV, and the Markdown and LaTeX drawn from it."""
 
 import shlex
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from closerlook.report.tables.wide import sections
 
 
 def write_table(name: str, results: Path, out: Path, flags: Sequence[str] = ()) -> None:
-    """Measure the table `name`, write `out` (.csv), and next to it .md and .tex.
+    """Measure the table `name`; write it to `out` (.csv), and to .md and .tex of the same name.
 
-    flags: of the commands that fill what is missing (config.flags). Raises CloserlookError for files that cannot be read.
+    flags: for the commands that make missing files (config.flags). Raises CloserlookError for files that cannot be read.
     """
     table = TABLES[name]
     rows, missing = build(name, table, results, flags)
     write_csv(rows, table, out)
-    # Without the configuration files: a whole table is the same bytes, whether a finished or a failed run drew it.
+    # Without flags: a complete table is the same bytes, whether a finished or a failed run drew it.
     command = shlex.join(["python", "workflow/scripts/table.py", name, "--results", str(results), "--out", str(out)])
     drawing = (sections(read_csv(out, table), table), table, missing, command)
     write_text(to_markdown(*drawing), out.with_suffix(".md"))

@@ -1,9 +1,5 @@
 """Figures: drawn from CSV alone, whatever it holds, and to the same bytes."""
 
-import os
-import subprocess
-import sys
-import warnings
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,13 +8,10 @@ import matplotlib
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from tests.support import REPOSITORY
+from tests.support.figures import draw
 from tests.support.table_rows import (
     CONTROL,
-    HOSTILE_NAMES,
-    LARGE,
     LONG_NAMES,
-    MANY,
     ONE_SIZE,
     SIZES,
     Cells,
@@ -26,28 +19,14 @@ from tests.support.table_rows import (
 )
 
 from closerlook.report.figures import radar, simplification
-from closerlook.report.figures.common import plain, size_label, whiskers
 from closerlook.report.figures.drawing import DRAW
 from closerlook.report.figures.page import page
+from closerlook.report.figures.panels import whiskers
 from closerlook.report.figures.registry import FIGURES
-from closerlook.report.figures.style import STYLE, colours, drawable, save
+from closerlook.report.figures.rows import plain, size_label
+from closerlook.report.figures.style import STYLE, drawable, method_colors
 from closerlook.report.tables.metrics import CLASSES
 from closerlook.report.tables.registry import IDENTITY, TABLES
-from closerlook.report.tables.tidy import read_csv, write_csv
-
-
-def draw(name: str, results: Path, cells: Cells, absent: Cells = (), out: str = "f") -> Path:
-    figure = FIGURES[name]
-    tables = []
-    for needed in figure.tables:
-        path = results / "tables" / f"{needed}.csv"
-        write_csv(rows_of(needed, cells, absent), TABLES[needed], path)
-        tables.append(read_csv(path, TABLES[needed]))
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("error")  # a glyph the font lacks, a layout that does not fit
-        save(DRAW[name](*tables), results / f"{out}.svg")
-    return results / f"{out}.svg"
-
 
 GRIDS: dict[str, tuple[Cells, Cells]] = {
     "one size": (ONE_SIZE, CONTROL),
@@ -86,7 +65,7 @@ def drawn(name: str, cells: Cells) -> Figure:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_is_cut(name: str) -> None:
-    """What is drawn, legends and labels too, lies on the page."""
+    """Everything that is drawn, legends and labels too, is inside the figure."""
     for cells in (ONE_SIZE, LONG_NAMES):
         figure = drawn(name, cells)
         x0, y0, x1, y1 = figure.get_tightbbox().extents
@@ -95,8 +74,8 @@ def test_nothing_is_cut(name: str) -> None:
         assert y1 < figure.get_figheight() + 0.02
 
 
-def test_names_and_sizes_of_datasets_stand_apart() -> None:
-    """Under the panels of Figure 1, which has them side by side; datasets that begin alike can be told apart."""
+def test_names_and_sizes_of_datasets_do_not_overlap() -> None:
+    """Below the panels of Figure 1. Datasets whose names begin alike have distinct labels."""
     figure = drawn("token_shift", LONG_NAMES)
     for axes in figure.axes:
         if not axes.texts:
@@ -108,36 +87,36 @@ def test_names_and_sizes_of_datasets_stand_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["borrowing", "scores_by_aspect", "scores_by_task"])
-def test_labels_of_rows_of_panels_stand_apart(name: str) -> None:
-    axes = [one for one in drawn(name, LONG_NAMES).axes if one.get_ylabel()]
+def test_labels_of_rows_of_panels_do_not_overlap(name: str) -> None:
+    axes = [panel for panel in drawn(name, LONG_NAMES).axes if panel.get_ylabel()]
     assert len(axes) > 1
-    boxes = sorted((one.yaxis.label.get_window_extent().extents for one in axes), key=lambda box: box[1])
+    boxes = sorted((panel.yaxis.label.get_window_extent().extents for panel in axes), key=lambda box: box[1])
     assert all(low[3] < high[1] for low, high in pairwise(boxes))
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_something_is_drawn(name: str) -> None:
-    """Or the other tests would say nothing."""
+    """Otherwise the other tests would show nothing."""
     assert not [
         text.get_text() for axes in drawn(name, ONE_SIZE).axes for text in axes.texts if "no" in text.get_text()
     ]
 
 
 def test_a_polygon_has_three_corners() -> None:
-    """Of fewer task types none is drawn, and that is said once; of controls only beside what was tuned."""
+    """With fewer task types there is one panel with a message. Controls have panels only with tuned cells."""
     rows = [row for row in rows_of("scores_by_task", [*ONE_SIZE, *CONTROL]) if row["judge"] == "oracle"]
     for types, panels in ((3, 2), (2, 1)):
         rows = [row for row in rows if types > 2 or row["task_type"] != "math"]
         with matplotlib.rc_context(STYLE):
             axes = radar.draw_tasks(rows).axes
         assert len(axes) == panels
-        assert [text.get_text() for one in axes for text in one.texts] == (
+        assert [text.get_text() for panel in axes for text in panel.texts] == (
             [] if types > 2 else ["A polygon needs 3 values. No cell has as many."]
         )
 
 
 def test_tokens_of_the_methods_that_are_there() -> None:
-    """A grid without a cell has nothing missing."""
+    """A cell that the grid does not have leaves no empty panel."""
     cells: Cells = [("m", "a", "1000", "lft", "0", "ask"), ("m", "b", "1000", "lft", "0", "ask")]
     figure = drawn("top_shifted_tokens", [*cells, ("m", "b", "1000", "sft", "0", "ask")])
     assert len(figure.axes) == 2 + 4
@@ -152,25 +131,9 @@ def test_same_bytes_again(name: str, tmp_path: Path) -> None:
     assert first.with_suffix(".pdf").read_bytes() == second.with_suffix(".pdf").read_bytes()
 
 
-@pytest.mark.e2e
-def test_same_bytes_in_another_process(tmp_path: Path) -> None:
-    """Whatever order that process's sets are in: the glyphs of a font in a PDF are such a set."""
-    draw("top_shifted_tokens", tmp_path, ONE_SIZE)
-    contents = []
-    for seed in ("1", "2"):
-        arguments = ["top_shifted_tokens", "--results", str(tmp_path), "--out", str(tmp_path / "f.svg")]
-        environment = os.environ | {"PYTHONHASHSEED": seed}
-        subprocess.run(
-            [sys.executable, "workflow/scripts/figure.py", *arguments], cwd=REPOSITORY, env=environment, check=True
-        )
-        contents.append({path.name: path.read_bytes() for path in sorted(tmp_path.glob("f.*"))})
-    assert contents[0] == contents[1]
-    assert list(contents[0]) == ["f.md", "f.pdf", "f.png", "f.svg"]
-
-
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_page_says_what_the_figure_does_not(name: str) -> None:
-    """Caption, files, number of responses, command, and cells without data; names made of markup stay text."""
+def test_a_page_has_what_the_figure_does_not_show(name: str) -> None:
+    """Caption, files, number of responses, command, and cells without data. Names made of markup stay text."""
     hostile: Cells = [("m", "<script>", "1000", "a|b_c*", "0", "ask")]
     figure = FIGURES[name]
     tables = [rows_of(table, ONE_SIZE, hostile) for table in figure.tables]
@@ -187,7 +150,7 @@ def test_a_page_says_what_the_figure_does_not(name: str) -> None:
 
 
 def test_bars_of_the_simplification_study_are_the_shares() -> None:
-    """Figure 6: the parts of a bar lie end to end, in the order of the classes, and are as wide as the shares."""
+    """Figure 6: the parts of a bar are adjacent, in the order of the classes, and as wide as the shares."""
     blank = dict.fromkeys(TABLES["simplification"].columns, "") | dict(zip(IDENTITY, ONE_SIZE[0], strict=True))
     blank |= {"ci_low": None, "ci_high": None, "n": 8, "n_null": 0, "judge": "oracle"}
     shares = dict(zip(CLASSES, (0.25, 0.125, 0.0, 0.5, 0.125, 0.0, 0.0), strict=True))
@@ -201,19 +164,23 @@ def test_bars_of_the_simplification_study_are_the_shares() -> None:
     assert {text.get_text() for text in axes.texts} == {"25%", "12%", "50%", "n=8"}
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("cells", [MANY, LARGE, *HOSTILE_NAMES.values()], ids=["many", "large", *HOSTILE_NAMES])
-def test_draws_what_no_one_should_ask_for(name: str, cells: Cells, tmp_path: Path) -> None:
-    """Several models, seeds and evalsets; 36 cells; names made of markup."""
-    draw(name, tmp_path, cells, [("m1", "it", "", "sft", "0", "ask")])
-
-
-def test_methods_keep_their_colours() -> None:
-    assert colours(["sft", "lft"])["lft"] == colours(["lft"])["lft"]
-    many = colours(["lft", "sft", "nft", "bias", "base", "icl", "x", "y", "z"])
+def test_methods_keep_their_colors() -> None:
+    assert method_colors(["sft", "lft"])["lft"] == method_colors(["lft"])["lft"]
+    many = method_colors(["lft", "sft", "nft", "bias", "base", "icl", "x", "y", "z"])
     assert len(set(many.values())) == len(many)
-    assert all(to_rgb(colour) for colour in many.values())
+    assert all(to_rgb(color) for color in many.values())
+
+
+def test_the_legend_of_origin_has_the_colors_of_the_bars() -> None:
+    """Also where each panel has another method that the catalog does not know."""
+    rows = rows_of("origin", [("m", "a", "1000", "own-1", "0", "ask"), ("m", "b", "1000", "own-2", "0", "ask")])
+    with matplotlib.rc_context(STYLE):
+        figure = DRAW["origin"](rows)
+    (legend,) = figure.legends
+    patches = {patch.get_label(): patch.get_facecolor()[:3] for patch in legend.get_patches()}
+    assert len(set(patches.values())) == 2
+    bars = {patch.get_facecolor()[:3] for axes in figure.axes for patch in axes.patches}
+    assert bars == set(patches.values())
 
 
 def test_whiskers_and_labels() -> None:

@@ -2,21 +2,20 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import REPOSITORY
 from tests.support.made_results import EMPTY_ID, FIRST_ID, HUGE_ID, small
+from tests.support.pages import unpack
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.page.build import build
-from closerlook.report.page.pack import ENCODING, MISSING, quantized, script, unpack
+from closerlook.report.page.cell import MISSING, quantized
+from closerlook.report.page.pack import ENCODING, script
 
 DATA_FILE = re.compile(r'closerlook\.put\("[a-z0-9_-]+",\d+,"[\u3400-\ub3ff]+"\);\n')
 
@@ -75,21 +74,6 @@ def test_a_lone_surrogate_is_replaced():
 def test_integers_that_do_not_fit_are_refused(value):
     with pytest.raises(ValueError, match="32 bits"):
         script("x", {}, {"column": np.array([value])})
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "closerlook.put()",
-        'closerlook.put("a",0,"");',
-        'closerlook.put("a",4,"㐀㐀㐀");',
-        'closerlook.put("a",x,"㐀");',
-    ],
-)
-def test_what_is_no_data_file_is_refused(text):
-    with pytest.raises(CloserlookError, match="not a data file"):
-        unpack(text)
 
 
 @settings(deadline=None)
@@ -266,7 +250,7 @@ def test_a_table_that_is_not_what_the_registry_says_is_shown_value_by_value(copy
 
 def test_an_empty_grid_makes_a_page(tmp_path):
     (tmp_path / "none").mkdir()
-    (tmp_path / "none/grid.csv").write_text("cell,model,dataset,size,method,seed,evalset,judges\n")
+    (tmp_path / "none/grid.json").write_text("[]")
     build(tmp_path / "none", tmp_path / "report")
     site, _ = data(tmp_path / "report", "site")
     assert (site["cells"], site["tables"], site["problems"]) == ([], [], [])
@@ -276,8 +260,8 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(copy, tmp_path):
     out = tmp_path / "report"
     out.mkdir()
     (out / "index.html").write_text("old")
-    (copy / "grid.csv").unlink()
-    with pytest.raises(CloserlookError, match=r"grid\.csv: not found"):
+    (copy / "grid.json").unlink()
+    with pytest.raises(CloserlookError, match=r"grid\.json: not found"):
         build(copy, out)
     assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report"]
     assert (out / "index.html").read_text() == "old"
@@ -290,22 +274,3 @@ def test_the_page_says_only_what_it_loads_itself(page):
         assert (page / loaded).is_file(), loaded
     own = [path for path in page.glob("*.*") if path.suffix in (".js", ".css", ".html")]
     assert not any(re.search(r"https?://|innerHTML|\beval\b", path.read_text()) for path in own)
-
-
-@pytest.mark.e2e
-def test_the_script_makes_the_page(copy, tmp_path):
-    command = [
-        sys.executable,
-        str(REPOSITORY / "workflow/scripts/page.py"),
-        "--results",
-        str(copy),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY)
-    assert (tmp_path / "out/index.html").is_file()
-    failed = subprocess.run(
-        [*command[:3], str(tmp_path), *command[4:]], capture_output=True, text=True, cwd=REPOSITORY, check=False
-    )
-    assert failed.returncode == 2
-    assert failed.stderr.startswith("error: ")

@@ -1,6 +1,7 @@
-"""The page's scripts follow the build's rules of text."""
+"""The page's scripts follow the build's rules of text, and take thresholds from its constants."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from closerlook.core.schemas import CLASSES, MARGINAL_RANK
 from closerlook.report.page import build
 from closerlook.report.page.constants import constants
 from closerlook.text.escape import visible
@@ -48,3 +50,14 @@ def test_page_splits_and_shows_text_as_python_does(facts: Path, texts: list[str]
     command = ["node", "-e", SCRIPT, str(build.STATIC / "text.js"), str(facts)]
     run = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == [[[list(word) for word in words_of(text)], visible(text)] for text in texts]
+
+
+def test_scripts_have_no_copies_of_thresholds() -> None:
+    """Ranks of the classes, and the probability below which tokens are left out."""
+    exported = constants()
+    assert list(exported["class_ranks"]) == list(CLASSES)
+    assert str(MARGINAL_RANK) in exported["class_ranks"]["marginal"]
+    copies = re.compile(rf"(or|above) {MARGINAL_RANK}\b|{100 * exported['unlikely']:g}%")
+    scripts = sorted(build.STATIC.glob("*.js"))
+    assert scripts
+    assert [path.name for path in scripts if copies.search(path.read_text())] == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.grid import grid_row
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
@@ -172,13 +173,19 @@ def test_likelihood_is_per_token_and_paired(tmp_path):
         list(likelihood.measure_likelihood(tmp_path / "torn.parquet"))
 
 
-CELL = {"model": "m", "size": "8", "method": "sft", "seed": "0", "evalset": "e", "markers": "oracle judge"}
+CELL = {"method": "sft", "evalset": "e", "markers": ["oracle", "judge"]}
 GRID = [
-    CELL | {"cell": "m/d@8/sft", "dataset": "d", "peers": "lft sft", "paraphrased": "p"},
-    CELL | {"cell": "m/none/base", "dataset": "", "peers": "", "paraphrased": ""},
-    CELL
-    | {"cell": "m/d-without/sft", "dataset": "d-without", "peers": "", "paraphrased": "", "markers": ""}
-    | {"ablation_of": "m/d@8/sft", "ablation_control": "m/d-control/sft", "ablation_marker": "oracle"},
+    grid_row(**CELL, cell="m/d@8/sft", dataset="d", size=8, peers=["lft", "sft"], paraphrased=["p"]),
+    grid_row(**CELL, cell="m/none/base"),
+    grid_row(
+        cell="m/d-without/sft",
+        dataset="d-without",
+        method="sft",
+        evalset="e",
+        ablation_of="m/d@8/sft",
+        ablation_control="m/d-control/sft",
+        ablation_marker="oracle",
+    ),
 ]
 
 
@@ -202,9 +209,5 @@ def test_tables_name_their_files():
     for name, shown in (("ablation", GRID[2:]), ("likelihood", GRID[:1]), ("paraphrase", GRID[:1])):
         assert CAUSE[name].fits(shown)
         assert not CAUSE[name].fits(GRID[1:2])
-    old = [
-        {name: value for name, value in row.items() if name in ("cell", "dataset", "evalset", "size")} for row in GRID
-    ]
-    assert not any(
-        table.fits(old) or table.inputs(old) for table in CAUSE.values()
-    )  # a grid of before there were spans
+    plain = [grid_row(dataset="d")]
+    assert not any(table.fits(plain) or table.inputs(plain) for table in CAUSE.values())

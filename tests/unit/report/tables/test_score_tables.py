@@ -5,13 +5,15 @@ import statistics
 from pathlib import Path
 
 import pytest
+from tests.support.grid import grid_row
 from tests.support.judged import answers, aspects_of, measure, questions, values, write
 from tests.support.synthetic import JUDGES, Folder, fill, random_verdicts, verdict_row
 
+from closerlook.config.rows import read_grid
 from closerlook.core.files import read_parquet
 from closerlook.judge.aspects import ASPECTS
 from closerlook.judge.parsing import parse
-from closerlook.report.tables.build import build, read_grid
+from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.scores import measure_tasks
@@ -106,7 +108,7 @@ def scores_in(folder: Folder, cell: str, judge: str) -> dict[tuple[str, str], in
 
 def test_differences_are_paired_and_corrected_over_the_table(judged: Folder) -> None:
     rows = measure("score_differences", judged)
-    cells = {row["cell"]: row for row in read_grid(judged.path)}
+    cells = {row.cell: row.model_dump() for row in read_grid(judged.path)}
     pairs = {(row["dataset"], row["method"], row["against"]) for row in rows}
     assert pairs == {
         *((d, m, "tiny/none/base") for d in ("brief", "verbose") for m in ("lft", "sft")),
@@ -140,7 +142,7 @@ def test_differences_are_paired_and_corrected_over_the_table(judged: Folder) -> 
 def test_comparisons_grow_with_the_cells_alone() -> None:
     """Ten seeds of ten datasets of four methods: at most two comparisons to a cell; no seed against another's."""
     grid = [
-        {"cell": f"m/d{d}@1k/{method}{f'-s{s}' if s else ''}", "method": method, "evalset": "ask", "judges": "j"}
+        grid_row(cell=f"m/d{d}@1k/{method}{f'-s{s}' if s else ''}", method=method, judges=["j"])
         for d in range(10)
         for method in ("lft", "sft", "nft", "lft-16")
         for s in range(10)
@@ -150,7 +152,7 @@ def test_comparisons_grow_with_the_cells_alone() -> None:
     assert len(alone) == 300  # without a base control in the grid
     assert {row["against"].rpartition("/")[2].partition("-")[0] for row in alone} == {"lft"}
     assert all(row["cell"].partition("-s")[2] == row["against"].partition("-s")[2] for row in alone)
-    base = {"cell": "m/none/base", "method": "base", "evalset": "ask", "judges": "j"}
+    base = grid_row(cell="m/none/base", method="base", judges=["j"])
     assert len(list(part.rows([*grid, base]))) == 700
     assert len(list(part.rows([*grid, base | {"evalset": "med"}]))) == 300  # answered, but on other instructions
 
@@ -161,7 +163,7 @@ def test_agreement_of_the_judges_of_a_grid(judged: Folder) -> None:
         ("", "", "ask", *JUDGES)
     }
     found = values(rows, "aspect", "pair")
-    cells = [row["cell"] for row in read_grid(judged.path)]
+    cells = [row.cell for row in read_grid(judged.path)]
     both = [
         (a, b)
         for cell in cells
@@ -174,7 +176,7 @@ def test_agreement_of_the_judges_of_a_grid(judged: Folder) -> None:
 
 
 def test_inputs_name_every_file_that_is_read() -> None:
-    base = {"cell": "m/none/base", "model": "m", "dataset": "", "method": "base", "evalset": "ask", "judges": "a b"}
+    base = grid_row(cell="m/none/base", method="base", judges=["a", "b"])
     tuned = base | {"cell": "m/it@1k/sft", "dataset": "it", "method": "sft"}
     grid = [base, tuned]
     files = [f"cells/{cell}/ask/verdicts/{judge}.parquet" for cell in ("m/none/base", "m/it@1k/sft") for judge in "ab"]
@@ -182,14 +184,12 @@ def test_inputs_name_every_file_that_is_read() -> None:
     assert sorted(SCORES["score_differences"].inputs(grid)) == sorted(files)
     assert sorted(SCORES["scores_by_task"].inputs(grid)) == sorted([*files, "evalsets/ask.parquet"])
     assert len(SCORES["scores_by_aspect"].inputs(grid)) == 6
-    none = [row | {"judges": ""} for row in grid]
-    without = [{key: value for key, value in row.items() if key != "judges"} for row in grid]
+    unjudged = [row | {"judges": []} for row in grid]
     for name, table in SCORES.items():
-        assert table.inputs(none) == table.inputs(without) == []
-        assert not table.fits(none)
-        assert not table.fits(without)
+        assert table.inputs(unjudged) == []
+        assert not table.fits(unjudged)
         assert table.fits(grid)
-        assert table.fits([row | {"judges": "a"} for row in grid]) == (name != "judge_agreement")
+        assert table.fits([row | {"judges": ["a"]} for row in grid]) == (name != "judge_agreement")
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -203,15 +203,15 @@ def test_missing_cells_stay_in_the_table(judged: Folder, name: str, tmp_path: Pa
     commands = {item.command for item in missing}
     assert f"snakemake {half.as_posix()} --configfile 'my preset.yaml'" in commands
     assert f"snakemake {(unjudged / 'verdicts' / 'alpha.parquet').as_posix()} --configfile 'my preset.yaml'" in commands
-    assert {item.what for item in missing} == {"tiny/verbose@2k/sft on ask", "tiny/brief@1k/sft on ask"}
+    assert {item.needed_by for item in missing} == {"tiny/verbose@2k/sft on ask", "tiny/brief@1k/sft on ask"}
     empty = [row for row in rows if row["n"] == row["n_null"] == 0]
     if name == "judge_agreement":  # of the cells that are left
         assert {row["value"] for row in rows if row["metric"] == "cells"} == {5.0}
     else:
         assert {(row["dataset"], row["size"], row["method"], row["judge"]) for row in empty} == {
-            ("verbose", "2000", "sft", "alpha"),
-            ("verbose", "2000", "sft", "beta"),
-            ("brief", "1000", "sft", "beta"),
+            ("verbose", 2000, "sft", "alpha"),
+            ("verbose", 2000, "sft", "beta"),
+            ("brief", 1000, "sft", "beta"),
         }
         assert {row.get("value") for row in empty} == {""}
     write_csv(rows, table, tmp_path / f"{name}.csv")

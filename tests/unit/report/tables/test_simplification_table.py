@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.grid import grid_row, write_rows
 from tests.support.synthetic import Folder, random_responses, random_verdicts
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet, write_csv, write_parquet
+from closerlook.core.files import read_parquet, write_parquet
 from closerlook.core.schemas import INSTANCES, PAIRWISE, RESPONSES, VERDICTS
 from closerlook.judge.pairwise import CLASSES, DISAGREEMENT
 from closerlook.report.tables import metrics
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
-from closerlook.report.tables.registry import IDENTITY, TABLES
-from closerlook.report.tables.simplification import SIDES, _pairs, measure_data
+from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.simplification import SIDES, compare_pairs, measure_data
 from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections, widen
@@ -68,14 +69,23 @@ def fill(folder: Folder) -> None:
                 "seed": 0,
                 "evalset": "ask",
             }
-            grid.append(row | {"judges": "alpha", "original": original, "compared_by": "alpha labels" if seed else ""})
+            grid.append(
+                row | {"judges": ["alpha"], "original": original, "compared_by": ["alpha", "labels"] * bool(seed)}
+            )
             answers = folder.path / "cells" / cell / "ask"
             write_parquet(random_responses(seed, N, 40 / (1 + seed)), RESPONSES, answers / "responses.parquet")
             write_parquet(random_verdicts(seed, N, 3 + seed / 2), VERDICTS, answers / "verdicts/alpha.parquet")
             if seed:
                 write_parquet(pairwise(3), PAIRWISE, answers / "pairwise/alpha.parquet")
-    control = {"cell": "tiny/none/base", "dataset": "", "size": "", "method": "base", "original": "", "compared_by": ""}
-    write_csv([*grid, grid[0] | control], folder.path / "grid.csv")
+    control = {
+        "cell": "tiny/none/base",
+        "dataset": "",
+        "size": None,
+        "method": "base",
+        "original": "",
+        "compared_by": [],
+    }
+    write_rows([*grid, grid[0] | control], folder.path)
 
 
 def measure(folder: Folder) -> tuple[list[dict[str, Any]], list]:
@@ -172,9 +182,8 @@ def test_nothing_is_there_yet(folder: Folder) -> None:
 
 
 def test_a_grid_without_a_pair_has_no_table(folder: Folder) -> None:
-    rows = [dict.fromkeys(IDENTITY, "0") | {"cell": "m/it/lft", "dataset": "it", "judges": "alpha"}]
+    rows = [grid_row(dataset="it", size=1, judges=["alpha"])]
     assert not TABLE.fits(rows)
-    assert not TABLE.fits([rows[0] | {"original": ""}])
     assert TABLE.fits([rows[0] | {"original": "m/x/lft"}])
     assert TABLE.inputs(rows) == []
     plain = [t for t in TABLES.values() if t.asks_for in ("", "judges") and t.at_least == 1 and not t.selective]
@@ -182,16 +191,8 @@ def test_a_grid_without_a_pair_has_no_table(folder: Folder) -> None:
 
 
 def test_inputs() -> None:
-    row = {
-        "cell": "m/s@1k/lft-s1",
-        "model": "m",
-        "dataset": "s",
-        "size": 1000,
-        "method": "lft",
-        "seed": 1,
-        "evalset": "ask",
-    }
-    row |= {"original": "m/x@1000/lft-s1", "judges": "j", "compared_by": "k"}
+    cell = {"cell": "m/s@1k/lft-s1", "dataset": "s", "size": 1000, "seed": 1, "original": "m/x@1000/lft-s1"}
+    row = grid_row(**cell, judges=["j"], compared_by=["k"])
     assert TABLE.inputs([row]) == [
         "data/s@1k.parquet",
         "data/x@1000.parquet",
@@ -218,7 +219,7 @@ NUMBERS = st.dictionaries(st.sampled_from("abcdefgh"), st.none() | st.integers(0
 @settings(deadline=None, max_examples=40)
 @given(NUMBERS, NUMBERS)
 def test_pairs_against_plain_loops(original: dict[str, int | None], simplified: dict[str, int | None]) -> None:
-    found = [e for _, _, e in _pairs({}, "score", *((tuple(d), d.values()) for d in (original, simplified)))]
+    found = [e for _, _, e in compare_pairs({}, "score", *((tuple(d), d.values()) for d in (original, simplified)))]
     ids = set(original) | set(simplified)
     whole = [i for i in ids if original.get(i) is not None and simplified.get(i) is not None]
     assert {(e.n, e.n_null) for e in found} == {(len(whole), len(ids) - len(whole))}

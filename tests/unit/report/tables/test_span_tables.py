@@ -6,10 +6,10 @@ from typing import Any
 import krippendorff
 import numpy as np
 import pytest
+from tests.support.grid import grid_row, write_rows
 from tests.support.synthetic import Folder, shift_row
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_csv as write_grid
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import RESPONSES, SHIFT, SPANS
 from closerlook.report.tables.build import build
@@ -68,8 +68,8 @@ def filled(folder: Folder) -> Folder:
     for seed, (subset, run) in enumerate([("lima@30", "sft"), ("none", "base"), ("lima@30", "lft")]):
         cell = f"tiny/{subset}/{run}"
         dataset = "lima" if subset != "none" else ""
-        row = {"cell": cell, "model": "tiny", "dataset": dataset, "size": 30 if dataset else "", "method": run}
-        grid.append(row | {"seed": 0, "evalset": "ask", "markers": "truth other"})
+        row = {"cell": cell, "model": "tiny", "dataset": dataset, "size": 30 if dataset else None, "method": run}
+        grid.append(row | {"seed": 0, "evalset": "ask", "markers": ["truth", "other"]})
         rng = np.random.default_rng(seed)
         answers, place = texts(rng), folder.path / "cells" / cell / "ask"
         blank = {"prompt": "", "prompt_token_ids": [], "token_ids": [], "finish_reason": "eos"}
@@ -80,7 +80,7 @@ def filled(folder: Folder) -> Folder:
                 write_parquet(spans(rng, answers, f"{marker}@1"), SPANS, place / f"spans/{marker}.parquet")
         if dataset:
             write_parquet(shifts(rng, answers), SHIFT, place / "shift.parquet")
-    write_grid(grid, folder.path / "grid.csv")
+    write_rows(grid, folder.path)
     return folder
 
 
@@ -119,11 +119,11 @@ class Cell:
 
 def test_the_registry_has_them() -> None:
     assert all(TABLES[name] is table for name, table in OURS.items())
-    row = {"cell": "m/s/lft", "dataset": "s", "markers": "oracle"}
+    row = grid_row(dataset="s", markers=["oracle"])
     assert OURS["spans"].fits([row])
     assert not OURS["span_agreement"].fits([row])
-    assert OURS["span_agreement"].fits([row | {"markers": "oracle judge"}])
-    for empty in ([], [row | {"markers": ""}], [{"cell": "m/s/lft", "dataset": "s"}]):
+    assert OURS["span_agreement"].fits([row | {"markers": ["oracle", "judge"]}])
+    for empty in ([], [row | {"markers": []}]):
         assert not any(table.fits(empty) or table.inputs(empty) for table in OURS.values())
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.grid import grid_row, write_rows
 from tests.support.synthetic import LOOP, WHOLE, Folder, instances, random_verdicts, response, training
 
-from closerlook.core.files import write_csv, write_json, write_parquet
+from closerlook.core.files import write_json, write_parquet
 from closerlook.core.schemas import INSTANCES, RESPONSES, VERDICTS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_markdown
-from closerlook.report.tables.registry import IDENTITY, TABLES
+from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections
@@ -40,10 +41,10 @@ def swept(folder: Folder) -> Folder:
     grid = []
     names = [(family, f"{family}-lr{rate}", loss) for family, rates in RATES.items() for rate, loss in rates.items()]
     for seed, (family, method, loss) in enumerate([*names, ("", "nft", None), ("", "base", None)]):
-        dataset, size = ("", "") if method == "base" else ("it", 50)
+        dataset, size = ("", None) if method == "base" else ("it", 50)
         name = f"m/{f'{dataset}@{size}' if dataset else 'none'}/{method}"
         row = {"cell": name, "model": "m", "dataset": dataset, "size": size, "method": method, "seed": 0}
-        grid.append(row | {"evalset": "ask", "judges": "alpha", "sweep": family})
+        grid.append(row | {"evalset": "ask", "judges": ["alpha"], "sweep": family})
         place = folder.path / "cells" / name
         answers = [LOOP] * 20 if method == COLLAPSED else WHOLE
         rows = [response(i, words) for i, words in enumerate(answers)]
@@ -58,7 +59,7 @@ def swept(folder: Folder) -> Folder:
     (folder.path / "models").rename(folder.path / "old")
     (folder.path / "models").mkdir()
     (folder.path / "old/tiny").rename(folder.path / "models/m")
-    write_csv(grid, folder.path / "grid.csv")
+    write_rows(grid, folder.path)
     return folder
 
 
@@ -154,8 +155,8 @@ def test_nothing_is_there_yet(swept: Folder) -> None:
 
 
 def test_a_grid_without_a_sweep_has_neither(swept: Folder) -> None:
-    rows = [dict.fromkeys(IDENTITY, "0") | {"cell": "m/it/lft", "judges": "alpha", "sweep": ""}]
+    rows = [grid_row(dataset="it", judges=["alpha"])]
     assert not TABLES["sweep"].fits(rows)
     assert not TABLES["matched"].fits(rows)
     assert TABLES["matched"].fits([rows[0] | {"sweep": "lft"}])
-    assert not TABLES["matched"].fits([rows[0] | {"sweep": "lft", "judges": ""}])
+    assert not TABLES["matched"].fits([rows[0] | {"sweep": "lft", "judges": []}])

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from tests.support import REPOSITORY
+from tests.support.grid import grid_row
 from tests.support.synthetic import Folder
 
+from closerlook.config.rows import read_grid
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_text
+from closerlook.core.files import write_json, write_text
 from closerlook.report.figures.registry import FIGURES
-from closerlook.report.tables.build import build, read_grid
+from closerlook.report.tables.build import build
 from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
 from closerlook.report.tables.show import show, show_results
 from closerlook.report.tables.tidy import read_csv, write_csv
@@ -76,15 +78,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
 
 
 def test_inputs_of_a_grid() -> None:
-    control = {
-        "cell": "m/none/base",
-        "model": "m",
-        "dataset": "",
-        "size": "",
-        "method": "base",
-        "seed": 0,
-        "evalset": "ask",
-    }
+    control = grid_row(cell="m/none/base", method="base")
     trained = control | {"cell": "m/it@1k/lft-s1", "dataset": "it", "size": 1000, "method": "lft", "seed": 1}
     grid = [control, trained, trained | {"evalset": "med"}]
     assert TABLES["shift"].inputs(grid) == [
@@ -110,7 +104,7 @@ def test_inputs_of_a_grid() -> None:
         "evalsets/med.parquet",
         "data/contamination/it/med.parquet",
     ]
-    assert TABLES["data"].inputs([control | {"dataset": None, "size": None}]) == []
+    assert TABLES["data"].inputs([control]) == []
 
 
 def test_every_figure_is_drawn_from_tables_there_are() -> None:
@@ -128,7 +122,8 @@ def test_tables_hold_every_cell_once(small: Folder, name: str, tmp_path: Path) -
     assert {row["metric"] for row in rows} == set(table.metrics)
     for part in table.parts:
         wanted = {
-            tuple(str(row[c]) if c in part.of else "" for c in IDENTITY) for row in part.rows(read_grid(small.path))
+            tuple(str(row[c]) if c in part.of and row[c] is not None else "" for c in IDENTITY)
+            for row in part.rows(row.model_dump() for row in read_grid(small.path))
         }
         assert wanted <= {tuple(row[c] for c in IDENTITY) for row in rows}
     # the one cell that is not there: a row per metric, empty, and a command for every file
@@ -205,10 +200,10 @@ def test_one_response_has_no_interval(folder: Folder) -> None:
 
 
 def test_errors_name_the_file_and_the_command(folder: Folder) -> None:
-    with pytest.raises(CloserlookError, match=r"grid\.csv: not found; `snakemake .*grid\.csv` writes it"):
+    with pytest.raises(CloserlookError, match=r"grid\.json: not found; `snakemake .*grid\.json` writes it"):
         read_grid(folder.path)
-    write_text("cell,model\n", folder.path / "grid.csv")
-    with pytest.raises(CloserlookError, match=r"grid\.csv: .*dataset, size, method, seed, evalset, found cell, model"):
+    write_json([grid_row() | {"judges": "gpt other"}], folder.path / "grid.json")
+    with pytest.raises(CloserlookError, match=r"grid\.json: 0\.judges: found 'gpt other'"):
         read_grid(folder.path)
     done = script("figure", "lengths", "--results", folder.path, "--out", folder.path / "lengths.svg")
     assert done.returncode == 2

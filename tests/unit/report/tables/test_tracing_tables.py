@@ -1,6 +1,5 @@
 """The tables of tracing: rates and chance as counted by hand, scores as a random order gives them, missing cells named."""
 
-import csv
 import itertools
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
+from tests.support.grid import grid_row, write_rows
 
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
@@ -20,11 +20,11 @@ from closerlook.miniature.world import draw_world
 from closerlook.report.tables import origin, scoreboard
 from closerlook.report.tables.borrowing import Counts, against_chance, measure_borrowing
 from closerlook.report.tables.build import build
-from closerlook.report.tables.registry import IDENTITY, TABLES
+from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv, write_csv
 from closerlook.report.tables.wide import sections
 
-COLUMNS = ("cell", *IDENTITY, "markers", "searched")
+COLUMNS = ("cell", "dataset", "size", "method", "searched")
 counts = st.lists(st.tuples(*[st.integers(0, 6)] * 4), min_size=1, max_size=12)
 
 
@@ -67,10 +67,10 @@ def test_a_random_order_scores_what_all_orders_score_on_average(true: int, insta
     truth = frozenset(str(i) for i in range(true))
     orders = itertools.combinations(range(1, instances + 1), true)  # the ranks of the true ones; all are as likely
     every = [
-        scoreboard.scores({rank: str(i) for i, rank in enumerate(ranks)}, truth, min(top, instances))
+        scoreboard.score_ranking({rank: str(i) for i, rank in enumerate(ranks)}, truth, min(top, instances))
         for ranks in orders
     ]
-    assert scoreboard.by_chance(true, instances, top) == pytest.approx(np.mean(every, axis=0))
+    assert scoreboard.expected_scores(true, instances, top) == pytest.approx(np.mean(every, axis=0))
 
 
 def borrowing_rows(**searched: dict[str, list[tuple[int, int]]]) -> list[dict[str, Any]]:
@@ -100,11 +100,11 @@ def test_borrowing_is_read_by_axis_and_where_chance_finds_all_nothing_is_correct
     }
     write_parquet(borrowing_rows(own=own, other={"observed": [(0, 2)]}), BORROWING, tmp_path / "b.parquet")
     read = Counts(tmp_path / "b.parquet")
-    assert read.of(searched="own", unit="shifted", where="all", null="observed", ngram=2).tolist() == [
+    assert read.select(searched="own", unit="shifted", where="all", null="observed", ngram=2).tolist() == [
         [1, 0, 3],
         [2, 0, 4],
     ]
-    assert not read.of(searched="own", unit="none", where="all", null="observed", ngram=2).any()
+    assert not read.select(searched="own", unit="none", where="all", null="observed", ngram=2).any()
     found = {(keys["searched"], keys["null"], name): e for keys, name, e in measure_borrowing(tmp_path / "b.parquet")}
     assert {key[0] for key in found} == {"own"}  # a dataset without any chance level has no rate to stand beside
     assert found["own", "unrelated", "corrected"].value == pytest.approx((4 / 6 - 1 / 6) / (5 / 6))
@@ -173,12 +173,12 @@ def results(folder: Path) -> Path:
     other_set = {"observed": [(1, 4), (2, 4), (0, 4)], "unrelated": [(1, 4), (1, 4), (1, 4)]}
     write_parquet(borrowing_rows(**{"brief@10": level, "else": other_set}), BORROWING, here / "borrowing.parquet")
     grid = [
-        ("m/brief@10/sft", "m", "brief", "10", "sft", "0", "ask", "oracle", "brief@10 else"),
-        ("m/brief@10/lft", "m", "brief", "10", "lft", "0", "ask", "oracle", "brief@10"),
-        ("m/none/base", "m", "", "", "base", "0", "ask", "oracle", ""),
+        ("m/brief@10/sft", "brief", 10, "sft", ["brief@10", "else"]),
+        ("m/brief@10/lft", "brief", 10, "lft", ["brief@10"]),
+        ("m/none/base", "", None, "base", []),
     ]
-    with (folder / "grid.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([COLUMNS, *grid])
+    known = {"model": "m", "evalset": "ask", "markers": ["oracle"]}
+    write_rows([known | dict(zip(COLUMNS, row, strict=True)) for row in grid], folder)
     return folder
 
 
@@ -191,7 +191,7 @@ def test_the_scoreboard_knows_the_true_sources(tmp_path: Path) -> None:
     assert values(rows, method="sft", ranker="lexical") == {"precision_at_1": 1, "recall_at_top": 0.5, "mrr": 1}
     assert values(rows, method="sft", ranker="bm25") == {"precision_at_1": 0, "recall_at_top": 0.5, "mrr": 0.5}
     assert values(rows, method="sft", ranker="fused") == {"precision_at_1": 0, "recall_at_top": 0.5, "mrr": 0.5}
-    expected = dict(zip(scoreboard.RANKINGS, scoreboard.by_chance(2, 10, 2), strict=True))
+    expected = dict(zip(scoreboard.RANKINGS, scoreboard.expected_scores(2, 10, 2), strict=True))
     assert values(rows, method="sft", ranker="random") == pytest.approx(expected)
     alone = values(rows, method="sft", ranker="", part="sources")
     assert alone == {"traceable": 0.5, "true_sources": 2}
@@ -199,7 +199,7 @@ def test_the_scoreboard_knows_the_true_sources(tmp_path: Path) -> None:
     assert {row["searched"] for row in calibration} == {"else"}
     assert {row["method"] for row in calibration} == {"sft"}
     assert values(calibration) == {"corrected": 0, "holds_zero": 1}
-    assert [item.what for item in missing] == ["m/brief@10/lft on ask"] * 2
+    assert [item.needed_by for item in missing] == ["m/brief@10/lft on ask"] * 2
     assert {row["value"] for row in rows if row["method"] == "lft"} == {""}
 
 
@@ -256,5 +256,5 @@ def test_tables_are_drawn_and_asked_for_where_datasets_are_searched(tmp_path: Pa
     assert all(set(row) == set(table.columns) for row in rows)
     write_csv(rows, table, tmp_path / f"{name}.csv")
     assert any(wide.lines for wide in sections(read_csv(tmp_path / f"{name}.csv", table), table))
-    assert table.fits([{"searched": "a"}])
-    assert not table.fits([{"searched": ""}, {}])
+    assert table.fits([grid_row(dataset="it", searched=["a"])])
+    assert not table.fits([grid_row(dataset="it")])

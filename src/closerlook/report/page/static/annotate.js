@@ -1,4 +1,4 @@
-// Blind annotation: the answers to an instruction are named A, B, C in an order drawn from the seed, without their cells.
+// Blind annotation: the answers to an instruction are called A, B, C, in an order that depends on the seed, without their cells.
 "use strict";
 {
   const { html, useEffect, useMemo, useRef, useState } = htmPreact;
@@ -13,23 +13,23 @@
     const [work, setWork] = useState(saved ? saved.work : closerlook.emptyWork(annotator, preset));
     const [problem, setProblem] = useState("");
     useEffect(() => {
-      // the same annotator in another tab: what is done there is done here, or one tab would overwrite the other
-      const changed = (event) =>
+      // Follows the same annotator in another tab, so that no tab overwrites the other's work.
+      const onStorage = (event) =>
         event.key === `closerlook/${key(annotator)}` && event.newValue && setWork(JSON.parse(event.newValue).work);
-      addEventListener("storage", changed);
-      return () => removeEventListener("storage", changed);
+      addEventListener("storage", onStorage);
+      return () => removeEventListener("storage", onStorage);
     }, [annotator]);
     const keep = (next, settings = session) => {
       setWork(next);
-      const kept = closerlook.store(key(next.annotator), JSON.stringify({ session: settings, work: next }));
-      setProblem(kept ? "" : "This browser keeps nothing: export your work before you close the page.");
+      const stored = closerlook.store(key(next.annotator), JSON.stringify({ session: settings, work: next }));
+      setProblem(stored ? "" : "This browser does not save your work. Export it before you close the page.");
     };
     const begin = (name, settings) => {
-      const before = closerlook.storedJson(key(name));
+      const earlier = closerlook.storedJson(key(name));
       closerlook.store(`annotator/${preset}`, name);
       setAnnotator(name);
       setSession(settings);
-      keep(before ? before.work : closerlook.emptyWork(name, preset), settings);
+      keep(earlier ? earlier.work : closerlook.emptyWork(name, preset), settings);
       closerlook.go(closerlook.link("annotate", { n: 1 }));
     };
     if (!session || !query.n) return html`<${Setup} annotator=${annotator} session=${session} onBegin=${begin} />`;
@@ -38,26 +38,26 @@
 
   function Setup({ annotator, session, onBegin }) {
     const { evalsets, cells } = closerlook.facts;
-    const able = evalsets.filter((one) => one.file && cells.some((row) => row.evalset === one.name && row.file));
+    const usable = evalsets.filter(({ name, file }) => file && cells.some((row) => row.evalset === name && row.file));
     const [name, setName] = useState(annotator);
-    const [evalset, setEvalset] = useState(session ? session.evalset : able.length ? able[0].name : "");
+    const [evalset, setEvalset] = useState(session ? session.evalset : usable.length ? usable[0].name : "");
     const [chosen, setChosen] = useState(session ? session.cells : closerlook.defaultCells(evalset));
     const [count, setCount] = useState(session ? session.count : 40);
     const [seed, setSeed] = useState(session ? session.seed : 0);
-    if (!able.length)
+    if (!usable.length)
       return html`<main id="main" class="page" tabindex="-1"><p class="note">No cell has answers to annotate yet.</p>
         </main>`;
-    const there = cells.filter((row) => row.evalset === evalset && row.file).map((row) => row.cell);
-    const turn = (cell) =>
+    const answered = cells.filter((row) => row.evalset === evalset && row.file).map((row) => row.cell);
+    const toggle = (cell) =>
       setChosen(
         chosen.includes(cell)
           ? chosen.filter((other) => other !== cell)
-          : there.filter((other) => chosen.includes(other) || other === cell),
+          : answered.filter((other) => chosen.includes(other) || other === cell),
       );
     const ready = name.trim() && chosen.length > 0 && count > 0;
     return html`<main id="main" class="page narrow" tabindex="-1">
       <h1>Annotate</h1>
-      <p class="caption">You read answers without knowing which method gave them, mark what is not factual or not useful, and say where a marked span comes from, if you can tell. The order of instructions and of answers is drawn from the seed: annotators who choose the same settings see the same answers, so that their agreement can be measured. Your progress stays in this browser; export it when you are done.
+      <p class="caption">Read answers without knowing which method gave them, mark what is not factual or not useful, and say where a marked span comes from, if you can tell. The seed decides the order of instructions and answers. Annotators who choose the same settings see the same answers, so that their agreement can be measured. Your work is saved in this browser; export it when you are done.
         </p>
       <form class="setup" onSubmit=${(event) => {
         event.preventDefault();
@@ -69,20 +69,20 @@
           setEvalset(event.target.value);
           setChosen(closerlook.defaultCells(event.target.value));
         }}>
-          ${able.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>
+          ${usable.map(({ name }) => html`<option value=${name}>${name}</option>`)}</select></label>
         <label>Instructions <input type="number" name="count" min="1" value=${count}
           onInput=${(event) => setCount(Number(event.target.value))} /></label>
         <label>Seed <input type="number" name="seed" min="0" value=${seed}
           onInput=${(event) => setSeed(Number(event.target.value))} /></label>
         <fieldset><legend>Cells whose answers are read</legend>
-          ${there.map((cell) => html`<label class="check"><input type="checkbox" name="cell" value=${cell}
-            checked=${chosen.includes(cell)} onChange=${() => turn(cell)} /> ${cell}</label>`)}</fieldset>
+          ${answered.map((cell) => html`<label class="check"><input type="checkbox" name="cell" value=${cell}
+            checked=${chosen.includes(cell)} onChange=${() => toggle(cell)} /> ${cell}</label>`)}</fieldset>
         <button class="button first" disabled=${!ready}>${session ? "Continue" : "Begin"}</button>
       </form>
     </main>`;
   }
 
-  // The instructions of a session in their order, each with its cells in theirs.
+  // The instructions of a session in their order, each with its cells in their order.
   closerlook.blindOrder = (session, ids) =>
     closerlook
       .shuffled(ids, `${session.seed}`)
@@ -91,35 +91,35 @@
 
   function Session({ session, work, keep, problem, n }) {
     const { evalsets, cells } = closerlook.facts;
-    const evalset = evalsets.find((one) => one.name === session.evalset);
+    const evalset = evalsets.find(({ name }) => name === session.evalset);
     const rows = session.cells.map((name) => cells.find((row) => row.cell === name && row.evalset === session.evalset));
     const { value, error } = closerlook.usePromised(`${session.evalset} ${session.cells}`, () =>
       evalset && rows.every((row) => row && row.file)
         ? Promise.all([closerlook.load(evalset.file), ...rows.map(closerlook.openCell)])
-        : Promise.reject(new Error("The settings name answers that are no longer there: choose others.")),
+        : Promise.reject(new Error("Some of the chosen answers no longer exist. Choose others in the settings.")),
     );
     if (!value)
       return html`<main id="main" class="page" tabindex="-1"><${closerlook.Waiting} error=${error} /><p>
         <a href=${closerlook.link("annotate")}>Settings</a></p></main>`;
-    return html`<${Task} session=${session} work=${work} keep=${keep} problem=${problem} n=${n} asked=${value[0]}
+    return html`<${Task} session=${session} work=${work} keep=${keep} problem=${problem} n=${n} instructions=${value[0]}
       opened=${value.slice(1)} />`;
   }
 
-  function Task({ session, work, keep, problem, n, asked, opened }) {
-    const tasks = useMemo(() => closerlook.blindOrder(session, asked.ids), [session, asked]);
+  function Task({ session, work, keep, problem, n, instructions, opened }) {
+    const tasks = useMemo(() => closerlook.blindOrder(session, instructions.ids), [session, instructions]);
     const [notice, setNotice] = useState("");
     const file = useRef(null);
-    const place = Math.min(Math.max(n, 1), tasks.length) - 1;
-    const task = tasks[place];
+    const index = Math.min(Math.max(n, 1), tasks.length) - 1;
+    const task = tasks[index];
     useEffect(() => scrollTo(0, 0), [task.id]);
     const answers = task.cells.map((name) => ({ cell: name, evalset: session.evalset, id: task.id }));
     const go = (next) => next >= 1 && next <= tasks.length && closerlook.go(closerlook.link("annotate", { n: next }));
     const done = () => {
-      keep(answers.reduce((before, answer) => closerlook.withInspected(before, answer, true), work));
-      if (place + 2 <= tasks.length) go(place + 2);
-      else setNotice("That was the last one: export your work.");
+      keep(answers.reduce((updated, answer) => closerlook.withInspected(updated, answer, true), work));
+      if (index + 2 <= tasks.length) go(index + 2);
+      else setNotice("That was the last instruction. Export your work.");
     };
-    closerlook.useKeys({ n: done, p: () => go(place) });
+    closerlook.useKeys({ n: done, p: () => go(index) });
     const inspected = tasks.reduce(
       (sum, { id, cells }) =>
         sum + cells.filter((cell) => closerlook.isInspected(work, { cell, evalset: session.evalset, id })).length,
@@ -132,19 +132,19 @@
       if (!chosen) return;
       try {
         keep(closerlook.imported(work, await chosen.text()));
-        setNotice(`${chosen.name}: imported. Every answer that it names is now as it says; the others stayed.`);
+        setNotice(`${chosen.name}: imported. The answers in the file replaced yours; the others are unchanged.`);
       } catch (error) {
         setNotice(`${chosen.name} was not imported: ${error.message}.`);
       }
     };
-    const at = asked.ids.indexOf(task.id);
+    const row = instructions.ids.indexOf(task.id);
     return html`<main id="main" class="annotate" tabindex="-1">
       <header class="bar noprint">
-        <span><b>${place + 1}</b> / ${tasks.length} <span class="small">
-          ${inspected} of ${closerlook.many(total, "answer")} inspected · ${closerlook.many(work.annotations.length, "span")} · ${work.annotator}
+        <span><b>${index + 1}</b> / ${tasks.length} <span class="small">
+          ${inspected} of ${closerlook.count(total, "answer")} inspected · ${closerlook.count(work.annotations.length, "span")} · ${work.annotator}
           </span></span>
         <progress max=${total} value=${inspected} aria-label="Answers inspected"></progress>
-        <span class="steps"><button onClick=${() => go(place)} disabled=${place === 0}
+        <span class="steps"><button onClick=${() => go(index)} disabled=${index === 0}
           aria-label="Previous instruction (p)">←</button>
           <button class="first" onClick=${done}>Done, next (n)</button>
           <button onClick=${() => save(work)}>Export</button><button onClick=${() => file.current.click()}>Import
@@ -154,10 +154,10 @@
           <a class="button" href=${closerlook.link("annotate")}>Settings</a></span>
       </header>
       ${(notice || problem) && html`<p class="note" role="status">${notice} ${problem}</p>`}
-      <section class="question" aria-label="Instruction"><p class="instruction" dir="auto">${asked.instruction[at]}</p>
-        ${asked.reference[at] !== null && html`<details><summary>Reference answer</summary><p dir="auto"
-          class="instruction">${asked.reference[at]}</p></details>`}
-        <p class="legend small">Select words in an answer, with the pointer or with Shift and the arrow keys, then say what is wrong with them. Done: on to the next, all answers inspected.
+      <section class="question" aria-label="Instruction"><p class="instruction" dir="auto">${instructions.instruction[row]}</p>
+        ${instructions.reference[row] !== null && html`<details><summary>Reference answer</summary><p dir="auto"
+          class="instruction">${instructions.reference[row]}</p></details>`}
+        <p class="legend small">Select words in an answer, with the pointer or with Shift and the arrow keys, then say what is wrong with them. Done marks all answers as inspected and opens the next instruction.
           </p></section>
       <div class="answers">${answers.map(
         (

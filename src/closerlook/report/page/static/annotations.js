@@ -1,10 +1,10 @@
-// What annotators make: spans in code points, progress in the browser, the file that is exported and read again, blind order.
+// An annotator's work: spans in code points, inspected answers, export and import, and the blind order.
 "use strict";
 {
   closerlook.KINDS = ["not factual", "not useful"];
   const VERSION = 1;
 
-  // The same numbers for the same text, in every browser: FNV-1a, then mulberry32.
+  // Random numbers that depend on the text alone, in every browser: FNV-1a, then mulberry32.
   function random(text) {
     let state = 0x811c9dc5;
     for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
@@ -16,7 +16,7 @@
     };
   }
 
-  // The items in an order that the seed alone decides (Fisher and Yates).
+  // The items in an order that depends on the seed alone (Fisher-Yates).
   closerlook.shuffled = (items, seed) => {
     const order = [...items];
     const draw = random(seed);
@@ -27,7 +27,7 @@
     return order;
   };
 
-  const same = (a) => (b) => a.cell === b.cell && a.evalset === b.evalset && a.id === b.id;
+  const isSame = (a) => (b) => a.cell === b.cell && a.evalset === b.evalset && a.id === b.id;
 
   closerlook.emptyWork = (annotator, preset) => ({
     version: VERSION,
@@ -41,30 +41,28 @@
   closerlook.withMarks = (work, answer, marks) => ({
     ...work,
     annotations: [
-      ...work.annotations.filter((one) => !same(answer)(one)),
+      ...work.annotations.filter((entry) => !isSame(answer)(entry)),
       ...marks.map((mark) => ({ ...answer, ...mark })),
     ],
   });
 
   closerlook.marksOf = (work, answer) =>
     work.annotations
-      .filter(same(answer))
+      .filter(isSame(answer))
       .map(({ start, end, kind, origin }) => ({ start, end, kind, origin }))
       .sort((a, b) => a.start - b.start || a.end - b.end);
 
-  closerlook.withInspected = (work, answer, yes) => ({
+  closerlook.withInspected = (work, answer, inspected) => ({
     ...work,
-    inspected: [...work.inspected.filter((one) => !same(answer)(one)), ...(yes ? [answer] : [])],
+    inspected: [...work.inspected.filter((entry) => !isSame(answer)(entry)), ...(inspected ? [answer] : [])],
   });
 
-  closerlook.isInspected = (work, answer) => work.inspected.some(same(answer));
+  closerlook.isInspected = (work, answer) => work.inspected.some(isSame(answer));
 
-  // Exactly what the human marker reads, in one order whatever was done first.
+  // The file that the human marker reads, in an order that does not depend on the order of work.
   closerlook.exported = (work) => {
-    const key = (one) =>
-      [one.evalset, one.cell, one.id, String(one.start ?? "").padStart(9), String(one.end ?? "").padStart(9)].join(
-        "\n",
-      );
+    const padded = (offset) => String(offset ?? "").padStart(9);
+    const key = ({ evalset, cell, id, start, end }) => [evalset, cell, id, padded(start), padded(end)].join("\n");
     const order = (items) => [...items].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
     const annotations = order(work.annotations).map(({ cell, evalset, id, start, end, kind, origin }) => ({
       cell,
@@ -79,23 +77,23 @@
     return `${JSON.stringify({ version: VERSION, annotator: work.annotator, preset: work.preset, annotations, inspected }, null, 2)}\n`;
   };
 
-  // The work with a file's put in: every answer that the file names is as the file has it, the others stay as they are.
+  // The work, in which the file's answers replace those of the same cell and instruction.
   // Throws an Error that says what is wrong with the file.
   closerlook.imported = (work, text) => {
-    const file = checked(text);
+    const file = parseWork(text);
     for (const key of ["preset", "annotator"])
       if (file[key] !== work[key])
         throw new Error(`the file's ${key} is ${JSON.stringify(file[key])}, here it is ${JSON.stringify(work[key])}`);
     const named = [...file.annotations, ...file.inspected];
-    const kept = (items) => items.filter((one) => !named.some(same(one)));
+    const others = (items) => items.filter((entry) => !named.some(isSame(entry)));
     return {
       ...work,
-      annotations: [...kept(work.annotations), ...file.annotations],
-      inspected: [...kept(work.inspected), ...file.inspected],
+      annotations: [...others(work.annotations), ...file.annotations],
+      inspected: [...others(work.inspected), ...file.inspected],
     };
   };
 
-  function checked(text) {
+  function parseWork(text) {
     let file;
     try {
       file = JSON.parse(text);
@@ -106,16 +104,16 @@
       throw new Error(`its version is ${JSON.stringify(file && file.version)}, expected ${VERSION}`);
     for (const key of ["annotations", "inspected"]) {
       if (!Array.isArray(file[key])) throw new Error(`it has no list of ${key}`);
-      file[key].forEach((one, i) => {
-        const wrong = !one || ["cell", "evalset", "id"].some((name) => typeof one[name] !== "string");
-        if (wrong || (key === "annotations" && !span(one)))
-          throw new Error(`${key}[${i}] is not as expected: ${JSON.stringify(one)}`);
+      file[key].forEach((entry, i) => {
+        const wrong = !entry || ["cell", "evalset", "id"].some((name) => typeof entry[name] !== "string");
+        if (wrong || (key === "annotations" && !isSpan(entry)))
+          throw new Error(`${key}[${i}] is not as expected: ${JSON.stringify(entry)}`);
       });
     }
     return file;
   }
 
-  const span = ({ start, end, kind, origin }) =>
+  const isSpan = ({ start, end, kind, origin }) =>
     Number.isInteger(start) &&
     Number.isInteger(end) &&
     0 <= start &&
@@ -123,8 +121,7 @@
     closerlook.KINDS.includes(kind) &&
     (origin === null || origin === undefined || typeof origin === "string");
 
-  // What is selected in an element that holds `text` and nothing else, without the white space around it: [start, end) in code
-  // points; null where nothing is.
+  // The selection in an element that contains `text` alone, without white space at its ends: [start, end) in code points, or null.
   closerlook.selectedPoints = (element, text) => {
     const selection = getSelection();
     if (!selection.rangeCount || selection.isCollapsed) return null;
@@ -137,7 +134,7 @@
     return closerlook.trimmedPoints(text, start, start + range.toString().length);
   };
 
-  // [start, end) in UTF-16 units as code points: white space at the ends is left out, a half character is taken whole.
+  // [start, end) from UTF-16 units to code points, without white space at the ends; half a character becomes a whole one.
   closerlook.trimmedPoints = (text, start, end) => {
     const chosen = text.slice(start, end);
     const from = start + chosen.length - chosen.trimStart().length;

@@ -1,17 +1,17 @@
-// The page: its head, the view that the link names, the help.
+// The page: its header, the view that the link names, and the help.
 "use strict";
 {
   const { html, render, useEffect, useErrorBoundary, useState } = htmPreact;
   const VIEWS = { overview: "Overview", tables: "Tables", inspect: "Answers", annotate: "Annotate" };
   const KEYS = [
-    ["j, k", "next, previous response (n, p too); while annotating n is done and next"],
-    ["↑, ↓", "the same, in the list of responses"],
-    ["←, →", "through the tokens of an answer that has the focus; while annotating, through its words"],
-    ["Enter", "where the token's word can have come from"],
-    ["Shift ←, →", "select words while annotating; f marks them not factual, u not useful, Delete unmarks"],
+    ["j, k", "next and previous response, as n and p; while annotating, n marks the answers as inspected and moves to the next"],
+    ["↑, ↓", "previous and next response, in the list"],
+    ["←, →", "move through the tokens of the focused answer; while annotating, through its words"],
+    ["Enter", "show where the token's word may come from"],
+    ["Shift ←, →", "select words while annotating; f marks them as not factual, u as not useful, Delete removes the mark"],
     ["/", "search the responses"],
-    ["Esc", "close"],
-    ["?", "this help"],
+    ["Esc", "close the sheet or dialog"],
+    ["?", "show this help"],
   ];
 
   function App({ facts }) {
@@ -28,7 +28,7 @@
       <a class="skip" href="#main" onClick=${(event) => {
         event.preventDefault();
         document.getElementById("main").focus();
-      }}>To the content</a>
+      }}>Skip to the content</a>
       <header class="head">
         <a class="name" href=${closerlook.link("overview")}>closerlook <span>${facts.preset}</span></a>
         <nav aria-label="Views">${Object.entries(VIEWS).map(([name, label]) => html`<a href=${closerlook.link(name)}
@@ -42,7 +42,7 @@
   }
 
   function View({ name, rest, query }) {
-    const [error] = useErrorBoundary((error) => console.error(error)); // a view that fails leaves the way to the others
+    const [error] = useErrorBoundary((error) => console.error(error)); // if a view fails, the header still links to the others
     if (error) return html`<${Failed} error=${error} />`;
     if (name === "tables") return html`<${closerlook.Tables} name=${rest} query=${query} />`;
     if (name === "inspect") return html`<${closerlook.Inspector} query=${query} />`;
@@ -50,25 +50,25 @@
     return html`<${closerlook.Overview} />`;
   }
 
-  const Help = () => html`
-    <p>Each token is colored by its rank in the base model, which saw the same text: <span class="answer">
-      <span class="unshifted">unshifted</span> (rank 1), <span class="marginal">marginal
-      </span> (2 or 3), <span class="shifted">shifted</span> (above 3)</span>. <span class="answer">
-      <span class="marked">Waves</span>
-      </span> are under spans marked as hallucinated. The base's probability and rank are those of the tuned model's most likely token.
+  // Values are stored in steps of their square root: the error at a value of 1 is at most 1 / steps.
+  const Help = () => {
+    const { prob, top_probs, kl } = closerlook.facts.steps;
+    return html`
+    <p>Each token has the color of its rank in the base model, which saw the same text: <span class="answer">
+      <${closerlook.Classes} /></span> Rank and base probability are those of the tuned model's most likely token.</p>
+    <p class="small">Probabilities are stored to ${(100 / prob).toFixed(1)} percentage points, those of the base model's top five to ${(100 / top_probs).toFixed(1)}, divergences to ${1 / kl} nats at 1 nat.
       </p>
-    <p class="small">Probabilities are kept in 256 steps of their square root (right to 0.4 percentage points), those of the base's first five in 64 (to 1.6), divergences in steps of their square root too (to 0.02 nats at 1).
-      </p>
-    <dl class="keys">${KEYS.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
-    <p class="small">Every view is in its link: copy it from the address bar.</p>`;
+    <dl class="keys">${KEYS.map(([key, effect]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${effect}</dd></div>`)}</dl>
+    <p class="small">The address bar has the link to what you see: copy it to come back or to share it.</p>`;
+  };
 
   const Failed = ({ error }) =>
     html`<main class="page"><h1>closerlook</h1><p class="note problem" role="alert">${error.message}</p></main>`;
 
   const show = (page) => {
-    const place = document.getElementById("app");
-    place.replaceChildren(); // shown until the scripts run
-    render(page, place);
+    const root = document.getElementById("app");
+    root.replaceChildren(); // removes the message that is shown until the scripts run
+    render(page, root);
   };
   closerlook.load("site").then(
     (facts) => {

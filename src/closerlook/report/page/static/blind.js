@@ -1,84 +1,85 @@
-// One answer without its name: words or stretches of it are selected and marked, and each mark is given an origin.
+// One answer without its cell, in which the annotator selects and marks words and says where each mark comes from.
 "use strict";
 {
   const { html, useEffect, useMemo, useRef, useState } = htmPreact;
-  const ORIGINS = 8; // candidates offered for a span
+  const ORIGINS = 8; // candidates offered for a span, at most
 
-  // One answer under its letter: words are selected with the pointer, or with Shift and the arrow keys, and marked.
+  // One answer under its letter. Words are selected with the pointer, or with Shift and the arrow keys.
   closerlook.Blind = ({ name, cell, id, opened, marks, inspected, onMarks, onInspected }) => {
-    const place = cell.place.get(id);
-    const text = place === undefined ? "" : cell.texts[place];
+    const index = cell.indexById.get(id);
+    const text = index === undefined ? "" : cell.texts[index];
     const ruler = useMemo(() => closerlook.ruler(text), [text]);
     const words = useMemo(
       () => closerlook.words(text).map(({ start, end }) => [ruler.point(start), ruler.point(end - 1) + 1]),
       [text],
     );
     const box = useRef(null);
-    const [cursor, setCursor] = useState(null); // [the word that selecting began at, the word it has come to]
-    const [drawn, setDrawn] = useState(null); // [start, end) selected with the pointer
+    const [cursor, setCursor] = useState(null); // [the first word of the selection, the word it extends to]
+    const [dragged, setDragged] = useState(null); // [start, end) selected with the pointer
     const chosen =
-      drawn || (cursor && words.length ? [words[Math.min(...cursor)][0], words[Math.max(...cursor)][1]] : null);
-    const mark = (kind) => {
+      dragged || (cursor && words.length ? [words[Math.min(...cursor)][0], words[Math.max(...cursor)][1]] : null);
+    const addMark = (kind) => {
       if (!chosen) return;
       const [start, end] = chosen;
-      const others = marks.filter((one) => one.start !== start || one.end !== end);
+      const others = marks.filter((mark) => mark.start !== start || mark.end !== end);
       onMarks([...others, { start, end, kind, origin: null }]);
-      setDrawn(null);
+      setDragged(null);
     };
-    const remove = () => chosen && onMarks(marks.filter((one) => one.end <= chosen[0] || chosen[1] <= one.start));
-    const pressed = (event) => {
+    const remove = () => chosen && onMarks(marks.filter((mark) => mark.end <= chosen[0] || chosen[1] <= mark.start));
+    const onKey = (event) => {
       const last = words.length - 1;
-      const to = { ArrowRight: (i) => i + 1, ArrowLeft: (i) => i - 1, Home: () => 0, End: () => last }[event.key];
+      const move = { ArrowRight: (i) => i + 1, ArrowLeft: (i) => i - 1, Home: () => 0, End: () => last }[event.key];
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (to && words.length) {
-        const next = cursor ? Math.min(Math.max(to(cursor[1]), 0), last) : event.key === "End" ? last : 0;
-        setDrawn(null);
+      if (move && words.length) {
+        const next = cursor ? Math.min(Math.max(move(cursor[1]), 0), last) : event.key === "End" ? last : 0;
+        setDragged(null);
         setCursor([event.shiftKey && cursor ? cursor[0] : next, next]);
-      } else if (event.key === "f") mark(closerlook.KINDS[0]);
-      else if (event.key === "u") mark(closerlook.KINDS[1]);
+      } else if (event.key === "f") addMark(closerlook.KINDS[0]);
+      else if (event.key === "u") addMark(closerlook.KINDS[1]);
       else if (event.key === "Delete" || event.key === "Backspace") remove();
-      else if (event.key === "Escape") (setDrawn(null), setCursor(null));
+      else if (event.key === "Escape") (setDragged(null), setCursor(null));
       else return;
       event.preventDefault();
     };
-    const released = (event) => {
-      if (event.target.closest && event.target.closest("button, select, label")) return; // what is selected is about to be marked
-      const found = box.current && closerlook.selectedPoints(box.current, text);
-      setDrawn(found);
-      if (!found) return;
+    const onRelease = (event) => {
+      if (event.target.closest && event.target.closest("button, select, label")) return; // the selection is about to be marked
+      const selection = box.current && closerlook.selectedPoints(box.current, text);
+      setDragged(selection);
+      if (!selection) return;
       setCursor(null);
-      getSelection().removeAllRanges(); // it is drawn as ours from now on
+      getSelection().removeAllRanges(); // the page draws it from now on
     };
     useEffect(() => {
-      document.addEventListener("mouseup", released);
-      return () => document.removeEventListener("mouseup", released);
+      document.addEventListener("mouseup", onRelease);
+      return () => document.removeEventListener("mouseup", onRelease);
     }, [text]);
     return html`<section class="column" aria-label=${`Answer ${name}`}>
       <header><h2>${name}</h2><label class="check"><input type="checkbox" checked=${inspected}
         onChange=${(event) => onInspected(event.target.checked)} /> inspected</label></header>
       ${!text && html`<p class="note">The answer is empty.</p>`}
       <p class="answer plain" dir="auto" ref=${box} tabindex="0" role="textbox" aria-readonly="true"
-        aria-multiline="true" onKeyDown=${pressed}
-        aria-label=${`Answer ${name}: arrow keys move by word, with Shift they select; f marks as not factual, u as not useful, Delete unmarks`}>
+        aria-multiline="true" onKeyDown=${onKey}
+        aria-label=${`Answer ${name}: arrow keys move by word, with Shift they select; f marks as not factual, u as not useful, Delete removes the mark`}>
           ${pieces(text, ruler, marks, chosen)}</p>
       <div class="marking" role="group" aria-label="Mark the selection">
         <button disabled=${!chosen} onMouseDown=${(event) => event.preventDefault()}
-          onClick=${() => mark(closerlook.KINDS[0])}>Not factual (f)</button>
+          onClick=${() => addMark(closerlook.KINDS[0])}>Not factual (f)</button>
         <button disabled=${!chosen} onMouseDown=${(event) => event.preventDefault()}
-          onClick=${() => mark(closerlook.KINDS[1])}>Not useful (u)</button></div>
+          onClick=${() => addMark(closerlook.KINDS[1])}>Not useful (u)</button></div>
       <p class="hidden" aria-live="polite">
         ${chosen ? `selected: ${text.slice(ruler.unit(chosen[0]), ruler.unit(chosen[1]))}` : ""}</p>
       <ul class="marks">${marks.map(
         (
-          one,
-        ) => html`<${Mark} key=${`${one.start}-${one.end}`} mark=${one}
-          text=${text.slice(ruler.unit(one.start), ruler.unit(one.end))} id=${id} opened=${opened}
-        onChange=${(changes) => onMarks(marks.map((other) => (other === one ? { ...one, ...changes } : other)))} onRemove=${() => onMarks(marks.filter((other) => other !== one))} />`,
+          mark,
+        ) => html`<${Mark} key=${`${mark.start}-${mark.end}`} mark=${mark}
+          text=${text.slice(ruler.unit(mark.start), ruler.unit(mark.end))} id=${id} opened=${opened}
+          onChange=${(changes) => onMarks(marks.map((other) => (other === mark ? { ...mark, ...changes } : other)))}
+          onRemove=${() => onMarks(marks.filter((other) => other !== mark))} />`,
       )}</ul>
     </section>`;
   };
 
-  // The text in pieces, marked and selected ones apart.
+  // The text in pieces, split where marks and the selection begin and end.
   function pieces(text, ruler, marks, chosen) {
     const cuts = [...new Set([0, ruler.length, ...marks.flatMap(({ start, end }) => [start, end]), ...(chosen || [])])]
       .filter((cut) => cut <= ruler.length)
@@ -95,15 +96,10 @@
     });
   }
 
-  // A marked span: its kind, and where it comes from.
+  // A marked span with its kind and its origin.
   function Mark({ mark, text, id, opened, onChange, onRemove }) {
     const [choosing, setChoosing] = useState(false);
-    const origin =
-      mark.origin === null
-        ? "origin: not said"
-        : mark.origin === "none"
-          ? "origin: no instance"
-          : "origin: an instance";
+    const origin = { null: "not given", none: "no instance" }[mark.origin] || "an instance";
     const choose = (value) => {
       onChange({ origin: value });
       setChoosing(false);
@@ -112,21 +108,21 @@
       <label><span class="hidden">Kind</span><select value=${mark.kind}
         onChange=${(event) => onChange({ kind: event.target.value })}>
         ${closerlook.KINDS.map((kind) => html`<option value=${kind}>${kind}</option>`)}</select></label>
-      <button aria-expanded=${choosing ? "true" : "false"} onClick=${() => setChoosing(!choosing)}>${origin}</button>
+      <button aria-expanded=${choosing ? "true" : "false"} onClick=${() => setChoosing(!choosing)}>origin: ${origin}</button>
       <button class="plain" aria-label="Remove the mark" onClick=${onRemove}>✕</button>
       ${choosing && html`<${Origins} text=${text} id=${id} opened=${opened} chosen=${mark.origin} choose=${choose} />`}
         </li>`;
   }
 
-  // The candidates do not depend on whose answer it is: they are those of all answers to the instruction, by the words they share.
+  // The candidates of all answers to the instruction, by the words that they share with the span, so that they do not reveal the cell.
   function Origins({ text, id, opened, chosen, choose }) {
     const { value, error } = closerlook.usePromised(`${id} ${text}`, () => candidates(text, id, opened));
     if (!value) return html`<${closerlook.Waiting} error=${error} />`;
     return html`<div class="origins" role="group" aria-label="Where it comes from">
-      <p><button aria-pressed=${chosen === null ? "true" : "false"} onClick=${() => choose(null)}>not said
+      <p><button aria-pressed=${chosen === null ? "true" : "false"} onClick=${() => choose(null)}>not given
         </button> <button aria-pressed=${chosen === "none" ? "true" : "false"}
         onClick=${() => choose("none")}>no instance</button></p>
-      ${!value.length && html`<p class="note">No candidates are known for this instruction: the results have no traces of its answers.
+      ${!value.length && html`<p class="note">There are no candidates for this instruction: its answers have not been traced.
         </p>`}
       <ol class="instances">${value.map(
         (row) => html`<li key=${row[0]}><${closerlook.Instance} row=${row} phrase=${text} candidate=${{}} />
@@ -136,19 +132,19 @@
   }
 
   async function candidates(text, id, opened) {
-    const found = new Map();
+    const instances = new Map();
     for (const cell of opened) {
-      const place = cell.place.get(id);
-      if (place === undefined || !cell.dataset) continue;
-      const named = [
-        ...cell.spans(place).flatMap((span) => cell.candidates(span).map((one) => one.instance)),
-        ...cell.words(place).flatMap((word) => word.candidates),
+      const index = cell.indexById.get(id);
+      if (index === undefined || !cell.dataset) continue;
+      const numbers = [
+        ...cell.spans(index).flatMap((span) => cell.candidates(span).map(({ instance }) => instance)),
+        ...cell.words(index).flatMap((word) => word.candidates),
       ];
-      for (const row of (await closerlook.openInstances(cell.dataset, new Set(named))).values())
-        if (row[1] !== null) found.set(row[0], row);
+      for (const row of (await closerlook.openInstances(cell.dataset, new Set(numbers))).values())
+        if (row[1] !== null) instances.set(row[0], row);
     }
-    const shared = (row) => Math.max(...[row[1], row[2]].map((other) => closerlook.longestRun(text, other).length));
-    return [...found.values()]
+    const shared = ([, ...texts]) => Math.max(...texts.map((other) => closerlook.longestRun(text, other).length));
+    return [...instances.values()]
       .map((row) => [shared(row), row])
       .sort(([a, x], [b, y]) => b - a || (x[0] < y[0] ? -1 : 1))
       .slice(0, ORIGINS)

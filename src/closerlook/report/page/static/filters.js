@@ -1,37 +1,32 @@
-// Which responses the inspector lists: by words, task type, classes, marked spans, and the difference of two cells' scores.
+// Which responses the inspector lists: by text, task type, class shares, marked spans, and the difference of two cells' scores.
 "use strict";
 {
   const { html } = htmPreact;
 
   closerlook.FILTERS = ["q", "task", "class", "share", "span", "judge", "aspect", "one", "two", "diff"];
 
-  // The places in the evalset of the responses that pass.
+  // The indices in the evalset of the instructions whose responses pass the filters.
   closerlook.filtered = (evalset, cells, query) => {
     const text = (query.q || "").toLowerCase();
     const share = Number(query.share || 0) / 100;
     const column = closerlook.facts.classes.indexOf(query.class);
-    const [one, two] = [query.one, query.two].map((name, i) => cells.find((cell) => cell.cell === name) || cells[i]);
-    const passes = (place) => {
-      const id = evalset.ids[place];
-      const here = cells.filter((cell) => cell.place.has(id)).map((cell) => [cell, cell.place.get(id)]);
-      if (
-        text &&
-        ![evalset.instruction[place], ...here.map(([cell, at]) => cell.texts[at])].some((other) =>
-          other.toLowerCase().includes(text),
-        )
-      )
-        return false;
-      if (query.task && !evalset.task_types[place].includes(query.task)) return false;
-      if (column >= 0 && !here.some(([cell, at]) => (cell.shares(at) || [-1, -1, -1])[column] >= share)) return false;
-      if (query.span && here.some(([cell, at]) => cell.spans(at, query.marker).length > 0) !== (query.span === "yes"))
-        return false;
+    const compared = [query.one, query.two].map((name, i) => cells.find((cell) => cell.cell === name) || cells[i]);
+    const passes = (index) => {
+      const id = evalset.ids[index];
+      const responses = cells.filter((cell) => cell.indexById.has(id)).map((cell) => [cell, cell.indexById.get(id)]);
+      const texts = [evalset.instruction[index], ...responses.map(([cell, row]) => cell.texts[row])];
+      if (text && !texts.some((candidate) => candidate.toLowerCase().includes(text))) return false;
+      if (query.task && !evalset.task_types[index].includes(query.task)) return false;
+      if (column >= 0 && !responses.some(([cell, row]) => (cell.shares(row) || [-1, -1, -1])[column] >= share)) return false;
+      const marked = responses.some(([cell, row]) => cell.spans(row, query.marker).length > 0);
+      if (query.span && marked !== (query.span === "yes")) return false;
       if (!query.diff) return true;
-      const scores = [one, two].map((cell) =>
-        cell && cell.place.has(id) ? cell.score(cell.place.get(id), query.judge, query.aspect) : null,
+      const scores = compared.map((cell) =>
+        cell && cell.indexById.has(id) ? cell.score(cell.indexById.get(id), query.judge, query.aspect) : null,
       );
       return !scores.includes(null) && Math.abs(scores[0] - scores[1]) >= Number(query.diff);
     };
-    return evalset.ids.map((_, place) => place).filter(passes);
+    return evalset.ids.map((_, index) => index).filter(passes);
   };
 
   closerlook.Filters = ({ evalset, cells, query, onChange }) => {
@@ -54,20 +49,20 @@
       <details open=${active}>
         <summary>More filters</summary>
         ${tasks.length > 0 && choice("task", "Task type", tasks)}
-        <fieldset><legend>Tokens of a class, in any cell shown</legend>
+        <fieldset><legend>Share of a class in any answer</legend>
           ${choice("class", "Class", closerlook.facts.classes)}
           <label>at least <input type="number" name="share" min="0" max="100" value=${query.share || ""}
             onChange=${(event) => set({ share: event.target.value })} /> %</label>
         </fieldset>
-        <label>Hallucinated <select name="span" value=${query.span || ""} disabled=${!markers.length}
+        <label>Spans <select name="span" value=${query.span || ""} disabled=${!markers.length}
           onChange=${(event) => set({ span: event.target.value })}>
-          <option value="">any</option><option value="yes">some span is marked</option><option value="no">none is marked
+          <option value="">any</option><option value="yes">some marked</option><option value="no">none marked
             </option></select></label>
         ${markers.length > 1 && choice("marker", "Marked by", markers, "anyone")}
-        ${!markers.length && html`<p class="small">No marked spans in these cells.</p>`}
+        ${!markers.length && html`<p class="small">These cells have no marked spans.</p>`}
         ${
           judges.length > 0 && cells.length > 1
-            ? html`<fieldset><legend>Scores differ</legend>
+            ? html`<fieldset><legend>Difference of scores</legend>
           <label>Judge <select name="judge" value=${judge} onChange=${(event) => set({ judge: event.target.value })}>
             ${judges.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
           <label>Aspect <select name="aspect" value=${query.aspect || ""}
@@ -85,7 +80,7 @@
           <label>by at least <input type="number" name="diff" min="1" max="4" disabled=${!query.aspect}
             value=${query.diff || ""} onChange=${(event) => set({ judge, diff: event.target.value })} /></label>
         </fieldset>`
-            : html`<p class="small">${judges.length ? "Two cells have scores to compare." : "No scores in these cells."}
+            : html`<p class="small">${judges.length ? "Choose a second cell to compare scores." : "These cells have no scores."}
               </p>`
         }
       </details>

@@ -1,4 +1,4 @@
-// The overview: what the grid holds, how far it is, what the claims came to, and the ways into everything else.
+// The overview: what the grid contains, its state, the claims, and links to everything else.
 "use strict";
 {
   const { html } = htmPreact;
@@ -9,7 +9,7 @@
   closerlook.Overview = () => {
     const { preset, cells, evalsets, tables, figures, problems } = closerlook.facts;
     const answered = cells.filter((row) => row.file).length;
-    const about = [
+    const sizes = [
       [distinct(cells.map((row) => row.model)).length, "model"],
       [distinct(cells.map((row) => row.cell.split("/")[1]).filter((name) => name !== "none")).length, "dataset"],
       [distinct(cells.map((row) => row.cell)).length, "cell"],
@@ -21,10 +21,10 @@
         <h1>${preset}</h1>
         <p>What instruction tuning changed, whether it was worth it, and where the new mistakes come from.</p>
         <ul class="facts">
-          ${about.map(([count, what]) => html`<li><strong>${count.toLocaleString("en")}
-            </strong> ${count === 1 ? what : `${what}s`}</li>`)}
+          ${sizes.map(([count, noun]) => html`<li><strong>${count.toLocaleString("en")}
+            </strong> ${count === 1 ? noun : `${noun}s`}</li>`)}
         </ul>
-        <nav class="ways" aria-label="Ways in">
+        <nav class="ways" aria-label="Views of the results">
           ${answered > 0 && html`<a class="button first" href=${closerlook.link("inspect")}>Read the answers</a>`}
           ${tables.length > 0 && html`<a class="button" href=${closerlook.link("tables")}>Tables and figures</a>`}
           ${answered > 0 && html`<a class="button" href=${closerlook.link("annotate")}>Annotate</a>`}
@@ -40,30 +40,30 @@
       <${Claims} /> <${Grid} />
       <section aria-labelledby="results">
         <h2 id="results">Tables and figures</h2>
-        ${tables.length + figures.length === 0 && html`<p class="note">There are no tables yet: <code>snakemake
+        ${tables.length + figures.length === 0 && html`<p class="note">There are no tables yet. <code>snakemake
           </code> makes them.</p>`}
         <ul class="cards">
           ${tables.map((table) => html`<li><a href=${closerlook.link(`tables/${table.name}`)}>${table.title}
-            </a> <span class="small">${closerlook.many(table.rows, "value")}</span></li>`)}
+            </a> <span class="small">${closerlook.count(table.rows, "value")}</span></li>`)}
         </ul>
       </section>
     </main>`;
   };
 
   const SOURCES = { ours: "This grid", paper: "The paper's numbers" };
-  const FEW = 3; // decisions named at once; more are counted, and named where one asks
+  const FEW = 3; // more decisions than this are counted, and listed on demand
 
-  // A line per claim; what it came to for each model and dataset, decided from this grid and from the paper's numbers.
+  // A row per claim with its decisions per model and dataset, from this grid and from the paper's numbers.
   function Claims() {
     const { claims, tables } = closerlook.facts;
     if (!claims.length)
       return html`<section aria-labelledby="claims"><h2 id="claims">Claims</h2>
-        <p class="note">There is no table of claims in these results.</p></section>`;
+        <p class="note">These results have no table of claims.</p></section>`;
     const names = distinct(claims.map((row) => row.claim));
     const sources = distinct(claims.map((row) => row.decided_from));
     return html`<section aria-labelledby="claims">
       <h2 id="claims">Claims</h2>
-      <p class="small">Each finding of the paper as a statement that can be tested, decided per model and dataset${tables.some((table) => table.name === "claims") && html`; <a href=${closerlook.link("tables/claims")}>with all numbers
+      <p class="small">Each finding of the paper as a testable statement, decided per model and dataset${tables.some((table) => table.name === "claims") && html`; <a href=${closerlook.link("tables/claims")}>with all numbers
         </a>`}.</p>
       <div class="scroll" tabindex="0" role="region" aria-label="Claims"><table class="claims">
         <thead><tr><th scope="col">Claim</th>${sources.map((source) => html`<th scope="col">${SOURCES[source] || source}
@@ -79,22 +79,21 @@
   }
 
   function Decisions({ rows }) {
-    const made = new Map(
+    const bySubject = new Map(
       rows.map((row) => [
         `${subject(row)}\n${row.decision}`,
-        { of: subject(row), decision: row.decision || "no data" },
+        { subject: subject(row), decision: row.decision || "no data" },
       ]),
     );
-    const all = [...made.values()];
-    if (!all.length) return html`<span class="small">not decided</span>`;
-    const list = html`<ul class="badges">${all.map(({ of, decision }) => html`<li>
-      <${Badge} decision=${decision} /> <span class="small">${of}</span></li>`)}</ul>`;
-    if (all.length <= FEW) return list;
-    const kinds = distinct([...Object.keys(DECISIONS), ...all.map((one) => one.decision)]).filter((kind) =>
-      all.some((one) => one.decision === kind),
-    );
-    return html`<details><summary>${kinds.map((decision) => html`<${Badge} decision=${decision}
-      count=${all.filter((one) => one.decision === decision).length} /> `)}</summary>${list}</details>`;
+    const decisions = [...bySubject.values()];
+    if (!decisions.length) return html`<span class="small">not decided</span>`;
+    const list = html`<ul class="badges">${decisions.map(({ subject, decision }) => html`<li>
+      <${Badge} decision=${decision} /> <span class="small">${subject}</span></li>`)}</ul>`;
+    if (decisions.length <= FEW) return list;
+    const kinds = distinct([...Object.keys(DECISIONS), ...decisions.map(({ decision }) => decision)]);
+    const counts = kinds.map((kind) => [kind, decisions.filter(({ decision }) => decision === kind).length]);
+    return html`<details><summary>${counts.filter(([, count]) => count).map(([kind, count]) => html`<${Badge}
+      decision=${kind} count=${count} /> `)}</summary>${list}</details>`;
   }
 
   const Badge = ({ decision, count }) =>
@@ -121,7 +120,7 @@
     return html`<section aria-labelledby="grid">
       <h2 id="grid">The grid</h2>
       <p class="small">
-        ${missing.length ? `${closerlook.many(missing.length, "file")} missing; a dash is a stage that a cell does not have.` : "Every stage of every cell is done; a dash is a stage that a cell does not have."}
+        ${missing.length ? `Missing: ${closerlook.count(missing.length, "file")}.` : "Every stage of every cell is done."} A dash marks a stage that the cell does not have.
         </p>
       <div class="scroll" tabindex="0" role="region" aria-label="The grid"><table class="grid">
         <thead><tr><th scope="col">Cell</th><th scope="col">Evalset</th>${stages.map((name) => html`<th scope="col">
@@ -133,8 +132,8 @@
             ${row.cell}</a>` : row.cell}</th>
           <td>${row.evalset}</td>
           ${stages.map((name) => {
-            const stage = row.stages.find(([other]) => other === name);
-            if (!stage) return html`<td class="none" aria-label="does not have it">–</td>`;
+            const stage = row.stages.find(([stage]) => stage === name);
+            if (!stage) return html`<td class="none" aria-label="no such stage">–</td>`;
             return stage[1]
               ? html`<td class="done">done</td>`
               : html`<td class="missing" title=${stage[2]}>missing</td>`;
@@ -144,7 +143,7 @@
       </table></div>
       ${
         missing.length > 0 &&
-        html`<details><summary>Commands that make what is missing</summary>
+        html`<details><summary>Commands that make the missing files</summary>
         <pre>${[...new Set(missing.map(([, , command]) => command))].join("\n")}</pre></details>`
       }
     </section>`;

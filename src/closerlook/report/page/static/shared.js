@@ -1,17 +1,17 @@
-// What several views use: waiting for files, the theme, the bar of a response's classes, dialogs.
+// Shared by several views: loading, storage, the theme, the bar of a response's classes, dialogs, keys.
 "use strict";
 {
   const { html, useEffect, useRef, useState } = htmPreact;
 
-  // What `ask()` promises, asked again when `key` changes: { value } once it is there, { error } if it fails, {} before.
-  closerlook.usePromised = (key, ask) => {
+  // The state of the promise that `load()` returns: { value }, { error }, or {} while it is pending. `load` is called again when `key` changes.
+  closerlook.usePromised = (key, load) => {
     const [state, set] = useState({});
     useEffect(() => {
       let live = true;
-      const done = (found) => live && set({ key, ...found });
-      ask().then(
-        (value) => done({ value }),
-        (error) => done({ error }),
+      const settle = (result) => live && set({ key, ...result });
+      load().then(
+        (value) => settle({ value }),
+        (error) => settle({ error }),
       );
       return () => (live = false);
     }, [key]);
@@ -23,11 +23,11 @@
       ? html`<p class="note problem" role="alert">${error.message}</p>`
       : html`<p class="note" role="status">Opening …</p>`;
 
-  const unkept = new Map(); // what the browser's storage would not take: it lasts as long as the page is open
+  const unsaved = new Map(); // values that the browser's storage did not accept; they last until the page is closed
 
-  // The browser's storage, which may be switched off, or full.
+  // The browser's storage, which may be disabled or full.
   closerlook.stored = (key) => {
-    if (unkept.has(key)) return unkept.get(key);
+    if (unsaved.has(key)) return unsaved.get(key);
     try {
       return localStorage.getItem(`closerlook/${key}`);
     } catch {
@@ -38,30 +38,27 @@
     try {
       return JSON.parse(closerlook.stored(key) || "null");
     } catch {
-      return null; // somebody else's, or cut
+      return null; // not JSON
     }
   };
   closerlook.store = (key, value) => {
     try {
       localStorage.setItem(`closerlook/${key}`, value);
-      unkept.delete(key);
+      unsaved.delete(key);
       return true;
     } catch {
-      unkept.set(key, value);
+      unsaved.set(key, value);
       return false;
     }
   };
 
   const THEMES = { auto: "Colors: system", light: "Colors: light", dark: "Colors: dark" };
 
-  closerlook.useTheme = (theme) =>
+  closerlook.ThemeSwitch = () => {
+    const [theme, set] = useState(closerlook.stored("theme") in THEMES ? closerlook.stored("theme") : "auto");
     useEffect(() => {
       document.documentElement.dataset.theme = theme;
     }, [theme]);
-
-  closerlook.ThemeSwitch = () => {
-    const [theme, set] = useState(closerlook.stored("theme") in THEMES ? closerlook.stored("theme") : "auto");
-    closerlook.useTheme(theme);
     const change = (event) => {
       closerlook.store("theme", event.target.value);
       set(event.target.value);
@@ -74,7 +71,7 @@
     >`;
   };
 
-  // How a response's tokens divide, as a bar with words for those who cannot see it.
+  // The share of each class among a response's tokens, as a bar and in words.
   closerlook.ShareBar = ({ shares }) => {
     if (!shares) return null;
     const words = closerlook.facts.classes.map((name, i) => `${closerlook.percent(shares[i])} ${name}`).join(", ");
@@ -86,7 +83,7 @@
     </div>`;
   };
 
-  // Downloads a text as a file of that name.
+  // Downloads a text as a file.
   closerlook.save = (name, type, text) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type }));
@@ -95,7 +92,7 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
 
-  // A dialog over the page; Esc closes it, as does its button.
+  // A dialog over the page; Esc and its button close it.
   closerlook.Dialog = ({ title, onClose, children }) => {
     const dialog = useRef(null);
     useEffect(() => dialog.current.showModal(), []);
@@ -106,21 +103,22 @@
     </dialog>`;
   };
 
-  // Whether a key is meant for what has the focus, not for the view.
-  closerlook.typing = (event) =>
+  // Whether a key press is for the focused element, not for the view.
+  const isForElement = (event) =>
     event.ctrlKey || event.metaKey || event.altKey || Boolean(event.target.closest("input, select, textarea, dialog"));
-  // Calls handlers[key] on a key press that is not meant for a field; the handlers are those of the last rendering.
+
+  // Calls handlers[key] on a key press that is not for a field. The handlers are those of the last rendering.
   closerlook.useKeys = (handlers) => {
     const latest = useRef(handlers);
     latest.current = handlers;
     useEffect(() => {
-      const pressed = (event) => {
-        if (event.defaultPrevented || closerlook.typing(event) || !(event.key in latest.current)) return;
+      const onPress = (event) => {
+        if (event.defaultPrevented || isForElement(event) || !(event.key in latest.current)) return;
         event.preventDefault();
         latest.current[event.key]();
       };
-      addEventListener("keydown", pressed);
-      return () => removeEventListener("keydown", pressed);
+      addEventListener("keydown", onPress);
+      return () => removeEventListener("keydown", onPress);
     }, []);
   };
 }

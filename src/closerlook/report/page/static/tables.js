@@ -1,9 +1,9 @@
-// The tables: each as people read it (wide) or with every value (tidy), sortable and filterable, with the figures drawn from it.
+// The tables, each by cell (wide) or with every value (tidy), sortable and filterable, with the figures drawn from it.
 "use strict";
 {
   const { html, useMemo, useState } = htmPreact;
-  const FIRST = 200; // rows shown before one asks for all
-  const LONG = 60; // characters of a cell that is wrapped
+  const FIRST = 200; // rows shown at first
+  const LONG = 60; // cells with more characters are wrapped
 
   closerlook.Tables = ({ name, query }) => {
     const { tables, figures } = closerlook.facts;
@@ -21,16 +21,16 @@
         }
       </nav>
       <main id="main" class="page" tabindex="-1">
-        ${chosen && html`<${Opened} key=${chosen.name} name=${chosen.name} query=${query} />`}
+        ${chosen && html`<${Table} key=${chosen.name} name=${chosen.name} query=${query} />`}
         ${!chosen && html`<p class="note">
-          ${name ? `There is no table called ${name} in these results.` : "There are no tables yet."}</p>`}
+          ${name ? `These results have no table called ${name}.` : "There are no tables yet."}</p>`}
       </main>
     </div>`;
   };
 
-  // What a grid is sorted by and filtered by is in the link: `sort`, `q`, and a column's name for what it must be, each behind
-  // the grid's number where a table has several.
-  function Opened({ name, query }) {
+  // The link has the sorting and the filters of each grid: `sort`, `q`, and `is.<column>`. The second grid's keys begin with `2.`,
+  // and so on.
+  function Table({ name, query }) {
     const { value: table, error } = closerlook.usePromised(name, () => closerlook.load(`table-${name}`));
     if (!table) return html`<${closerlook.Waiting} error=${error} />`;
     const figures = closerlook.facts.figures.filter((figure) => figure.tables.includes(name));
@@ -63,51 +63,52 @@
     `;
   }
 
-  // A table as the file that it was read from.
+  // The table as the CSV file that it was read from.
   function csv({ header, rows }) {
     const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
     return [header, ...rows].map((row) => `${row.map(quoted).join(",")}\n`).join("");
   }
 
-  // What a cell is sorted by: its first number where it begins with one, else its text; what is empty comes last.
+  // The sorting key of a cell: the number that it begins with, else its text.
   closerlook.sortKey = (cell) => {
     const number = /^[+−-]?[\d,]*\.?\d+(?:e[+-]?\d+)?/i.exec(cell);
     return number ? Number(number[0].replaceAll(",", "").replace("−", "-")) : cell;
   };
 
-  closerlook.sorted = (rows, column, down) => {
+  // The rows by a column, numbers before texts, empty cells last.
+  closerlook.sorted = (rows, column, descending) => {
     const empty = (row) => row[column] === "" || row[column] === "–" || row[column] === "no data";
     const compare = (a, b) => {
       const [x, y] = [closerlook.sortKey(a[column]), closerlook.sortKey(b[column])];
       if (typeof x === typeof y) return typeof x === "number" ? x - y : x.localeCompare(y, "en");
       return typeof x === "number" ? -1 : 1;
     };
-    return [...rows].sort((a, b) => empty(a) - empty(b) || (down ? -1 : 1) * (empty(a) ? 0 : compare(a, b)));
+    return [...rows].sort((a, b) => empty(a) - empty(b) || (descending ? -1 : 1) * (empty(a) ? 0 : compare(a, b)));
   };
 
   function Grid({ header, rows, align, query, change, prefix }) {
     const [all, setAll] = useState(false);
-    const asked = (key) => query[prefix + key] || "";
+    const setting = (key) => query[prefix + key] || "";
     const set = (key, value) => change({ [prefix + key]: value });
     const choices = useMemo(() => fewValued(header, rows), [rows]);
-    const [text, sorting] = [asked("q"), asked("sort")];
+    const [text, sorting] = [setting("q"), setting("sort")];
     const column = header.indexOf(sorting.replace(/^-/, ""));
-    const sort = column >= 0 ? [column, sorting.startsWith("-")] : null; // [column, down]
-    const only = choices.map(([i]) => [i, asked(`is.${header[i]}`)]).filter(([, value]) => value);
+    const sort = column >= 0 ? [column, sorting.startsWith("-")] : null; // [column, descending]
+    const required = choices.map(([i]) => [i, setting(`is.${header[i]}`)]).filter(([, value]) => value);
     const shown = useMemo(() => {
       const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-      const kept = rows.filter(
+      const passing = rows.filter(
         (row) =>
-          only.every(([i, value]) => row[i] === value) &&
+          required.every(([i, value]) => row[i] === value) &&
           words.every((word) => row.some((cell) => cell.toLowerCase().includes(word))),
       );
-      return sort ? closerlook.sorted(kept, ...sort) : kept;
-    }, [rows, sorting, text, String(only)]);
+      return sort ? closerlook.sorted(passing, ...sort) : passing;
+    }, [rows, sorting, text, String(required)]);
     const numeric = header.map((_, i) =>
       align ? align[i] === "r" : rows.every((row) => typeof closerlook.sortKey(row[i] || "0") === "number"),
     );
     const order = (i) => (sort && sort[0] === i ? (sort[1] ? "descending" : "ascending") : "none");
-    const turn = (i) => set("sort", { none: header[i], ascending: `-${header[i]}`, descending: "" }[order(i)]);
+    const toggle = (i) => set("sort", { none: header[i], ascending: `-${header[i]}`, descending: "" }[order(i)]);
     return html`
       <div class="controls noprint">
         <label>Filter <input type="search" value=${text} onInput=${(event) => set("q", event.target.value)}
@@ -116,18 +117,18 @@
           ([
             i,
             values,
-          ]) => html`<label>${header[i]} <select value=${asked(`is.${header[i]}`)}
+          ]) => html`<label>${header[i]} <select value=${setting(`is.${header[i]}`)}
             onChange=${(event) => set(`is.${header[i]}`, event.target.value)}>
           <option value="">all</option>${values.map((value) => html`<option value=${value}>${value}</option>`)}
         </select></label>`,
         )}
-        <span class="small" role="status">${shown.length.toLocaleString("en")} of ${closerlook.many(rows.length, "row")}
+        <span class="small" role="status">${shown.length.toLocaleString("en")} of ${closerlook.count(rows.length, "row")}
           </span>
       </div>
       <div class="scroll" tabindex="0" role="region" aria-label="Table"><table class="data">
         <thead><tr>${header.map(
           (name, i) => html`<th scope="col" aria-sort=${order(i)} class=${numeric[i] ? "number" : ""}>
-          <button onClick=${() => turn(i)}>${name}<i aria-hidden="true">
+          <button onClick=${() => toggle(i)}>${name}<i aria-hidden="true">
             ${{ ascending: "↑", descending: "↓", none: "" }[order(i)]}</i></button></th>`,
         )}</tr></thead>
         <tbody>${shown.slice(0, all ? undefined : FIRST).map((row) => html`<tr>
@@ -140,10 +141,10 @@
     `;
   }
 
-  // The columns of names that take a few values: [place, values].
+  // The columns of names that have few values: [column, values].
   function fewValued(header, rows) {
-    const found = header.map((_, i) => [i, [...new Set(rows.map((row) => row[i]))].filter(Boolean)]);
-    return found.filter(
+    const columns = header.map((_, i) => [i, [...new Set(rows.map((row) => row[i]))].filter(Boolean)]);
+    return columns.filter(
       ([i, values]) =>
         values.length > 1 &&
         values.length <= 24 &&

@@ -9,11 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import REPOSITORY
 from tests.support.cell_results import attempt
 from tests.support.plan_project import Project, preset
 
 from closerlook.cluster import attempts
-from closerlook.plan.measured import Rates, Run
+from closerlook.config.load import load
+from closerlook.plan.device import Device, Run
+from closerlook.plan.generation import count_instructions
 
 CELL = "phi-1.5/alpaca@1k/lft"
 SMALL = preset() | {
@@ -43,13 +46,13 @@ def answer(project: Project, cell: str = CELL, responses: int = 10, minutes: flo
     return folder
 
 
-def answering(found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return found["totals"]["answering"]["generate"], found["totals"]["answering"]["shift"]
+def answering(planned: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return planned["totals"]["answering"]["generate"], planned["totals"]["answering"]["shift"]
 
 
 def test_without_answers_all_is_assumed(plan) -> None:
-    found = plan(SMALL)
-    generate, shift = answering(found)
+    planned = plan(SMALL)
+    generate, shift = answering(planned)
     # the paper's 800 instructions, three cells; shift has no row for the base model
     assert generate["gpu_hours"] == pytest.approx(3 * 2 * PARAMETERS * 800 * 256 / (0.02 * 989e12) / 3600)
     assert shift["gpu_hours"] == pytest.approx(2 * 4 * PARAMETERS * 800 * (256 + 128) / (0.4 * 989e12) / 3600)
@@ -58,7 +61,7 @@ def test_without_answers_all_is_assumed(plan) -> None:
         0,
         0,
     )
-    assert sum(row["answering_gpu_hours"] for row in found["cells"]) == pytest.approx(
+    assert sum(row["answering_gpu_hours"] for row in planned["cells"]) == pytest.approx(
         generate["gpu_hours"] + shift["gpu_hours"]
     )
 
@@ -130,9 +133,28 @@ def test_answers_that_tell_nothing_are_passed_over(project: Project, plan, table
     assert answering(plan(SMALL))[0]["measured_runs"] == 0
 
 
+def test_instructions_are_counted_before_an_evalset_is_prepared(tmp_path: Path) -> None:
+    paraphrased = {"of": "questions", "paraphrase": {"by": "oracle", "count": 4}}
+    value = {
+        "preset": "mine",
+        "template": "miniature",
+        "grid": [{"models": ["miniature"], "methods": ["base"], "evalsets": ["questions", "just-eval-instruct"]}],
+        "overrides": {"miniature": {"questions": 50}, "evalsets": {"again": {"source": paraphrased}}},
+    }
+    configuration = load(value, "mine.yaml", REPOSITORY)
+    expected = {"questions": 50, "again": 200, "just-eval-instruct": 800}
+    assert {name: count_instructions(configuration, tmp_path, name) for name in expected} == expected
+    file = tmp_path / "evalsets/questions.parquet"
+    file.parent.mkdir()
+    pq.write_table(pa.table({"id": ["a", "b", "c"]}), file)
+    assert count_instructions(configuration, tmp_path, "questions") == 3
+    assert count_instructions(configuration, tmp_path, "again") == 12
+
+
 @given(st.lists(st.integers(1, 5), max_size=8))
-def test_a_median_without_one_is_that_of_the_others(rates: list[int]) -> None:
-    runs = [Run(Path(str(place)), "", 1, 1.0, float(rate), 1.0, 1.0) for place, rate in enumerate(rates)]
-    for but in [None, Path("x"), *(run.cell for run in runs)]:
-        left = [run.rate for run in runs if run.cell != but]
-        assert Rates(runs).median(but) == (median(left) if left else None)
+def test_a_runs_own_estimate_takes_the_median_of_the_others(rates: list[int]) -> None:
+    runs = [Run(Path(str(i)), "", 1.0, float(rate), 1.0) for i, rate in enumerate(rates)]
+    device = Device("CPU", None, runs)
+    for cell in [Path("x"), *(run.cell for run in runs)]:
+        others = [run.rate for run in runs if run.cell != cell]
+        assert device.rate_for(cell) == (median(others) if others else None)

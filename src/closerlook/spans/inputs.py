@@ -1,4 +1,4 @@
-"""Reading responses with their instructions and marked spans, and the tokens of a span."""
+"""Read responses with their instructions and marked spans, and find the tokens of a span."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
-from closerlook.text.words import rendered, words_of
+from closerlook.text.words import join_words, words_of
 
-Response = dict[str, Any]
+ResponseRow = dict[str, Any]
 """A row of responses.parquet."""
 
 
 class Span(NamedTuple):
-    """Characters `start` to `end` of the response to the instruction `id`."""
+    """text[start:end] of the response to the instruction `id`, in code points."""
 
     id: str
     start: int
@@ -26,7 +26,7 @@ def read_instructions(evalset: Path, ids: Sequence[str]) -> list[str]:
     instructions = dict(zip(table["id"].to_pylist(), table["instruction"].to_pylist(), strict=True))
     if absent := next((id_ for id_ in ids if id_ not in instructions), None):
         raise CloserlookError(
-            f"{evalset}: has no instruction {absent}, which was answered; generate the responses again"
+            f"{evalset}: has no instruction {absent}, but there is a response to it; generate the responses again"
         )
     return [instructions[id_] for id_ in ids]
 
@@ -34,7 +34,7 @@ def read_instructions(evalset: Path, ids: Sequence[str]) -> list[str]:
 def read_span_offsets(spans: Path, texts: Mapping[str, str]) -> dict[str, list[tuple[int, int]]]:
     """Start and end of each distinct span of a SPANS file by the id of its response, in the file's order.
 
-    texts: of the responses, by id. Rows without a span are skipped. Raises CloserlookError for a span outside every response.
+    texts: the responses by id. Rows without a span are skipped. Raises CloserlookError for a span outside of its response.
     """
     offsets: dict[str, dict[tuple[int, int], None]] = {}
     for row in read_parquet(spans, columns=["id", "start", "end"]).to_pylist():
@@ -46,18 +46,18 @@ def read_span_offsets(spans: Path, texts: Mapping[str, str]) -> dict[str, list[t
         if not 0 <= start < end <= len(texts[id_]):
             raise CloserlookError(
                 f"{spans}: found characters {start} to {end} of {id_}, a response of {len(texts[id_])} characters; "
-                "they are spans of other responses: mark the responses again"
+                "the spans are those of other responses: mark the responses again"
             )
         offsets.setdefault(id_, {})[start, end] = None
-    return {id_: list(of_response) for id_, of_response in offsets.items()}
+    return {id_: list(response_offsets) for id_, response_offsets in offsets.items()}
 
 
 def read_marked_responses(
     spans: Path, responses: Path, columns: Sequence[str] = ()
-) -> Iterator[tuple[Response, list[Span]]]:
-    """Every response that has spans, and its spans, in the spans' order. Columns: id, text, and `columns`.
+) -> Iterator[tuple[ResponseRow, list[Span]]]:
+    """Every response that has spans, with its spans, in the order of the spans. columns: to read besides id and text.
 
-    Raises CloserlookError for a span outside every response.
+    Raises CloserlookError for a span outside of its response.
     """
     rows = {row["id"]: row for row in read_parquet(responses, columns=["id", "text", *columns]).to_pylist()}
     for id_, offsets in read_span_offsets(spans, {id_: row["text"] for id_, row in rows.items()}).items():
@@ -65,18 +65,18 @@ def read_marked_responses(
 
 
 def words_only(text: str) -> str:
-    """The words of a text without case and punctuation: it contains a phrase if `words_only(phrase) in words_only(text)`.
+    """The words of a text, casefolded and without punctuation.
 
-    A phrase without words is "", which is in every text: check for it first.
+    A text contains a phrase if words_only(phrase) in words_only(text). A phrase without words gives "", which is in every text.
     """
-    return rendered(word.text for word in words_of(text))
+    return join_words(word.text for word in words_of(text))
 
 
-def tokens_of(starts: Sequence[int], length: int, start: int, end: int) -> range:
-    """Indices of the tokens that contain a character of text[start:end]; empty if there are none.
+def token_range(starts: Sequence[int], length: int, start: int, end: int) -> range:
+    """Indices of the tokens that contain a character of text[start:end]; may be empty.
 
-    starts: the first character of each token (models.token_text.token_starts), never decreasing; length: of the text, in
-    characters. A token that is part of a character starts at that character and contains it.
+    starts: offset of each token (models.token_text.token_starts). length: of the text, in characters. A token that is part of a
+    character starts at that character and contains it.
     """
     ends, latest = [0] * len(starts), length
     for token in reversed(range(len(starts))):
@@ -85,11 +85,3 @@ def tokens_of(starts: Sequence[int], length: int, start: int, end: int) -> range
         ends[token] = latest
     inside = [token for token in range(len(starts)) if starts[token] < end and ends[token] > start]
     return range(inside[0], inside[-1] + 1) if inside else range(0)
-
-
-def parse_named_paths(pairs: Sequence[str], flag: str) -> dict[str, Path]:
-    """The values of a flag, NAME=PATH, by name. Raises CloserlookError if a part is missing or a name is repeated."""
-    paths = {name: Path(path) for name, _, path in (pair.partition("=") for pair in pairs) if name and path}
-    if len(paths) < len(pairs):
-        raise CloserlookError(f"{flag}: found {' '.join(pairs)}, expected NAME=PATH with different names")
-    return paths

@@ -1,0 +1,147 @@
+"""The rows of grid.json: what tables and the page know of each cell and evalset."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from closerlook.config import sweep
+from closerlook.config.grid import Cell, dataset_and_size
+from closerlook.config.load import Configuration
+from closerlook.config.settings import Settings
+from closerlook.config.stages import stages
+from closerlook.core import layout
+from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_csv, write_json
+
+
+class GridRow(Settings):
+    """One cell and one evalset that tables report on. Names that a row lacks are empty."""
+
+    cell: str
+    """model/dataset@size/run, as under cells/."""
+    model: str
+    dataset: str = ""
+    """Without its size; empty for a control."""
+    size: int | None = None
+    """Instances; of a whole dataset those that the catalog states. None for a control."""
+    method: str
+    seed: int = 0
+    sweep: str = ""
+    """The method of which this one is a learning rate."""
+    evalset: str
+    judges: list[str] = Field([])
+    original: str = ""
+    """For a cell tuned on simplified responses: the cell tuned on the original ones, if it answers the evalset too."""
+    compared_by: list[str] = Field([])
+    """The judges that compare the two; "labels" for people."""
+    markers: list[str] = Field([])
+    """The markers of hallucinated spans."""
+    searched: list[str] = Field([])
+    """The datasets (dataset@size) that responses are traced in: the cell's own, then maybe one to calibrate on."""
+    unrelated: str = ""
+    """The dataset whose rates are a chance level."""
+    base_cell: str = ""
+    """The untuned control on the same evalset."""
+    peers: list[str] = Field([])
+    """The runs on the same model, data and seed, under whose models the spans' likelihood is measured."""
+    paraphrased: list[str] = Field([])
+    """The evalsets that paraphrase this one and that the cell answers."""
+    ablated: str = ""
+    """What the cell's dataset leaves out of the dataset it was made from: traced or similar instances."""
+    ablation_of: str = ""
+    """The cell whose traced instances were left out, where a control makes the causal test possible."""
+    ablation_marker: str = ""
+    ablation_control: str = ""
+    """The cell tuned without similar instances instead."""
+    stages: list[tuple[str, str]] = Field([])
+    """Name and file (relative to the results folder) of each stage, in the order they are made."""
+
+
+_ROWS = TypeAdapter(list[GridRow])
+
+
+def grid_rows(configuration: Configuration) -> list[GridRow]:
+    """A row per cell and evalset. Evalsets that paraphrase another one have none: their responses enter that one's tables."""
+    return [
+        _row(configuration, cell, evalset)
+        for cell, evalsets in configuration.cells.items()
+        for evalset in evalsets
+        if not configuration.traced.is_paraphrase(evalset)
+    ]
+
+
+def _row(configuration: Configuration, cell: Cell, evalset: str) -> GridRow:
+    dataset, size = dataset_and_size(cell.dataset) if cell.dataset else ("", None)
+    if dataset and size is None:
+        size = configuration.catalog.datasets[dataset].rows
+    return GridRow(
+        cell=cell.name,
+        model=cell.model,
+        dataset=dataset,
+        size=size,
+        method=cell.method,
+        seed=cell.seed,
+        sweep=sweep.families(configuration.preset).get(cell.method, ""),
+        evalset=evalset,
+        judges=configuration.preset.judges,
+        **_simplification(configuration, cell, evalset),
+        **_tracing(configuration, cell, evalset),
+        stages=[(stage.name, stage.file) for stage in stages(configuration, cell) if stage.of in ("", evalset)],
+    )
+
+
+def _simplification(configuration: Configuration, cell: Cell, evalset: str) -> dict[str, Any]:
+    original = configuration.originals.get(cell)
+    if original is None or evalset not in configuration.cells[original]:
+        return {}
+    return {"original": original.name, "compared_by": configuration.preset.comparison.comparers}
+
+
+def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str, Any]:
+    lineage = configuration.traced
+    row: dict[str, Any] = {"markers": lineage.markers(cell, evalset)}
+    if searched := lineage.searched_datasets(cell, evalset):
+        row |= {
+            "searched": searched,
+            "unrelated": lineage.unrelated_dataset(cell),
+            "base_cell": lineage.base_cell(cell, evalset),
+            "paraphrased": lineage.paraphrases(cell, evalset),
+        }
+    if lineage.measures_likelihood(cell, evalset):
+        row["peers"] = [peer.run for peer in lineage.peers(cell)]
+    if ablation := lineage.ablation(cell):
+        row["ablated"] = ablation.take
+        control = lineage.ablation_control(cell)
+        if control and evalset == ablation.evalset and evalset in configuration.cells[control]:
+            row |= {
+                "ablation_of": ablation.cell,
+                "ablation_marker": ablation.marker,
+                "ablation_control": control.name,
+            }
+    return row
+
+
+def write_grid(rows: list[GridRow], results: Path) -> None:
+    """Write grid.json, and grid.csv for people: without the stages, lists as names between spaces."""
+    write_json([row.model_dump() for row in rows], results / layout.GRID)
+    exported = [row.model_dump(exclude={"stages"}) for row in rows]
+    write_csv(
+        [{name: " ".join(v) if isinstance(v, list) else v for name, v in row.items()} for row in exported],
+        results / layout.GRID_CSV,
+    )
+
+
+def read_grid(results: Path) -> list[GridRow]:
+    """The rows of grid.json. Raises CloserlookError for a file that is missing or not a grid."""
+    path = results / layout.GRID
+    try:
+        return _ROWS.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise CloserlookError(f"{path}: not found; `snakemake {path}` writes it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CloserlookError(
+            f"{path}: {where}: found {first['input']!r}, expected: {first['msg']}; write it again"
+        ) from None

@@ -1,0 +1,172 @@
+"""GPU-hours of generation and shift. They are rougher than those of training, since response lengths are not known in advance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import fmean, median
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from closerlook.cluster.attempts import Attempt
+from closerlook.cluster.stage_status import StageRecord
+from closerlook.config.catalog import ApiModel, MiniatureSource, ParaphrasedSource
+from closerlook.config.grid import Cell
+from closerlook.config.load import Configuration
+from closerlook.config.markers import ConsistencyMarker
+from closerlook.core import layout
+from closerlook.plan.cells import CellPlanner
+
+Kind = Literal["generate", "shift"]
+NEW_TOKENS = 256
+"""Assumed mean length of responses, until cells have answered the evalset."""
+PROMPT_TOKENS = 128
+"""Assumed mean length of prompts, until cells have answered the evalset."""
+DECODING_SHARE = 0.02
+"""Assumed share of a GPU's peak that generation reaches, until it is measured: each step reads all weights for few tokens."""
+SAMPLE = 16
+"""Finished responses.parquet per evalset that are read."""
+
+
+def count_instructions(configuration: Configuration, results: Path, evalset: str) -> int | None:
+    """Return the number of instructions of the prepared evalset, else what the catalog says; None if it does not."""
+    try:
+        return pq.read_metadata(results / layout.evalset(evalset)).num_rows
+    except (OSError, pa.ArrowInvalid):
+        entry = configuration.catalog.evalsets[evalset]
+    if isinstance(entry.source, ParaphrasedSource):
+        instructions = count_instructions(configuration, results, entry.source.of)
+        return instructions * entry.source.paraphrase.count if instructions else None
+    if entry.rows:
+        return entry.rows[1] - entry.rows[0]
+    return configuration.catalog.miniature.questions if isinstance(entry.source, MiniatureSource) else None
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Responses to an evalset: their number, and their mean lengths in tokens."""
+
+    count: int
+    prompt_tokens: float
+    new_tokens: float
+
+
+class GenerationPlanner:
+    """Estimates generation and shift, from finished stages of the same results folder if there are any."""
+
+    def __init__(self, cells: CellPlanner, records: Sequence[StageRecord]) -> None:
+        self.configuration, self.results, self.device = cells.configuration, cells.results, cells.device
+        self._parameters = cells.parameters
+        self._instructions = cache(lambda evalset: count_instructions(self.configuration, self.results, evalset))
+        self._records: dict[Kind, list[StageRecord]] = {  # the samples of a consistency marker are generated too
+            "generate": [
+                record for record in records if record.stage.name.partition("-")[0] in ("generate", "samples")
+            ],
+            "shift": [record for record in records if record.stage.name == "shift"],
+        }
+        self._responses = self._sample_responses()
+        self._speeds = {kind: self._speed(kind) for kind in self._records}
+
+    def hours(self, kind: Kind, record: StageRecord) -> float | None:
+        """GPU-hours of a stage; None if the number of responses, the model's size or the device's speed is unknown."""
+        model, evalset = record.cell.model, record.stage.of
+        if isinstance(self.configuration.catalog.models[model].source, ApiModel):
+            return 0.0
+        instructions, parameters, (rate, _) = self._instructions(evalset), self._parameters(model), self._speeds[kind]
+        if instructions is None or parameters is None or rate is None:
+            return None
+        marker = self.configuration.catalog.markers.get(record.stage.name.partition("-")[2])
+        samples = marker.consistency.samples if isinstance(marker, ConsistencyMarker) else 1
+        responses = Responses(instructions * samples, *self._mean_lengths(evalset))
+        return _count_flops(kind, parameters, responses) / rate / 3600
+
+    def cell_hours(self) -> dict[Cell, float | None]:
+        """GPU-hours of all these stages of each cell; None if one of them is unknown."""
+        totals: dict[Cell, float | None] = {}
+        for kind, records in self._records.items():
+            for record in records:
+                total, hours = totals.get(record.cell, 0.0), self.hours(kind, record)
+                totals[record.cell] = None if total is None or hours is None else total + hours
+        return totals
+
+    def totals(self) -> dict[str, dict[str, float | int | None]]:
+        """For generation and shift: hours of all stages and of those to do, stages without an estimate, and the speed."""
+        totals: dict[str, dict[str, float | int | None]] = {}
+        for kind, records in self._records.items():
+            hours = [(record.status.state == "done", self.hours(kind, record)) for record in records]
+            totals[kind] = {
+                "gpu_hours": sum(value for _, value in hours if value is not None),
+                "gpu_hours_to_do": sum(value for done, value in hours if value is not None and not done),
+                "unknown": sum(value is None for _, value in hours),
+                "flops_per_second": self._speeds[kind][0],
+                "measured_runs": self._speeds[kind][1],
+            }
+        return totals
+
+    def _speed(self, kind: Kind) -> tuple[float | None, int]:
+        """Operations per second and GPU, and the number of finished jobs that they are the median of; 0 if assumed.
+
+        Only jobs of trained cells count, since their manifest names the device. Their start-up is part of their time.
+        """
+        rates = []
+        cells_on_device = {run.cell for run in self.device.runs}
+        for record in self._records[kind]:
+            on_device = self.results / "cells" / record.cell.name in cells_on_device
+            responses = self._responses.get((record.cell, record.stage.of))
+            parameters = self._parameters(record.cell.model)
+            seconds = _seconds(record.attempts) if record.status.state == "done" and record.stage.name == kind else None
+            if on_device and responses and parameters and seconds:
+                launch = self.configuration.catalog.models[record.cell.model].generate
+                rates.append(_count_flops(kind, parameters, responses) / (seconds * launch.ranks * launch.gpus))
+        if rates:
+            return median(rates), len(rates)
+        if kind == "shift":
+            return self.device.rate, 0
+        gpu = self.device.gpu
+        return gpu.peak_tflops * 1e12 * DECODING_SHARE if gpu else None, 0
+
+    def _sample_responses(self) -> dict[tuple[Cell, str], Responses]:
+        """Finished responses to each evalset, of at most SAMPLE cells."""
+        done: dict[str, list[StageRecord]] = {}
+        for record in self._records["generate"]:
+            if record.stage.name == "generate" and record.status.state == "done":
+                done.setdefault(record.stage.of, []).append(record)
+        found = {}
+        for evalset, records in done.items():
+            for record in records[:: max(1, len(records) // SAMPLE)][:SAMPLE]:
+                if responses := _read_responses(self.results / record.stage.file):
+                    found[record.cell, evalset] = responses
+        return found
+
+    def _mean_lengths(self, evalset: str) -> tuple[float, float]:
+        """Mean tokens of prompts and of responses to an evalset: measured, else assumed."""
+        known = [responses for (_, answered), responses in self._responses.items() if answered == evalset]
+        if known:
+            return fmean(r.prompt_tokens for r in known), fmean(r.new_tokens for r in known)
+        return PROMPT_TOKENS, min(NEW_TOKENS, self.configuration.preset.generate.max_new_tokens)
+
+
+def _count_flops(kind: Kind, parameters: int, responses: Responses) -> float:
+    """Two operations per weight and token: one model over the new tokens, or two models over prompts and new tokens."""
+    if kind == "generate":
+        return 2.0 * parameters * responses.count * responses.new_tokens
+    return 4.0 * parameters * responses.count * (responses.prompt_tokens + responses.new_tokens)
+
+
+def _seconds(attempts: list[Attempt]) -> float | None:
+    """Seconds of the only attempt; None if there were several, since earlier ones may have done a part."""
+    if len(attempts) != 1 or attempts[0].ended is None:
+        return None
+    return max(1.0, attempts[0].ended.timestamp() - attempts[0].started.timestamp())
+
+
+def _read_responses(file: Path) -> Responses | None:
+    try:
+        table = pq.read_table(file, columns=["prompt_token_ids", "token_ids"])
+        prompt_tokens, new_tokens = (pc.mean(pc.list_value_length(column)).as_py() for column in table.columns)
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    return Responses(table.num_rows, prompt_tokens, new_tokens) if table.num_rows and new_tokens else None
