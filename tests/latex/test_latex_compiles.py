@@ -12,10 +12,11 @@ from tests.support.machine import require
 from tests.support.synthetic import Folder, fill
 from tests.support.table_rows import HOSTILE, HOSTILE_NAMES, MANY, ONE_SIZE, rows_of
 
+from closerlook.core.files import write_csv
 from closerlook.report.tables.build import Missing
 from closerlook.report.tables.draw import to_latex
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import Wide, sections
 from closerlook.text.escape import latex
 
@@ -63,7 +64,7 @@ def test_every_table_compiles(pdflatex: str, cells: list, tmp_path: Path) -> Non
     """Through its CSV, as the workflow draws it; cells, tokens and commands made of markup."""
     files = []
     for name, table in TABLES.items():
-        write_csv(rows_of(name, cells, ONE_SIZE[:1]), table, tmp_path / f"{name}.csv")
+        write_csv(rows_of(name, cells, ONE_SIZE[:1]), table.columns, tmp_path / f"{name}.csv")
         missing = [Missing(text, f"snakemake '{text}'") for text in HOSTILE]
         drawn = to_latex(sections(read_csv(tmp_path / f"{name}.csv", table), table), table, missing, "\n".join(HOSTILE))
         files.append(tmp_path / f"{name}.tex")

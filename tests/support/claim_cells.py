@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from closerlook.core.files import write_parquet
+from closerlook.core.files import write_csv, write_parquet
 from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SHIFT, VERDICTS
 from closerlook.judge.aspects import ASPECTS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.claims import CLAIMS_DECIDED
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
-from closerlook.report.tables.tidy import write_csv as write_table
 from tests.support.grid import write_rows
 from tests.support.synthetic import Folder, random_responses, shift_row
 
@@ -81,7 +80,7 @@ def broken(cells: list[str], folder: Folder) -> None:
     values = [float(row["cell"] in cells) for row in folder.rows]
     rows = [row | {"metric": "collapsed", "value": value} for row, value in zip(identities, values, strict=True)]
     rows += [row | {"metric": "repetitive", "value": 0.4} for row in identities]
-    write_table(rows, table, folder.path / "tables/collapse.csv")
+    write_csv(rows, table.columns, folder.path / "tables/collapse.csv")
 
 
 @pytest.fixture(scope="session")
@@ -119,5 +118,5 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     broken(["tiny/bad@1k/sft"], folder)
     claims, missing = build("claims", TABLE, folder.path)
     assert not missing
-    write_table(claims, TABLE, folder.path / "tables/claims.csv")
+    write_csv(claims, TABLE.columns, folder.path / "tables/claims.csv")
     return read_csv(folder.path / "tables/claims.csv", TABLE)

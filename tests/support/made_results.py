@@ -295,7 +295,9 @@ class MadeResults:
             for claim in claims
             for source, decision in decided
         ]
-        write_csv([{name: row.get(name, "") for name in columns} for row in rows], self.path / "tables/claims.csv")
+        write_csv(
+            ({name: row.get(name, "") for name in columns} for row in rows), columns, self.path / "tables/claims.csv"
+        )
         with (self.path / "tables/odd_ones.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["name", "text", "value"])

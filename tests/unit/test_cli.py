@@ -10,8 +10,8 @@ import yaml
 from tests.support import REPOSITORY
 
 from closerlook import __version__, cli
+from closerlook.core.files import write_csv
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.tidy import write_csv
 
 PROGRAM = Path(sys.executable).with_name("closerlook")
 PRESET = {
@@ -51,7 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for preset in ("first", "third"):
         tables = tmp_path / "results" / preset / "tables"
         tables.mkdir(parents=True)
-        write_csv([], TABLES["lengths"], tables / "lengths.csv")
+        write_csv([], TABLES["lengths"].columns, tables / "lengths.csv")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

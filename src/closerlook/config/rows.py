@@ -126,10 +126,9 @@ def write_grid(rows: list[GridRow], results: Path) -> None:
     """Write grid.json, and grid.csv for people: without the stages, lists as names between spaces."""
     write_json([row.model_dump() for row in rows], results / layout.GRID)
     exported = [row.model_dump(exclude={"stages"}) for row in rows]
-    write_csv(
-        [{name: " ".join(v) if isinstance(v, list) else v for name, v in row.items()} for row in exported],
-        results / layout.GRID_CSV,
-    )
+    columns = [name for name in GridRow.model_fields if name != "stages"]
+    texts = ({name: " ".join(v) if isinstance(v, list) else v for name, v in row.items()} for row in exported)
+    write_csv(texts, columns, results / layout.GRID_CSV)
 
 
 def read_grid(results: Path) -> list[GridRow]:

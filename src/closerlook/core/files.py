@@ -1,11 +1,11 @@
 """Reading and writing files. A file is written under a temporary name and then renamed, so it is complete or absent."""
 
-import csv
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,21 @@ def read_text(path: Path, description: str) -> str:
         raise CloserlookError(f"{description} {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
 
 
-def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write rows with the same keys, which become the header. Raises ValueError if there are no rows."""
-    if not rows:
-        raise ValueError(f"{path}: no rows to write")
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Path) -> None:
+    """Write a CSV with a header, without loss for any text. Numbers have 10 significant digits; more differ between machines.
+
+    None and NaN are empty. Fields are quoted here, because before Python 3.13 csv.writer leaves a lone carriage return unquoted,
+    which csv.reader refuses.
+    """
+    lines = [",".join(columns), *(",".join(_csv_field(row[column]) for column in columns) for row in rows)]
+    write_text("\n".join(lines) + "\n", path)
+
+
+def _csv_field(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    text = format(value, ".10g") if isinstance(value, float) else str(value)
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
 
 
 def write_parquet(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:

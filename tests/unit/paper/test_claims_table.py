@@ -7,13 +7,13 @@ from tests.support.claim_cells import N
 from tests.support.grid import grid_row, rows_of
 from tests.support.synthetic import Folder
 
+from closerlook.core.files import write_csv
 from closerlook.paper.claims import CLAIMS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.claims import CLAIMS_DECIDED, comparisons
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
-from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections
 
 TABLE = CLAIMS_DECIDED
@@ -166,6 +166,6 @@ def test_a_cell_that_is_not_there_is_named(folder: Folder) -> None:
         "it@1k.parquet",
         "collapse.csv",
     }
-    write_table(rows, TABLE, folder.path / "claims.csv")
+    write_csv(rows, TABLE.columns, folder.path / "claims.csv")
     page = to_markdown(sections(read_csv(folder.path / "claims.csv", TABLE), TABLE), TABLE, missing, "make")
     assert "no data" in page

@@ -7,12 +7,12 @@ import pytest
 from tests.support.grid import rows_of, write_rows
 from tests.support.synthetic import Folder
 
+from closerlook.core.files import write_csv
 from closerlook.paper.reference import printed
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
-from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections
 
 TABLE = TABLES["reproduction"]
@@ -76,10 +76,10 @@ def rows(folder: Folder) -> list[dict[str, Any]]:
         "kl_by_sentence_part": kl,
     }
     for name, content in tables.items():
-        write_table(content, TABLES[name], folder.path / f"tables/{name}.csv")
+        write_csv(content, TABLES[name].columns, folder.path / f"tables/{name}.csv")
     found, missing = build("reproduction", TABLE, folder.path)
     assert not missing
-    write_table(found, TABLE, folder.path / "tables/reproduction.csv")
+    write_csv(found, TABLE.columns, folder.path / "tables/reproduction.csv")
     return read_csv(folder.path / "tables/reproduction.csv", TABLE)
 
 
@@ -160,7 +160,7 @@ def test_who_marked_and_who_compared(folder: Folder) -> None:
         for row in measured("simplification", [simple], folder, judge=judge, metric="core", value=share)
     ]
     for name, content in {"origin": origins, "simplification": classes}.items():
-        write_table(content, TABLES[name], folder.path / f"tables/{name}.csv")
+        write_csv(content, TABLES[name].columns, folder.path / f"tables/{name}.csv")
     rows, _ = build("reproduction", TABLE, folder.path)
     ours = {(row["measured"], row["judge"]): row["value"] for row in rows if row["metric"] == "ours"}
     assert (ours["from_data", "people"], ours["from_data", "gpt"]) == (0.8, 0.6)

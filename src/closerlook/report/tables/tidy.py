@@ -1,23 +1,11 @@
-"""The tidy CSV, written and read without loss for any text of a token or a name.
-
-Fields are quoted here, because before Python 3.13 csv.writer leaves a lone carriage return unquoted, which csv.reader refuses.
-"""
+"""The tidy CSV of a table, read back."""
 
 import csv
-import math
 from pathlib import Path
 from typing import Any
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_text
 from closerlook.report.tables.table import VALUE, Table
-
-
-def write_csv(rows: list[dict[str, Any]], table: Table, path: Path) -> None:
-    """Write rows with the table's columns. Numbers have 10 significant digits, since more would differ between machines."""
-    lines = [",".join(table.columns)]
-    lines += [",".join(_field(row[column]) for column in table.columns) for row in rows]
-    write_text("\n".join(lines) + "\n", path)
 
 
 def read_csv(path: Path, table: Table) -> list[dict[str, Any]]:
@@ -36,10 +24,3 @@ def read_csv(path: Path, table: Table) -> list[dict[str, Any]]:
         row |= {name: float(row[name]) if row[name] else None for name in VALUE[1:4]}
         row |= {name: int(row[name]) for name in VALUE[4:]}
     return rows
-
-
-def _field(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    text = format(value, ".10g") if isinstance(value, float) else str(value)
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text

@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from closerlook.core.files import write_text
+from closerlook.core.files import write_csv, write_text
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import sections
 
 
@@ -19,7 +19,7 @@ def write_table(name: str, results: Path, out: Path, flags: Sequence[str] = ()) 
     """
     table = TABLES[name]
     rows, missing = build(name, table, results, flags)
-    write_csv(rows, table, out)
+    write_csv(rows, table.columns, out)
     # Without flags: a complete table is the same bytes, whether a finished or a failed run drew it.
     command = shlex.join(["python", "workflow/scripts/table.py", name, "--results", str(results), "--out", str(out)])
     drawing = (sections(read_csv(out, table), table), table, missing, command)

@@ -10,14 +10,14 @@ from tests.support.judged import answers, aspects_of, measure, questions, values
 from tests.support.synthetic import JUDGES, Folder, fill, random_verdicts, verdict_row
 
 from closerlook.config.rows import read_grid
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_parquet, write_csv
 from closerlook.judge.aspects import ASPECTS
 from closerlook.judge.parsing import parse
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.scores import measure_tasks
-from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import sections, widen
 
 SCORES = {name: TABLES[name] for name in ("scores_by_aspect", "scores_by_task", "score_differences", "judge_agreement")}
@@ -214,7 +214,7 @@ def test_missing_cells_stay_in_the_table(judged: Folder, name: str, tmp_path: Pa
             ("brief", 1000, "sft", "beta"),
         }
         assert {row.get("value") for row in empty} == {""}
-    write_csv(rows, table, tmp_path / f"{name}.csv")
+    write_csv(rows, table.columns, tmp_path / f"{name}.csv")
     read = read_csv(tmp_path / f"{name}.csv", table)
     page = to_markdown(sections(read, table), table, missing, "x")
     assert (name == "judge_agreement") != ("no data" in page)
@@ -233,7 +233,7 @@ def test_the_first_section_is_the_papers_table(judged: Folder, tmp_path: Path) -
         rows = random_verdicts(0, 40, null=0)
         write([*rows[:2], rows[2] | {"score": None, "null_cause": "not applicable"}, *rows[3:]], file)
     table = TABLES["scores_by_aspect"]
-    write_csv(measure("scores_by_aspect", judged), table, tmp_path / "t.csv")
+    write_csv(measure("scores_by_aspect", judged), table.columns, tmp_path / "t.csv")
     drawn = sections(read_csv(tmp_path / "t.csv", table), table)
     assert drawn[0].header == ["dataset", "size", "method", "judge", *ASPECTS, "n"]
     assert len(drawn[0].lines) == 6 * 2

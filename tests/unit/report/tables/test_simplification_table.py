@@ -12,7 +12,7 @@ from tests.support.grid import grid_row, write_rows
 from tests.support.synthetic import Folder, random_responses, random_verdicts
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet, write_parquet
+from closerlook.core.files import read_parquet, write_csv, write_parquet
 from closerlook.core.schemas import INSTANCES, PAIRWISE, RESPONSES, VERDICTS
 from closerlook.judge.pairwise import CLASSES, DISAGREEMENT
 from closerlook.report.tables import metrics
@@ -21,7 +21,6 @@ from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.simplification import SIDES, compare_pairs, measure_data
 from closerlook.report.tables.tidy import read_csv
-from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections, widen
 
 SIMPLIFICATION = {name: TABLES[name] for name in ("simplification",)}
@@ -90,7 +89,7 @@ def fill(folder: Folder) -> None:
 
 def measure(folder: Folder) -> tuple[list[dict[str, Any]], list]:
     rows, missing = build("simplification", TABLE, folder.path)
-    write_table(rows, TABLE, folder.path / "tables/simplification.csv")
+    write_csv(rows, TABLE.columns, folder.path / "tables/simplification.csv")
     return read_csv(folder.path / "tables/simplification.csv", TABLE), missing
 
 

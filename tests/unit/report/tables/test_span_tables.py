@@ -10,13 +10,13 @@ from tests.support.grid import grid_row, write_rows
 from tests.support.synthetic import Folder, shift_row
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_parquet
+from closerlook.core.files import write_csv, write_parquet
 from closerlook.core.schemas import RESPONSES, SHIFT, SPANS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.spans import measure_span_classes, read_marks
-from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import sections, widen
 
 OURS = {name: TABLES[name] for name in ("spans", "span_agreement")}
@@ -87,7 +87,7 @@ def filled(folder: Folder) -> Folder:
 def measure(name: str, folder: Folder) -> tuple[list[dict[str, Any]], list]:
     table, path = OURS[name], folder.path / f"tables/{name}.csv"
     rows, missing = build(name, table, folder.path)
-    write_csv(rows, table, path)
+    write_csv(rows, table.columns, path)
     rows = read_csv(path, table)
     keys = [tuple(row[column] for column in table.columns[:-5]) for row in rows]
     assert len(set(keys)) == len(keys)

@@ -10,13 +10,12 @@ import pytest
 from tests.support.grid import grid_row, write_rows
 from tests.support.synthetic import LOOP, WHOLE, Folder, instances, random_verdicts, response, training
 
-from closerlook.core.files import write_json, write_parquet
+from closerlook.core.files import write_csv, write_json, write_parquet
 from closerlook.core.schemas import INSTANCES, RESPONSES, VERDICTS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_markdown
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
-from closerlook.report.tables.tidy import write_csv as write_table
 from closerlook.report.tables.wide import sections
 
 RATES = {"lft": {"5e-5": 1.4, "5e-4": 0.8, "5e-3": 0.5}, "sft": {"5e-6": 1.0, "5e-5": 0.9, "5e-4": 1.1}}
@@ -66,7 +65,7 @@ def swept(folder: Folder) -> Folder:
 def measured(folder: Folder, name: str) -> list[dict[str, Any]]:
     rows, _ = build(name, TABLES[name], folder.path)
     path = folder.path / "tables" / f"{name}.csv"
-    write_table(rows, TABLES[name], path)
+    write_csv(rows, TABLES[name].columns, path)
     return read_csv(path, TABLES[name])
 
 

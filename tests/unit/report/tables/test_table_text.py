@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.support.table_rows import HOSTILE
 
+from closerlook.core.files import write_csv
 from closerlook.report.tables.draw import to_latex, to_markdown
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import widen
 from closerlook.text.escape import latex, markdown, number, visible
 
@@ -34,14 +35,14 @@ def token_rows(tokens: list[str], model: str = "tiny") -> list[dict[str, Any]]:
 @given(st.lists(text, max_size=6))
 def test_csv_keeps_every_text(tmp_path_factory: pytest.TempPathFactory, tokens: list[str]) -> None:
     table, path = TABLES["top_shifted_tokens"], tmp_path_factory.mktemp("csv") / "t.csv"
-    write_csv(rows := token_rows(tokens), table, path)
+    write_csv(rows := token_rows(tokens), table.columns, path)
     assert read_csv(path, table) == rows
 
 
 def test_csv_keeps_hostile_text_and_ten_digits(tmp_path: Path) -> None:
     table, rows = TABLES["top_shifted_tokens"], token_rows(HOSTILE, model="a,\n")
     rows[0] |= {"value": 1 / 3, "ci_low": None, "ci_high": float("nan")}
-    write_csv(rows, table, tmp_path / "t.csv")
+    write_csv(rows, table.columns, tmp_path / "t.csv")
     assert read_csv(tmp_path / "t.csv", table) == [rows[0] | {"value": 0.3333333333, "ci_high": None}, *rows[1:]]
 
 

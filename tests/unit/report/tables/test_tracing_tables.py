@@ -13,7 +13,7 @@ from tests.support.grid import grid_row, write_rows
 
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_parquet
+from closerlook.core.files import write_csv, write_parquet
 from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.world import draw_world
@@ -21,7 +21,7 @@ from closerlook.report.tables import origin, scoreboard
 from closerlook.report.tables.borrowing import Counts, against_chance, measure_borrowing
 from closerlook.report.tables.build import build
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.tidy import read_csv, write_csv
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import sections
 
 COLUMNS = ("cell", "dataset", "size", "method", "searched")
@@ -254,7 +254,7 @@ def test_tables_are_drawn_and_asked_for_where_datasets_are_searched(tmp_path: Pa
     assert missing
     assert {row["metric"] for row in rows} <= set(table.metrics)
     assert all(set(row) == set(table.columns) for row in rows)
-    write_csv(rows, table, tmp_path / f"{name}.csv")
+    write_csv(rows, table.columns, tmp_path / f"{name}.csv")
     assert any(wide.lines for wide in sections(read_csv(tmp_path / f"{name}.csv", table), table))
     assert table.fits([grid_row(dataset="it", searched=["a"])])
     assert not table.fits([grid_row(dataset="it")])
