@@ -126,7 +126,7 @@ class CellPlanner:
             row.checkpoints = 2.0 * (14 if mode == "bfloat16" else 12) * row.trainable
         else:
             row.checkpoints = 0.0
-        lengths = self._lengths(cell.model, name, settings.max_length)
+        lengths = self._lengths(cell.model, dataset, settings.max_length)
         if lengths is None:
             advice = "add `mean_tokens` to its catalog entry, or let the workflow prepare it first"
             warn(f"the lengths of {name} are unknown: {advice}")
@@ -186,13 +186,15 @@ class CellPlanner:
         data = self.results / layout.dataset(name)
         return pq.read_metadata(data).num_rows if data.is_file() else self.configuration.catalog.datasets[name].rows
 
-    def _find_lengths(self, model: str, name: str, max_length: int) -> Lengths | None:
-        """Lengths of a whole dataset, which are those of its random subsets."""
+    def _find_lengths(self, model: str, dataset: str, max_length: int) -> Lengths | None:
+        """Lengths of a dataset or subset once it is prepared; until then those of the whole dataset, or a guess from its mean."""
         template = self.configuration.templates[self.configuration.preset.template].text
-        data, mean = self.results / layout.dataset(name), self.configuration.catalog.datasets[name].mean_tokens
-        if data.is_file():
-            tokenizer = self.results / layout.model(model) / "tokenizer.json"
-            return measure_lengths(data, template, tokenizer, max_length)
+        name, _ = dataset_and_size(dataset)
+        for data in (self.results / layout.dataset(dataset), self.results / layout.dataset(name)):
+            if data.is_file():
+                tokenizer = self.results / layout.model(model) / "tokenizer.json"
+                return measure_lengths(data, template, tokenizer, max_length)
+        mean = self.configuration.catalog.datasets[name].mean_tokens
         return guess_lengths(mean, template, max_length) if mean else None
 
 

@@ -16,6 +16,8 @@ from closerlook import cli
 from closerlook.cluster import attempts
 from closerlook.config import site
 from closerlook.core.errors import CloserlookError
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import INSTANCES
 
 SITE = {
     "name": "lab",
@@ -193,6 +195,22 @@ def test_what_is_unknown_is_said_and_not_counted_as_nothing(plan) -> None:
     assert planned["totals"]["unknown"] == 3
     assert any("add `architecture`" in warning for warning in planned["warnings"])
     assert any("lengths of own are unknown" in warning for warning in planned["warnings"])
+
+
+def test_a_prepared_subset_has_its_own_lengths(project: Project, plan) -> None:
+    """A subset of a sorted dataset, such as the longest instances, is not as long as the whole one on average."""
+
+    def tokens() -> float:
+        return cells(plan(small("lft")))["llama-2-7b/alpaca@1k/lft"]["tokens"]
+
+    def prepare(name: str, response: str) -> None:
+        row = {"id": "0" * 16, "instruction": "Say.", "response": response, "source": "alpaca", "row": 0}
+        write_parquet([row] * 1000, INSTANCES, project.root / f"results/scale/data/{name}.parquet")
+
+    prepare("alpaca", "short")
+    of_whole = tokens()
+    prepare("alpaca@1k", "much longer " * 50)
+    assert tokens() > 2 * of_whole
 
 
 def test_a_wrong_parameter_count_in_the_catalog_is_said(plan) -> None:
