@@ -1,11 +1,13 @@
 """Reading and writing files. A file is written under a temporary name and then renamed, so it is complete or absent."""
 
+import csv
 import hashlib
+import io
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,24 @@ def _csv_field(value: Any) -> str:
         return ""
     text = format(value, ".10g") if isinstance(value, float) else str(value)
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
+
+
+def read_csv(path: Path, columns: Collection[str], what: str) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV that somebody wrote, each with its last line. what: the file's contents, for messages.
+
+    Raises CloserlookError for a file that is missing or no CSV, a missing column, and a row with too few or too many values.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path, what), newline=""))
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise CloserlookError(f"{path}: cannot be read as CSV: {error}") from None
+    names = ", ".join(reader.fieldnames or ())
+    if absent := [name for name in columns if name not in (reader.fieldnames or ())]:
+        raise CloserlookError(f"{path}: has no column {', '.join(absent)}, found {names or 'nothing'}")
+    if wrong := next((line for line, row in rows if None in row or None in row.values()), None):
+        raise CloserlookError(f"{path}: line {wrong}: expected one value for each of {names}")
+    return rows
 
 
 def write_parquet(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:

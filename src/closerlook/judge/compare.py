@@ -1,6 +1,5 @@
 """Compare pairs of responses, by a judge in both orders, by the miniature's oracle, or by people; the rows are PAIRWISE."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 from closerlook.config.problems import nearest
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet, sha256
+from closerlook.core.files import read_csv, read_parquet, sha256
 from closerlook.judge.pairwise import CLASSES, SCHEMA, Opinion, read_opinion, settle
 from closerlook.llm.cache import Answer
 from closerlook.llm.client import Ask, Request
@@ -122,7 +121,7 @@ def _category(cores: Sequence[str], accurate: Sequence[bool], original: set[Fact
 def compare_by_people(pairs: Sequence[Pair], labels: Path, cell: str, evalset: str) -> Rows:
     """Read the classes from a CSV (COLUMNS). A pair's labels are combined like two orders; without one it is null."""
     opinions: dict[str, list[Opinion]] = {pair.id: [] for pair in pairs}
-    for line, row in _read_labels(labels):
+    for line, row in read_csv(labels, COLUMNS, "labels"):
         if (row["cell"], row["evalset"]) != (cell, evalset):
             continue
         if row["id"] not in opinions:
@@ -133,25 +132,6 @@ def compare_by_people(pairs: Sequence[Pair], labels: Path, cell: str, evalset: s
         opinions[row["id"]].append(Opinion(row["class"], row.get("reason") or None))
     unlabeled, source = Opinion(None, None, "not labelled"), f"labels {sha256(labels)[:8]}"
     return [_row(id, settle(given) if given else unlabeled, source) for id, given in opinions.items()]
-
-
-def _read_labels(labels: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with labels.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CloserlookError(f"{labels}: cannot be read as CSV: {error}") from None
-    if absent := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise CloserlookError(
-            f"{labels}: has no column {', '.join(absent)}, found {', '.join(reader.fieldnames or ()) or 'nothing'}"
-        )
-    short = next((line for line, row in rows if None in row.values() or None in row), None)
-    if short:
-        raise CloserlookError(
-            f"{labels}: line {short}: expected one value for each of {', '.join(reader.fieldnames or ())}"
-        )
-    return rows
 
 
 def _row(id: str, settled: Opinion, judge: str, *orders: Opinion) -> dict[str, Any]:

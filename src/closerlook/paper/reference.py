@@ -1,12 +1,11 @@
 """The numbers that the paper prints, from config/reference/."""
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_csv
 
 FOLDER = Path(__file__).parents[3] / "config" / "reference"
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
@@ -103,16 +102,7 @@ def _printed_row(
 
 
 def _read(name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    path = FOLDER / f"{name}.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-    except OSError as error:
-        raise CloserlookError(f"{path}: cannot be read: {error.strerror}") from None
-    if absent := [column for column in columns if column not in (reader.fieldnames or ())]:
-        raise CloserlookError(f"{path}: has no column {', '.join(absent)}")
-    return rows
+    return [row for _, row in read_csv(FOLDER / f"{name}.csv", columns, "the paper's numbers")]
 
 
 def _number(text: str, *, percent: bool = False) -> float | None:

@@ -18,8 +18,6 @@ If several annotators inspected a response, its spans are the runs of characters
 frequent kind and origin. To compare annotators (table span_agreement), give each their own file and marker.
 """
 
-import csv
-import io
 import json
 import logging
 import re
@@ -32,7 +30,7 @@ from typing import Any
 
 from closerlook.config.problems import nearest
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_text, sha256
+from closerlook.core.files import read_csv, read_text, sha256
 from closerlook.spans.marks import KINDS, MarkedSpan, Null, Response, Rows, span_rows, storable
 
 logger = logging.getLogger(__name__)
@@ -154,22 +152,12 @@ def _read_json(file: Path) -> Iterator[Entry]:
 
 
 def _read_csv(file: Path) -> Iterator[Entry]:
-    reader = csv.DictReader(io.StringIO(read_text(file, "annotations"), newline=""))
-    try:
-        rows = [(f"line {reader.line_num}", row) for row in reader]
-    except csv.Error as error:
-        raise CloserlookError(f"{file}: cannot be read as CSV: {error}") from None
-    columns = reader.fieldnames or ()
-    if absent := [name for name in COLUMNS if name not in columns]:
-        raise CloserlookError(f"{file}: has no column {', '.join(absent)}, found {', '.join(columns) or 'nothing'}")
-    for location, row in rows:
-        if None in row or None in row.values():
-            raise CloserlookError(f"{file}: {location}: expected one value for each of {', '.join(columns)}")
+    for line, row in read_csv(file, COLUMNS, "annotations"):
         is_span = bool(row["start"] or row["end"] or row["kind"])
         offsets = {
             name: int(row[name]) if re.fullmatch("[0-9]{1,9}", row[name]) else row[name] for name in ("start", "end")
         }
-        yield _entry(file, location, row.get("annotator") or "", row | offsets, is_span)
+        yield _entry(file, f"line {line}", row.get("annotator") or "", row | offsets, is_span)
 
 
 def _entry(file: Path, location: str, annotator: str, row: Any, is_span: bool) -> Entry:

@@ -234,7 +234,7 @@ def test_the_program(files: Path, who: str) -> None:
         (["--labels", "labels.csv"], "--labels: needs --cell"),
         (["--judge", "oracle"], "--judge oracle: needs --world"),
         (["--judge", "openai"], "--model: found nothing"),
-        (["--labels", "none.csv", "--cell", "c"], "none.csv: cannot be read as CSV"),
+        (["--labels", "none.csv", "--cell", "c"], "none.csv: cannot be read"),
     ],
 )
 def test_mistakes_are_told_without_a_traceback(files: Path, flags: list[str], expected: str) -> None:
