@@ -255,7 +255,7 @@ def test_pairs_of_the_grid():
         ({"judges": ["here"]}, "comparison.judges[0]: found 'here', expected a judge behind an endpoint"),
         (
             {"judges": ["truth"]},
-            "comparison: found {'judges': ['truth']}, expected a simplified dataset in the grid beside",
+            "comparison: found {'judges': ['truth']}, expected a simplified dataset in the grid",
         ),
         ({"labels": "none.csv"}, "comparison.labels: found 'none.csv', expected a file that exists"),
         ({"prompt_file": "none.txt"}, "comparison.prompt_file: found 'none.txt'"),
