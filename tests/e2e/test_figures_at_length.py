@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_same_bytes_in_another_process(tmp_path: Path) -> None:
-    """Whatever order that process's sets are in: the glyphs of a font in a PDF are such a set."""
+    """The bytes do not depend on the order of sets in the process, such as the glyphs of a font in a PDF."""
     draw("top_shifted_tokens", tmp_path, ONE_SIZE)
     contents = []
     for seed in ("1", "2"):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_ten_thousand_against_a_server_that_fails_every_fifth_call(tmp_path):
-    """All are there: no row is lost, none stands twice, and none is null."""
+    """Every row exists once, and none is null."""
     draw = random.Random(0)
     bad = [
         fails(500),

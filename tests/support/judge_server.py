@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Raw:
-    """A raw HTTP answer. drop: close the connection after so many bytes."""
+    """A raw HTTP answer. drop: number of bytes after which the connection is closed."""
 
     status: int = 200
     body: bytes = b""

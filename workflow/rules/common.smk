@@ -45,7 +45,8 @@ try:
 except CloserlookError as error:
     raise WorkflowError(str(error)) from None
 
-GRID = [row.model_dump() for row in grid_rows(CONFIG)]
+ROWS = grid_rows(CONFIG)
+GRID = [row.model_dump() for row in ROWS]
 """The rows that tables and the page are made of."""
 CATALOG = CONFIG.catalog
 PRESET = CONFIG.preset.preset

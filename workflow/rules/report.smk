@@ -61,7 +61,7 @@ rule grid:
     params:
         rows=GRID,
     run:
-        write_grid(grid_rows(CONFIG), Path(output.grid).parent)
+        write_grid(ROWS, Path(output.grid).parent)
 
 
 rule table:

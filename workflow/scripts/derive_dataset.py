@@ -52,8 +52,8 @@ def main() -> None:
     add_judge(parser, required=False)
     arguments = parser.parse_args()
 
-    from closerlook.config.derived import AblatedSource, LongestSource, ScoredSource
-    from closerlook.config.source_files import DERIVED_SOURCES, ROW_SOURCES, read_source
+    from closerlook.config.derived import DERIVED_SOURCES, AblatedSource, LongestSource, ScoredSource
+    from closerlook.config.source_files import ROW_SOURCES, read_source
     from closerlook.core.files import write_json, write_parquet
     from closerlook.core.schemas import INSTANCES
     from closerlook.data.instances import read_as

@@ -142,12 +142,12 @@ def influence(
             log_level=logging.WARNING,
         )
         analyzer.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=_collate))
-        analyzer.fit_all_factors("factors", sorted_examples, batch_size, factor_args=FactorArguments(strategy))  # type: ignore[arg-type]
+        analyzer.fit_all_factors("factors", sorted_examples, batch_size, factor_args=FactorArguments(strategy))
         analyzer.compute_pairwise_scores(
             "scores",
             "factors",
-            list(queries),  # type: ignore[arg-type]
-            sorted_examples,  # type: ignore[arg-type]
+            list(queries),
+            sorted_examples,
             per_device_query_batch_size=max(1, min(batch_size, GRADIENTS // size)),
             per_device_train_batch_size=batch_size,
             score_args=ScoreArguments(query_gradient_accumulation_steps=max(1, GRADIENTS // (size * batch_size))),

@@ -54,7 +54,7 @@ class Job:
 
     @cached_property
     def digest(self) -> str:
-        """The value of `Attempt.command`. As in Snakemake, an input's modification time stands for its content."""
+        """The value of `Attempt.command`. As in Snakemake, an input is identified by its modification time."""
         times = {str(path): path.stat().st_mtime_ns for path in self.inputs if path.exists()}
         return fingerprint(identity=self.identity, inputs=times)
 

@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, ValidationInf
 
 from closerlook.config.architecture import Architecture
 from closerlook.config.derived import (
-    DERIVED,
+    DERIVED_SOURCES,
     AblatedSource,
     DerivedSource,
     LongestSource,
@@ -90,7 +90,7 @@ DatasetSource = Annotated[
     | Annotated[LongestSource, Tag("longest")]
     | Annotated[ScoredSource, Tag("minimum_score")]
     | Annotated[AblatedSource, Tag("without")],
-    Discriminator(by_key("hub", "file", "url", "miniature", *DERIVED)),
+    Discriminator(by_key("hub", "file", "url", "miniature", *DERIVED_SOURCES)),
 ]
 ModelSource = Annotated[
     Annotated[HubModel, Tag("hub")]

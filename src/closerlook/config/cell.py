@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator
 
-from closerlook.config.problems import Problem, from_pydantic, path, refuse
+from closerlook.config.problems import refuse_invalid
 from closerlook.config.settings import GenerateSettings, Settings, TrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text
@@ -60,8 +60,7 @@ def read_cell_config(file: Path, training_digest: str | None = None) -> CellConf
     try:
         config = CellConfig.model_validate_json(read_text(file, "cell configuration"))
     except ValidationError as error:
-        refuse(Problem(str(file), path(where), found, expected) for where, found, expected in from_pydantic(error))
-        raise
+        refuse_invalid(file, error)
     if training_digest not in (None, config.training_digest):
         raise CloserlookError(
             f"{file}: found a configuration with the digest {config.training_digest[:12]}, expected {training_digest[:12]}: it "

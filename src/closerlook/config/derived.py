@@ -80,10 +80,14 @@ class AblatedSource(Settings):
     without: AblationSettings = Field(description="which instances are left out")
 
 
-DERIVED = ("simplify", "longest", "minimum_score", "without")
-"""The key that identifies each kind of derived source."""
-
 DerivedSource = SimplifiedSource | LongestSource | ScoredSource | AblatedSource
+DERIVED_SOURCES: Mapping[str, type[DerivedSource]] = {
+    "simplify": SimplifiedSource,
+    "longest": LongestSource,
+    "minimum_score": ScoredSource,
+    "without": AblatedSource,
+}
+"""Each kind of derived source by the key that identifies it."""
 
 
 def parent_of(source: Any) -> str | None:

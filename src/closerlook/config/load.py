@@ -19,7 +19,7 @@ from closerlook.config.lineage import Lineage
 from closerlook.config.lookup import WORKFLOW, find_file, find_files
 from closerlook.config.markers import HumanMarker, JudgeMarker
 from closerlook.config.preset import Comparison, Preset
-from closerlook.config.problems import Problem, from_pydantic, path, refuse
+from closerlook.config.problems import Problem, from_pydantic, path, refuse, refuse_invalid
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_text
@@ -118,8 +118,7 @@ def load(
     try:
         preset = Preset.model_validate(config)
     except ValidationError as error:
-        refuse(Problem(file, path(where), found, expected) for where, found, expected in from_pydantic(error))
-        raise
+        refuse_invalid(file, error)
     written = read_yaml(root / find_file(preset.catalog, folders, root), named=preset.catalog)
     try:
         catalog = Catalog.model_validate(_override(written, preset.overrides))

@@ -19,7 +19,7 @@ class Block(Settings):
     methods: list[str] = Field(min_length=1, description="names from the catalog; controls (base, icl) take no dataset")
     seeds: list[int] = Field([0], min_length=1, description="one cell per seed; seed 0 is the one without a suffix")
     evalsets: list[str] = Field(min_length=1, description="names from the catalog")
-    markers: list[str] = Field([], description="who marks spans in these responses besides the preset's markers")
+    markers: list[str] = Field([], description="further markers of spans in these responses, after the preset's")
 
 
 class Sweep(Settings):

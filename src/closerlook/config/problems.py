@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from rapidfuzz import fuzz, process
 
-from closerlook.config.derived import DERIVED
+from closerlook.config.derived import DERIVED_SOURCES
 from closerlook.config.judges import JUDGE_KEYS
 from closerlook.config.markers import MARKER_KEYS
 from closerlook.config.settings import Settings
 from closerlook.core.errors import CloserlookError
 
 _KINDS: dict[int | str, tuple[str, ...]] = {"judges": JUDGE_KEYS, "markers": MARKER_KEYS}
-_SOURCE_TAGS = {"hub", "file", "url", "folder", "gguf_package", "miniature", "endpoint", "paraphrase", *DERIVED}
+_SOURCE_TAGS = {"hub", "file", "url", "folder", "gguf_package", "miniature", "endpoint", "paraphrase", *DERIVED_SOURCES}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ def refuse(problems: Iterable[Problem]) -> None:
     if lines:
         noun = "problem" if len(lines) == 1 else "problems"
         raise CloserlookError("\n  ".join([f"{len(lines)} {noun} in the configuration:", *lines]))
+
+
+def refuse_invalid(file: str | Path, error: ValidationError) -> NoReturn:
+    """Raise CloserlookError with every problem that pydantic found in a file."""
+    refuse(Problem(str(file), path(where), found, expected) for where, found, expected in from_pydantic(error))
+    raise error  # pydantic raises no error without a problem
 
 
 def nearest(found: str, valid: Iterable[str]) -> str:

@@ -63,32 +63,32 @@ _ROWS = TypeAdapter(list[GridRow])
 
 def grid_rows(configuration: Configuration) -> list[GridRow]:
     """A row per cell and evalset. Evalsets that paraphrase another one have none: their responses enter that one's tables."""
-    return [
-        _row(configuration, cell, evalset)
-        for cell, evalsets in configuration.cells.items()
-        for evalset in evalsets
-        if not configuration.traced.is_paraphrase(evalset)
-    ]
-
-
-def _row(configuration: Configuration, cell: Cell, evalset: str) -> GridRow:
-    dataset, size = dataset_and_size(cell.dataset) if cell.dataset else ("", None)
-    if dataset and size is None:
-        size = configuration.catalog.datasets[dataset].rows
-    return GridRow(
-        cell=cell.name,
-        model=cell.model,
-        dataset=dataset,
-        size=size,
-        method=cell.method,
-        seed=cell.seed,
-        sweep=sweep.families(configuration.preset).get(cell.method, ""),
-        evalset=evalset,
-        judges=configuration.preset.judges,
-        **_simplification(configuration, cell, evalset),
-        **_tracing(configuration, cell, evalset),
-        stages=[(stage.name, stage.file) for stage in stages(configuration, cell) if stage.of in ("", evalset)],
-    )
+    families = sweep.families(configuration.preset)
+    rows = []
+    for cell, evalsets in configuration.cells.items():
+        dataset, size = dataset_and_size(cell.dataset) if cell.dataset else ("", None)
+        if dataset and size is None:
+            size = configuration.catalog.datasets[dataset].rows
+        stages_of_cell = list(stages(configuration, cell))
+        rows += [
+            GridRow(
+                cell=cell.name,
+                model=cell.model,
+                dataset=dataset,
+                size=size,
+                method=cell.method,
+                seed=cell.seed,
+                sweep=families.get(cell.method, ""),
+                evalset=evalset,
+                judges=configuration.preset.judges,
+                **_simplification(configuration, cell, evalset),
+                **_tracing(configuration, cell, evalset),
+                stages=[(stage.name, stage.file) for stage in stages_of_cell if stage.of in ("", evalset)],
+            )
+            for evalset in evalsets
+            if not configuration.traced.is_paraphrase(evalset)
+        ]
+    return rows
 
 
 def _simplification(configuration: Configuration, cell: Cell, evalset: str) -> dict[str, Any]:

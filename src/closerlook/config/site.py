@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from closerlook.config.load import read_yaml
-from closerlook.config.problems import Problem, from_pydantic, nearest, path, refuse
+from closerlook.config.problems import nearest, refuse_invalid
 from closerlook.config.settings import Settings
 from closerlook.core.errors import CloserlookError
 
@@ -68,5 +68,4 @@ def read(file: Path) -> Site:
     try:
         return Site.model_validate(value)
     except ValidationError as error:
-        refuse(Problem(str(file), path(where), found, expected) for where, found, expected in from_pydantic(error))
-        raise
+        refuse_invalid(file, error)

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from closerlook.config.catalog import Catalog, MiniatureSource, ParaphrasedSource
-from closerlook.config.derived import AblatedSource, DerivedSource, LongestSource, ScoredSource, SimplifiedSource
 from closerlook.config.judges import LocalJudge
-from closerlook.config.problems import Problem, from_pydantic, path, refuse
+from closerlook.config.problems import Problem, refuse, refuse_invalid
 from closerlook.config.settings import (
     FileSource,
     FolderModel,
@@ -34,12 +33,6 @@ WEIGHT_SOURCES: Mapping[str, type[WeightSource]] = {
     "folder": FolderModel,
     "gguf_package": GgufPackageModel,
 }
-DERIVED_SOURCES: Mapping[str, type[DerivedSource]] = {
-    "simplify": SimplifiedSource,
-    "longest": LongestSource,
-    "minimum_score": ScoredSource,
-    "without": AblatedSource,
-}
 PARAPHRASED_SOURCES: Mapping[str, type[ParaphrasedSource]] = {"paraphrase": ParaphrasedSource}
 
 
@@ -57,8 +50,7 @@ def read_source(file: Path, kinds: Mapping[str, type[S]]) -> S:
     try:
         return kinds[keys[0]].model_validate(value)
     except ValidationError as error:
-        refuse(Problem(str(file), path(where), found, wanted) for where, found, wanted in from_pydantic(error))
-        raise
+        refuse_invalid(file, error)
 
 
 class SourceFiles:

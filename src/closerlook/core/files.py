@@ -123,6 +123,12 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise CloserlookError(f"{path}: cannot be read as parquet: {error}") from error
 
 
+def read_by_id(path: Path, column: str) -> dict[str, Any]:
+    """A column of a parquet file by the column `id`, in the file's order."""
+    table = read_parquet(path, columns=["id", column])
+    return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file, or of a folder's files (names and contents, in sorted order)."""
     digest = hashlib.sha256()

@@ -29,7 +29,7 @@ class Progress:
         self._tokens, self._start = 0, time.perf_counter()
 
     def advance(self, tokens: int) -> None:
-        """Count one row with so many tokens."""
+        """Count one finished row and its tokens."""
         self._tokens += tokens
         rate = self._tokens / (time.perf_counter() - self._start)
         self._bar.set_postfix_str(f"{rate:.0f} tokens/s", refresh=False)

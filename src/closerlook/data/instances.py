@@ -33,7 +33,7 @@ def prepare_dataset(source: RowSource, format_: str, name: str, seed: int) -> tu
     if not tally.kept:
         raise CloserlookError(f"{describe(source)}, read as {format_}: no usable row: {tally}")
     table = table.take(nested_order(table["id"].to_pylist(), seed))
-    facts = {"source": provenance(source), "format": format_, "seed": seed, "sha256": content_digest(table)}
+    facts = {"source": provenance(source), "format": format_, "seed": seed, "sha256": ids_digest(table)}
     return table, facts | tally.report(), str(tally)
 
 
@@ -70,7 +70,7 @@ def nested_order(ids: list[str], seed: int) -> list[int]:
     return sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{seed}:{ids[i]}".encode()).digest())
 
 
-def content_digest(table: pa.Table) -> str:
+def ids_digest(table: pa.Table) -> str:
     """SHA-256 of the ids in order, which does not depend on the version of the parquet library."""
     return hashlib.sha256("\n".join(table["id"].to_pylist()).encode()).hexdigest()
 

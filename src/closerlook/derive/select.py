@@ -85,7 +85,7 @@ def _read_scores_of_file(instances: pa.Table, file: Path, column: str, aspect: s
     return [scores.get(id_) for id_ in ids]
 
 
-def content_digest(table: pa.Table) -> str:
+def responses_digest(table: pa.Table) -> str:
     """SHA-256 of ids and responses in order. Ids are not enough, since a simplified instance keeps its original's id."""
     digest = hashlib.sha256()
     for id_, response in zip(table["id"].to_pylist(), table["response"].to_pylist(), strict=True):
@@ -110,7 +110,7 @@ def finish_dataset(
             if key in settings:
                 settings[key] = Path(settings[key]).name
     lengths = {"characters_before": _mean_characters(before), "characters_after": _mean_characters(table)}
-    return table, {"transform": transformed, **tally.report(), **lengths, "sha256": content_digest(table)}
+    return table, {"transform": transformed, **tally.report(), **lengths, "sha256": responses_digest(table)}
 
 
 def _mean_characters(table: pa.Table) -> float:

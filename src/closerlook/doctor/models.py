@@ -9,6 +9,7 @@ from pathlib import Path
 from closerlook.config.catalog import ApiModel, MiniatureModel
 from closerlook.config.load import Configuration
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
+from closerlook.core import layout
 from closerlook.doctor.checks import Check, Failed, check
 
 TIMEOUT = 10.0
@@ -25,7 +26,7 @@ def check_models(configuration: Configuration, results: Path) -> Iterator[Check]
 
 def _check_model(configuration: Configuration, name: str, results: Path) -> str:
     source = configuration.catalog.models[name].source
-    fetched = results / "models" / name
+    fetched = results / layout.model(name)
     if _problem_with_weights(fetched) is None:
         return f"fetched into {fetched}"
     match source:

@@ -8,7 +8,7 @@ from typing import Any
 
 from closerlook.config.problems import nearest
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_csv, read_parquet, sha256
+from closerlook.core.files import read_by_id, read_csv, read_parquet, sha256
 from closerlook.judge.pairwise import CLASSES, SCHEMA, Opinion, read_opinion, settle
 from closerlook.llm.cache import Answer
 from closerlook.llm.client import Ask, Request
@@ -38,10 +38,7 @@ class Pair:
 
 def read_pairs(evalset: Path, original: Path, simplified: Path) -> list[Pair]:
     """Return the pairs of two responses.parquet, in the evalset's order. Raises CloserlookError if a response is missing."""
-    texts = []
-    for path in (original, simplified):
-        table = read_parquet(path, columns=["id", "text"])
-        texts.append(dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)))
+    texts = [read_by_id(path, "text") for path in (original, simplified)]
     pairs = []
     for row in read_parquet(evalset, columns=["id", "instruction"]).to_pylist():
         for path, responses in zip((original, simplified), texts, strict=True):

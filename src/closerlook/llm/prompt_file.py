@@ -37,7 +37,5 @@ def read(path: Path, slots: Collection[str], optional: Collection[str] = ()) -> 
         found = ", ".join(f"${{{name}}}" for name in sorted(names)) or "no slot"
         stray = "" if template.is_valid() else " and a stray $ (write $$)"
         required, allowed = (", ".join(f"${{{name}}}" for name in names) for names in (slots, optional))
-        raise CloserlookError(
-            f"prompt {path}: found {found}{stray}, expected {required}, and at most {allowed} besides"
-        )
+        raise CloserlookError(f"prompt {path}: found {found}{stray}, expected {required}; optional: {allowed}")
     return Prompt(template, hashlib.sha256(text.encode()).hexdigest()[:8])

@@ -42,8 +42,8 @@ def load_base(
 ) -> PreTrainedModel:
     """The causal language model in a folder, in evaluation mode.
 
-    attention: sdpa, eager or PACKED (models.packed). gpus: if above 1, spread the layers over so many GPUs from `device` on
-    (accelerate's device_map), for inference only.
+    attention: sdpa, eager or PACKED (models.packed). gpus: number of GPUs, from `device` on, to spread the layers over
+    (accelerate's device_map); above 1 for inference only.
     """
     _check_folder(folder)
     spread = {"device_map": "auto", "max_memory": _max_memory(torch.device(device), gpus)} if gpus > 1 else {}

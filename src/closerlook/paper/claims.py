@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
+from closerlook.core.grouping import grouped
 from closerlook.paper.mapping import IMPROVED, MODELS
 from closerlook.paper.reference import ASPECTS, printed
 
@@ -36,18 +37,11 @@ class Claim:
     """The aspect of a score; else empty."""
 
 
-def _group(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
-    return groups
-
-
 def same_data(first: str, second: str) -> Pairs:
     """Pairs of cells that differ only in the method."""
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        for group in _group(rows, "model", "dataset", "size", "seed", "evalset").values():
+        for group in grouped(rows, ("model", "dataset", "size", "seed", "evalset")).values():
             methods = {row["method"]: row for row in group}
             if first in methods and second in methods:
                 yield methods[first], methods[second]
@@ -57,7 +51,7 @@ def same_data(first: str, second: str) -> Pairs:
 
 def _sizes(rows: Iterable[Row], method: str) -> dict[tuple[Any, ...], tuple[Row, Row]]:
     """The cells of a method on the smallest and the largest subset of each dataset."""
-    groups = _group((row for row in rows if row["method"] == method), "model", "dataset", "seed", "evalset")
+    groups = grouped((row for row in rows if row["method"] == method), ("model", "dataset", "seed", "evalset"))
     ordered = {key: sorted(group, key=lambda row: row["size"]) for key, group in groups.items()}
     return {key: (group[0], group[-1]) for key, group in ordered.items()}
 
@@ -119,7 +113,7 @@ def dataset_pairs(method: str) -> Pairs:
 
     def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
         largest = [largest for _, largest in _sizes(rows, method).values()]
-        for group in _group(largest, "model", "seed", "evalset").values():
+        for group in grouped(largest, ("model", "seed", "evalset")).values():
             yield from combinations(group, 2)
 
     return pairs

@@ -99,7 +99,7 @@ class CellPlanner:
 
     def _plan_training(self, row: Row, cell: Cell, dataset: str) -> None:
         """Fill in the row of a trained cell, as far as the model's shape and the dataset's lengths are known."""
-        settings, folder = self.configuration.train_settings(cell), self.results / "cells" / cell.name
+        settings, folder = self.configuration.train_settings(cell), self.results / layout.cell(cell.name)
         launch = self.configuration.catalog.models[cell.model].launch_of(settings.kind)
         name, size = dataset_and_size(dataset)
         dataset_rows = self._dataset_rows(name)

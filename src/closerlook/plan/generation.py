@@ -114,7 +114,7 @@ class GenerationPlanner:
         rates = []
         cells_on_device = {run.cell for run in self.device.runs}
         for record in self._records[kind]:
-            on_device = self.results / "cells" / record.cell.name in cells_on_device
+            on_device = self.results / layout.cell(record.cell.name) in cells_on_device
             responses = self._responses.get((record.cell, record.stage.of))
             parameters = self._parameters(record.cell.model)
             seconds = _seconds(record.attempts) if record.status.state == "done" and record.stage.name == kind else None

@@ -14,6 +14,7 @@ from closerlook.config.judges import LocalJudge
 from closerlook.config.load import Configuration
 from closerlook.config.problems import Problem, nearest
 from closerlook.config.site import Gpu, Site
+from closerlook.core import layout
 from closerlook.plan.cells import CellPlanner
 from closerlook.plan.device import choose_device
 
@@ -129,7 +130,7 @@ class ResourcePlanner:
         return " ".join(options)
 
     def _folder(self, cell: Cell) -> Path:
-        return self._results / "cells" / cell.name
+        return self._results / layout.cell(cell.name)
 
     def _make_cell_planner(self, gpu: str | None) -> CellPlanner:
         return CellPlanner(self.configuration, self._results, choose_device(self.site, gpu, [], ()), {}, {})

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from closerlook.config.architecture import Architecture
 from closerlook.config.catalog import MiniatureModel, Model
 from closerlook.config.settings import FolderModel, TrainSettings
+from closerlook.core import layout
 
 MINIATURE_VOCABULARY = 1000
 """Approximate vocabulary of the miniature's tokenizer; its model's config.json has the exact number."""
@@ -79,7 +80,7 @@ class Shape:
 
 def find_shape(name: str, model: Model | None, results: Path, root: Path) -> Shape | None:
     """Return the shape of a model from its config.json, else from the catalog; None if neither has it."""
-    folders = [results / "models" / name]
+    folders = [results / layout.model(name)]
     if model and isinstance(model.source, FolderModel):
         folders.append(root / model.source.folder)
     for folder in folders:

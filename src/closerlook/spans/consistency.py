@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from closerlook.config.markers import ConsistencySettings
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_by_id
 from closerlook.spans.marks import MarkedSpan, Response, Rows, span_rows
 from closerlook.text.sentences import sentences_of
 from closerlook.text.words import Word, claim_words_of
@@ -63,8 +63,7 @@ def mark_by_consistency(responses: Sequence[Response], sampled: Path, settings: 
 
 def read_samples(path: Path, ids: list[str], samples: int) -> list[list[str]]:
     """The texts of the first `samples` sampled answers to each of `ids`. Raises CloserlookError if one is missing."""
-    table = read_parquet(path, columns=["id", "text"])
-    texts = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    texts = read_by_id(path, "text")
     wanted = [[f"{number}/{id_}" for number in range(samples)] for id_ in ids]
     if absent := next((name for names in wanted for name in names if name not in texts), None):
         number, _, id_ = absent.partition("/")

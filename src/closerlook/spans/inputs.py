@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_by_id, read_parquet
 from closerlook.text.words import join_words, words_of
 
 ResponseRow = dict[str, Any]
@@ -22,8 +22,7 @@ class Span(NamedTuple):
 
 def read_instructions(evalset: Path, ids: Sequence[str]) -> list[str]:
     """The instructions that the responses with these ids answer. Raises CloserlookError if the evalset lacks one."""
-    table = read_parquet(evalset, columns=["id", "instruction"])
-    instructions = dict(zip(table["id"].to_pylist(), table["instruction"].to_pylist(), strict=True))
+    instructions = read_by_id(evalset, "instruction")
     if absent := next((id_ for id_ in ids if id_ not in instructions), None):
         raise CloserlookError(
             f"{evalset}: has no instruction {absent}, but there is a response to it; generate the responses again"
@@ -55,7 +54,7 @@ def read_span_offsets(spans: Path, texts: Mapping[str, str]) -> dict[str, list[t
 def read_marked_responses(
     spans: Path, responses: Path, columns: Sequence[str] = ()
 ) -> Iterator[tuple[ResponseRow, list[Span]]]:
-    """Every response that has spans, with its spans, in the order of the spans. columns: to read besides id and text.
+    """Every response that has spans, with its spans, in the order of the spans. columns: to read in addition to id and text.
 
     Raises CloserlookError for a span outside of its response.
     """

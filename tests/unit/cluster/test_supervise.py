@@ -1,4 +1,4 @@
-"""The supervisor records why a job failed, whatever killed it, and lets nothing run twice."""
+"""The supervisor records why a job failed, also when it was killed, and lets nothing run twice."""
 
 import json
 import os

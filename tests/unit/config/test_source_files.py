@@ -3,9 +3,10 @@
 import pytest
 from tests.support import REPOSITORY
 
+from closerlook.config.derived import DERIVED_SOURCES
 from closerlook.config.load import read
 from closerlook.config.settings import FileSource, FolderModel, HubModel, HubSource, WebSource
-from closerlook.config.source_files import DERIVED_SOURCES, ROW_SOURCES, SourceFiles, read_source
+from closerlook.config.source_files import ROW_SOURCES, SourceFiles, read_source
 from closerlook.core.errors import CloserlookError
 
 

@@ -11,7 +11,7 @@ from closerlook.config.derived import SimplifiedSource
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.schemas import INSTANCES
 from closerlook.data.instances import instance_id
-from closerlook.derive.select import content_digest, finish_dataset
+from closerlook.derive.select import finish_dataset, responses_digest
 from closerlook.derive.simplify import NOTES, is_code, simplify
 from closerlook.miniature import simplify as rules
 from closerlook.miniature.claims import parse_claims
@@ -87,7 +87,7 @@ def test_each_fate_is_counted():
     assert set(renamed["source"].to_pylist()) == {"x-simple"}
     assert report["rows_read"] == report["rows_kept"] == 6
     assert report["transform"]["simplify"]["prompt_file"] == "p.txt"  # no folder: reports of two places compare
-    assert report["sha256"] != content_digest(before)
+    assert report["sha256"] != responses_digest(before)
     assert report["characters_after"] < report["characters_before"]
     json.dumps(report, allow_nan=False)
 

@@ -49,9 +49,9 @@ def test_the_key_is_nowhere(cache, tmp_path, monkeypatch, caplog, capsys):
     end, answers, seen = None, [], ""
     with caplog.at_level(logging.DEBUG), Server(lambda call: replies[int(call.prompt) % len(replies)]) as server:
         end = endpoint(server, cache, retries=1, concurrency=1)
-        told = [Request(str(i)) for i in range(30)]
+        requests = [Request(str(i)) for i in range(30)]
         try:
-            end.complete(told, lambda index, answer, cost: answers.append(answer))
+            end.complete(requests, lambda index, answer, cost: answers.append(answer))
         except CloserlookError as error:
             seen = "".join(traceback.format_exception(error))
             assert "2 requests in a row failed" in seen

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from closerlook.core.grouping import grouped
 from closerlook.report.figures.style import drawable, method_colors
 from closerlook.report.tables.registry import IDENTITY
 from closerlook.text.escape import visible
@@ -38,15 +39,12 @@ def distinct(rows: list[Row], column: str) -> list[str]:
 
 def group_by(rows: list[Row], *columns: str) -> dict[Key, list[Row]]:
     """The rows grouped by the values of some columns, in the rows' order. Without rows: one empty group."""
-    groups: dict[Key, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
-    return groups or {("",) * len(columns): []}
+    return grouped(rows, columns) or {("",) * len(columns): []}
 
 
 def cells_of(rows: list[Row]) -> dict[Key, list[Row]]:
     """The rows of each cell, by the cell's IDENTITY."""
-    return group_by(rows, *IDENTITY) if rows else {}
+    return grouped(rows, IDENTITY)
 
 
 def cell_of(row: Row) -> Key:

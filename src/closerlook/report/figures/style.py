@@ -78,7 +78,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _fix_positions(figure: Figure) -> None:
-    """Lay out the panels and round their positions, whose last bits the layout's solver does not reproduce."""
+    """Lay out the panels and round their positions: the last bits of the layout's solver differ from run to run."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:

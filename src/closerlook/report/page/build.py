@@ -103,9 +103,10 @@ class Page:
         """Copy each figure; returns `site.figures`."""
         listed = site.figures(self.folder)
         for figure in listed:
-            target = self.out / "figures" / f"{figure['name']}.svg"
+            file = layout.figure(figure["name"])
+            target = self.out / file
             target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(self.folder.path / "figures" / target.name, target)
+            shutil.copyfile(self.folder.path / file, target)
         return listed
 
     def _instance_number(self, row: GridRow) -> Callable[[str], int]:
@@ -117,7 +118,7 @@ class Page:
         """From a token's id to its text; to `#id` if the model's tokenizer is missing or cannot be read."""
         if model not in self._tokenizers:
             self._tokenizers[model] = lambda id_: f"#{id_}"
-            path = self.folder.path / "models" / model
+            path = self.folder.path / layout.model(model)
             if any(path.glob("tokenizer*")):
                 from closerlook.models.load import load_tokenizer
                 from closerlook.report.tables.tokens import text_of

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 ENCODING = "utf-16"
-"""Of the files: two bytes per fifteen bits, where base64 takes two and a half. The byte-order mark tells browsers the encoding,
-whatever a server says."""
+"""Of the files: two bytes per fifteen bits, where base64 takes two and a half. The byte-order mark tells browsers the encoding
+even if a server names another one."""
 FIRST = 0x3400
 """The character for fifteen zeros. It and the next 32767 characters are no surrogates, quotes or line ends."""
 BIT_VALUES = np.uint16(1) << np.arange(14, -1, -1, dtype=np.uint16)

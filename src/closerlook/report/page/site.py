@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from closerlook.config.rows import GridRow
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.report.figures.registry import FIGURES, Figure
 from closerlook.report.page.reading import Folder
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import sections
-
-CLAIMS = "tables/claims.csv"
 
 
 def state(folder: Folder, row: GridRow) -> list[list[Any]]:
@@ -25,7 +24,7 @@ def state(folder: Folder, row: GridRow) -> list[list[Any]]:
 
 def claims(folder: Folder) -> list[dict[str, str]]:
     """The rows of the claims table; empty without one."""
-    header, rows = folder.csv(CLAIMS) or ([], [])
+    header, rows = folder.csv(layout.table("claims")) or ([], [])
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -35,7 +34,7 @@ def tables(folder: Folder) -> Iterator[dict[str, Any]]:
     In the registry's order, then those that it does not have, without a wide form.
     """
     for name in _in_order(folder.names("tables", ".csv"), TABLES):
-        content = folder.csv(f"tables/{name}.csv")
+        content = folder.csv(layout.table(name))
         if content is not None:
             table = TABLES.get(name)
             title, caption = (table.title, table.description) if table else (name.replace("_", " "), "")
@@ -53,11 +52,11 @@ def _in_order(names: list[str], registry: Iterable[str]) -> list[str]:
 def _wide(folder: Folder, name: str) -> list[dict[str, Any]]:
     if name not in TABLES:
         return []
-    path = folder.path / "tables" / f"{name}.csv"
+    file = layout.table(name)
     try:
-        return [vars(wide) for wide in sections(read_csv(path, TABLES[name]), TABLES[name])]
+        return [vars(wide) for wide in sections(read_csv(folder.path / file, TABLES[name]), TABLES[name])]
     except (CloserlookError, ValueError, KeyError, IndexError, TypeError) as error:
-        folder.problems.append(f"tables/{name}.csv: {error or repr(error)}".replace(f"{folder.path}/", ""))
+        folder.problems.append(f"{file}: {error or repr(error)}".replace(f"{folder.path}/", ""))
         return []
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_by_id
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import column_by_id, labeled, means
+from closerlook.report.tables.measuring import labeled, means
 from closerlook.report.tables.selection import ablated
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.spans.inputs import words_only
@@ -50,7 +51,7 @@ def measure_ablation(report: Path, original: Path, traced: Path, similar: Path) 
 
 def returned(spans: Spans, responses: Path) -> tuple[np.ndarray, np.ndarray]:
     """For each span: 1.0 if the response to its instruction contains its words; the share of other responses that do."""
-    texts = {id_: words_only(text) for id_, text in column_by_id(responses, "text").items()}
+    texts = {id_: words_only(text) for id_, text in read_by_id(responses, "text").items()}
     same, other = [], []
     for span in spans:
         if span["id"] not in texts:

@@ -8,12 +8,12 @@ import numpy as np
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_by_id, read_parquet
 from closerlook.miniature.claims import Verdict, check_claims, grade_answer, parse_claims
 from closerlook.miniature.language import ATTRIBUTES
 from closerlook.miniature.world import World
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import column_by_id, labeled, means
+from closerlook.report.tables.measuring import labeled, means
 from closerlook.report.tables.metrics import Metric
 from closerlook.report.tables.table import IDENTITY, Files, Measure, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
@@ -43,7 +43,7 @@ def _groups(responses: Path, evalset: Path, task_type: str) -> Iterator[tuple[di
     """Responses to questions of one task type with their references, for known and for unknown facts."""
     questions = {row["id"]: row for row in read_parquet(evalset).to_pylist()}
     groups: dict[str, Answered] = {"known": [], "unknown": []}
-    for id_, text in column_by_id(responses, "text").items():
+    for id_, text in read_by_id(responses, "text").items():
         if id_ not in questions:
             raise CloserlookError(f"{responses}: response {id_} answers no question of {evalset}; generate it again")
         question = questions[id_]

@@ -10,7 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from closerlook.config.rows import read_grid
-from closerlook.report.tables.table import VALUE, MeasuredOf, Part, Row, Table, grouped
+from closerlook.core.grouping import grouped
+from closerlook.report.tables.table import VALUE, MeasuredOf, Part, Row, Table
 
 
 @dataclass(frozen=True)

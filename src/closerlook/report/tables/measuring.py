@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -54,12 +54,6 @@ class Tokens:
 def floats(values: pa.ChunkedArray) -> np.ndarray:
     """Numbers or booleans as float64; a null is NaN, so its response counts as null."""
     return pc.cast(values, pa.float64()).to_numpy()
-
-
-def column_by_id(path: Path, column: str) -> dict[str, Any]:
-    """A column of a parquet file by the column `id`, in the file's order."""
-    table = read_parquet(path, columns=["id", column])
-    return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
 
 
 def means(columns: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> dict[str, Estimate]:

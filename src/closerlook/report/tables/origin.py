@@ -91,7 +91,7 @@ def _dataset_criteria(
         columns["words"].append(span["instances_words"] > 0)
         columns["two_thirds"].append(words > 0 and span["longest"] >= THRESHOLD * words)
         columns["chance"].append(span["chance"])
-    counts = {name: _sum_by_response(traced, values, ids) for name, values in columns.items()}
+    counts = {name: sum_by_response(traced, values, ids) for name, values in columns.items()}
     yield "verbatim", "", counts["verbatim"], None
     yield "two_thirds", "", counts["two_thirds"], None
     yield "words", "matched", counts["words"], counts["chance"]
@@ -132,10 +132,10 @@ def _ranker_criteria(
     for ranker, first in firsts.items():
         if not any(first.values()):
             continue
-        observed = _sum_by_response(traced, [contains(first[key], phrases[key]) for key in traced], ids)
+        observed = sum_by_response(traced, [contains(first[key], phrases[key]) for key in traced], ids)
         if other:
             permuted = [contains(first[other[key]], phrases[key]) for key in traced]
-            yield FIRST + ranker, "permuted", observed, _sum_by_response(traced, permuted, ids)
+            yield FIRST + ranker, "permuted", observed, sum_by_response(traced, permuted, ids)
         else:
             yield FIRST + ranker, "", observed, None
 
@@ -147,7 +147,7 @@ def _human_criterion(spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
         (row["id"], row["start"], row["end"]): row["origin"] != "none" for row in rows if row["origin"] is not None
     }
     if named:
-        yield "human", "", _sum_by_response(named, list(named.values()), ids), None
+        yield "human", "", sum_by_response(named, list(named.values()), ids), None
 
 
 def _read_quotes(spans: Path) -> dict[Key, str]:
@@ -159,7 +159,7 @@ def _render_words(text: str) -> str:
     return join_words(word.text for word in words_of(text))
 
 
-def _sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Iterable[str] = ()) -> np.ndarray:
+def sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Iterable[str] = ()) -> np.ndarray:
     """[2, responses]: sum of the values of each response's spans, and number of spans with a value.
 
     Responses are those of the spans and all `ids`, so that responses without a span count as null.
@@ -175,7 +175,7 @@ def measure_similarity(trace: Path) -> Iterator[Measured]:
     traced = read_trace(trace)
     for ranker in RANKERS:
         for name in metrics.SIMILARITY:
-            sums, counts = _sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
+            sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
             if counts.any():
                 yield {"ranker": ranker}, name, means({name: sums}, counts)[name]
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
+from closerlook.core.files import read_by_id
 from closerlook.derive.paraphrase import original_of
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import column_by_id, labeled, total
+from closerlook.report.tables.measuring import labeled, total
 from closerlook.report.tables.selection import paraphrased
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.spans.inputs import read_marked_responses, words_only
@@ -54,7 +55,7 @@ def measure_paraphrases(
 
 def _words(file: Path, column: str) -> dict[str, str]:
     """The words of each row's text, by its id."""
-    return {id_: words_only(text) for id_, text in column_by_id(file, column).items()}
+    return {id_: words_only(text) for id_, text in read_by_id(file, column).items()}
 
 
 PARAPHRASE = Table(

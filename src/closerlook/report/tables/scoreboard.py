@@ -1,18 +1,16 @@
 """Tracing scored on the miniature, whose truth is known: true sources found, and borrowing where there can be none."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_by_id, read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.miniature.origins import find_claim_at, instances_by_claim
 from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import measure_borrowing
-from closerlook.report.tables.measuring import column_by_id, labeled, means
-from closerlook.report.tables.origin import Key, read_trace
+from closerlook.report.tables.measuring import labeled, means
+from closerlook.report.tables.origin import Key, read_trace, sum_by_response
 from closerlook.report.tables.selection import calibrated, traced
 from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
@@ -27,7 +25,7 @@ def score_rankings(trace: Path, responses: Path, subset: Path) -> Iterator[Measu
         return
     instances = read_parquet(subset, columns=["id", "instruction", "response"])
     stated = instances_by_claim(zip(*(column.to_pylist() for column in instances.columns), strict=True))
-    texts = column_by_id(responses, "text")
+    texts = read_by_id(responses, "text")
 
     def sources_of(key: Key) -> frozenset[str]:
         claim = find_claim_at(texts[key[0]], *key[1:])
@@ -43,27 +41,25 @@ def score_rankings(trace: Path, responses: Path, subset: Path) -> Iterator[Measu
     # The fused ranker ranks the candidates of all others, which give at most `top` each.
     ranks = (rank for name in RANKERS if name != "fused" for found in rankings[name].values() for rank in found)
     top = max(ranks, default=0)
-    row_of = {id_: row for row, id_ in enumerate(dict.fromkeys(key[0] for key in spans))}
-    owner = np.array([row_of[key[0]] for key in spans], dtype=np.int64)
-    has_source = np.array([bool(truths[key]) for key in spans], dtype=np.float64)
 
-    def by_response(values: np.ndarray) -> np.ndarray:
-        return np.bincount(owner, weights=values)
-
-    def over_sourced(names: tuple[str, ...], scores: np.ndarray) -> dict[str, Estimate]:
-        """Means of scores [spans, metrics] over the spans that have a source, by name of the metric."""
-        sums = [by_response(column * has_source) for column in scores.T]
-        return means(dict(zip(names, sums, strict=True)), by_response(has_source))
+    def over_sourced(names: tuple[str, ...], scores: Iterable[tuple[float, ...]]) -> dict[str, Estimate]:
+        """Means of each span's scores over the spans that have a source, by name of the metric."""
+        columns = zip(*scores, strict=True)
+        sums = [
+            sum_by_response(spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)])
+            for column in columns
+        ]
+        return means(dict(zip(names, (total for total, _ in sums), strict=True)), sums[0][1])
 
     part = {"part": "sources"}
-    yield from labeled(part, means({"traceable": by_response(has_source)}, by_response(np.ones(len(owner)))))
-    numbers = np.array([[len(truths[key])] for key in spans], dtype=np.float64)
-    yield from labeled(part, over_sourced(("true_sources",), numbers))
+    sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans])
+    yield from labeled(part, means({"traceable": sourced}, n_spans))
+    yield from labeled(part, over_sourced(("true_sources",), ((len(truths[key]),) for key in spans)))
     for ranker, ranking in rankings.items():
         if any(ranking.values()):
-            scores = np.array([score_ranking(ranking[key], truths[key], top) for key in spans])
+            scores = (score_ranking(ranking[key], truths[key], top) for key in spans)
             yield from labeled(part | {"ranker": ranker, "null": "observed"}, over_sourced(RANKINGS, scores))
-    random = np.array([expected_scores(len(truths[key]), instances.num_rows, top) for key in spans])
+    random = (expected_scores(len(truths[key]), instances.num_rows, top) for key in spans)
     yield from labeled(part | {"ranker": "random", "null": "random"}, over_sourced(RANKINGS, random))
 
 

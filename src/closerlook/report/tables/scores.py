@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_by_id, read_parquet
 from closerlook.judge.aspects import ASPECTS
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import column_by_id, damaged, labeled
+from closerlook.report.tables.measuring import damaged, labeled
 from closerlook.report.tables.selection import judged
 from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.verdicts import Verdicts, aligned, read_verdicts
@@ -63,7 +63,7 @@ def _log_lengths(responses: Path, verdicts: Path) -> np.ndarray:
 def measure_tasks(verdicts: Path, evalset: Path) -> Iterator[Measured]:
     """Mean score of the responses to each type of task: mean over a response's scored aspects, and helpfulness alone."""
     judged = read_verdicts(verdicts)
-    types_of = column_by_id(evalset, "task_types")
+    types_of = read_by_id(evalset, "task_types")
     unknown = [id_ for id_ in judged.ids if id_ not in types_of]
     if unknown:
         raise CloserlookError(f"{verdicts}: response {unknown[0]} answers no question of {evalset}; run both again")

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as Drawing
 from rich.text import Text
 
+from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.report.tables.registry import TABLES, table_of
 from closerlook.report.tables.tidy import read_csv
@@ -20,7 +21,7 @@ WIDTH = 110  # characters, in a file or a log
 
 def show_results(results: Path) -> None:
     """Print every table of a results folder, then the paths of its figures. Raises CloserlookError if there is no table."""
-    paths = [path for name in TABLES if (path := results / "tables" / f"{name}.csv").is_file()]
+    paths = [path for name in TABLES if (path := results / layout.table(name)).is_file()]
     if not paths:
         raise CloserlookError(f"{results}: has no tables/*.csv; `snakemake` with this folder's preset makes them")
     for path in paths:

@@ -120,7 +120,7 @@ SIMPLIFICATION = Table(
         "Classes of Figure 6": tuple(metrics.CLASSES),
         "Pairs without a class, by cause": tuple(metrics.CLASS_NULLS),
     },
-    asks_for="original",
+    selective=True,
     parts=(
         Part(
             ("model", "dataset", "size", "against"),

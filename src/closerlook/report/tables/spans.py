@@ -9,10 +9,10 @@ import numpy as np
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_by_id, read_parquet
 from closerlook.core.schemas import CLASSES
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import Tokens, column_by_id, labeled, means, null_counts, total
+from closerlook.report.tables.measuring import Tokens, labeled, means, null_counts, total
 from closerlook.report.tables.selection import marked, marked_twice
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.spans.marks import CAUSES, KINDS, UNALIGNED
@@ -130,7 +130,7 @@ def _alpha(marked: np.ndarray, marked_against: np.ndarray, shared: np.ndarray, l
 
 def read_marks(spans: Path, responses: Path) -> Marks:
     """Read and check a file of spans. Raises CloserlookError for a row of no response or outside its text."""
-    texts = column_by_id(responses, "text")
+    texts = read_by_id(responses, "text")
     index = {id_: row for row, id_ in enumerate(texts)}
     masks = [np.zeros(len(text), dtype=bool) for text in texts.values()]
     marked: list[list[tuple[int, int, str]]] = [[] for _ in masks]
@@ -212,7 +212,7 @@ SPANS = Table(
             (Files.SPANS, Files.RESPONSES, Files.SHIFT),
             measure_span_classes,
             tuple(metrics.SPAN_CLASSES),
-            keys={"tokens": ("marked", "all", "difference")},
+            keys={"tokens": (MARKED, ALL, DIFFERENCE)},
             over=marked,
         ),
     ),

@@ -4,12 +4,13 @@ Each table is one module: definition and measurement. Every job imports all of t
 (torch, transformers, scipy, wordfreq) are imported inside the functions that measure.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from closerlook.core import layout
+from closerlook.core.grouping import grouped
 from closerlook.report.tables.metrics import Metric
 from closerlook.stats.bootstrap import Estimate
 
@@ -141,11 +142,3 @@ class Table:
         rows = list(grid)
         paths = (path for part in self.parts for row in part.rows(rows) for path in part.paths(row))
         return list(dict.fromkeys(paths))
-
-
-def grouped(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
-    """Rows by their values of the columns, in the order in which these first occur."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in columns), []).append(row)
-    return groups

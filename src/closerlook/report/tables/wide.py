@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from closerlook.core.grouping import grouped
 from closerlook.report.tables.metrics import Metric
-from closerlook.report.tables.table import IDENTITY, Row, Table, grouped
+from closerlook.report.tables.table import IDENTITY, Row, Table
 from closerlook.text.escape import number, visible
 
 KEPT = ("dataset", "size", "method")
@@ -124,7 +125,7 @@ def _cell(row: Row | None, metric: Metric, brief: bool) -> str:
 
 
 def _has_files(row: Row) -> bool:
-    """Whether the files that a row is measured from exist, whatever they contain."""
+    """Whether the files that a row is measured from exist; they may still give no value."""
     return row["value"] is not None or row["n"] > 0 or row["n_null"] > 0
 
 
