@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores all --configfile
 
 .PHONY: demo small test quick test-ranks test-e2e test-slurm test-browser test-latex test-model lint format schema bench report profile docs clean help
 help:
-	@echo "make demo     the miniature, end to end; prints its tables        (a quarter of an hour on two cores)"
+	@echo "make demo     the miniature, end to end; prints its tables        (six minutes on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
 	@echo "make test     every test, after installing the system packages they need; make .venv/dev: install only"
 	@echo "make quick    tests/unit; make test-ranks, -e2e, -slurm, -browser, -latex, -model: the others, by marker"
@@ -17,9 +17,10 @@ help:
 	@echo "make docs     the documentation as a site, into build/site/; fails on a broken link"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
 
-# torch first and without build isolation: deepspeed's setup imports it. kronfluence (gradient attribution) without its own
+# torch first and without build isolation: deepspeed's setup imports it, and without DS_IGNORE_CUDA_DETECTION fails on a machine that
+# has a GPU but no CUDA toolkit, of which closerlook needs nothing. kronfluence (gradient attribution) without its own
 # requirements: torchvision, which it never imports; the others are in pyproject.toml.
-INSTALL := $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt
+INSTALL := DS_IGNORE_CUDA_DETECTION=1 $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt
 .venv/base: pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
@@ -83,6 +84,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python benchmarks/tracing.py
 	$(BIN)/python benchmarks/per_response.py
+	$(BIN)/python benchmarks/start.py
 
 # Snakemake looks for profiles by name in this folder. Another profile of that name is not replaced.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake

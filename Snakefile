@@ -51,7 +51,9 @@ rule trained:
 
 onstart:
     if workflow.is_main_process:
-        if not workflow.local_exec:
+        if workflow.local_exec:
+            fork_server.start(source_file("../scripts/supervise.py").parent)
+        else:
             drive()
         write_configs()
 

@@ -11,15 +11,15 @@ import time
 from common import compare, llama, prompts
 
 NEW_TOKENS = 128
+BATCH = 64
 
 
 def ours() -> float:
-    """closerlook's decoding loop, in parts of 64 by length as the generate stage has them."""
+    """closerlook's decoding loop, longest prompts first as the generate stage has them."""
     from closerlook.config.settings import GenerateSettings
-    from closerlook.core.resumable import split_by_length
     from closerlook.generate.decoding import Decoder
     from closerlook.generate.ragged_cache import RAGGED
-    from closerlook.generate.responses import PART
+    from closerlook.generate.response import new_response
     from closerlook.models.logits import Network
 
     class NoText:
@@ -27,12 +27,16 @@ def ours() -> float:
 
     model = llama()
     model.set_attn_implementation(RAGGED)
-    decoder = Decoder(Network(model), NoText(), GenerateSettings(max_new_tokens=NEW_TOKENS), PART)
-    questions = prompts(128)
-    decoder.respond([decoder.response("warm", questions[0][:4])])
+    decoder = Decoder(Network(model), NoText(), GenerateSettings(max_new_tokens=NEW_TOKENS), BATCH)
+    questions = sorted(prompts(128), key=len, reverse=True)
+
+    def answer(prompts: list[list[int]]) -> None:
+        for _ in decoder.respond([new_response(str(n), p, 1 << 40, NEW_TOKENS) for n, p in enumerate(prompts)]):
+            pass
+
+    answer([questions[0][:4]])
     start = time.perf_counter()
-    for part in split_by_length([len(question) for question in questions], PART):
-        decoder.respond([decoder.response(str(index), questions[index]) for index in part])
+    answer(questions)
     return (time.perf_counter() - start) / (len(questions) * NEW_TOKENS)
 
 

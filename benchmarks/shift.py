@@ -103,7 +103,8 @@ def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> flo
     import torch
 
     from closerlook.core.resumable import Progress
-    from closerlook.shift.analysis import LOGITS, ShiftAnalyzer
+    from closerlook.models.pass_limits import CPU_TOKENS, pass_limits
+    from closerlook.shift.analysis import ShiftAnalyzer
     from closerlook.shift.pair import ModelPair
 
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +114,7 @@ def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> flo
         (with_adapter(base) if adapter else tuned).save_pretrained(tuned_folder)
         del base, tuned
         pair = ModelPair(base_folder, tuned_folder, torch.device("cpu"), torch.float32)
-    analyzer = ShiftAnalyzer(pair, None, LOGITS["cpu"])
+    analyzer = ShiftAnalyzer(pair, None, pass_limits(CPU_TOKENS, torch.device("cpu")))
     responses = sorted(rows(count, tokens), key=lambda row: -len(row["prompt_token_ids"]))
     start = time.perf_counter()
     analyzer.rows(responses, Progress(count, 0, "shift"))

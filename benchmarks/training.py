@@ -1,8 +1,9 @@
 """Training speed compared with the plain Trainer and TRL: real (non-padding) tokens per second and peak memory.
 
-A Llama of 17M parameters (hidden 256, 6 layers, 49k vocabulary, random weights) on Alpaca rows, effective batch 32 = 8 x 4,
-float32. TRL packed has the same 32 rows in rows of 1024 tokens, all of them in one batch. Every measurement is a process of its
-own. Each repeat runs all methods, one after the other, so that a machine that slows down slows all. Numbers are medians over
+A Llama of 17M parameters (hidden 256, 6 layers, 49k vocabulary, random weights) in float32; with --model, a real model in
+bfloat16, the peers under their own flag for it. Alpaca rows, effective batch 32: ours is one packed row, the peers have 8 x 4.
+TRL packed has the same 32 rows in rows of 1024 tokens, all of them in one batch. Every measurement is a process of its own.
+Each repeat runs all methods, one after the other, so that a machine that slows down slows all. Numbers are medians over
 repeats; a ratio is taken within each repeat.
 """
 
@@ -28,9 +29,11 @@ from common import (
     write,
 )
 
-OURS, PEERS = ("ours full", "ours LoRA"), ("Trainer full", "Trainer LoRA", "TRL full", "TRL packed full")
+OURS, FLOAT32 = ("ours full", "ours LoRA"), "ours full, float32"
+PEERS = ("Trainer full", "Trainer LoRA", "TRL full", "TRL packed full")
 TEMPLATE = "Below is an instruction.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
 BATCH, MICRO, PACKED_LENGTH = 32, 8, 1024
+OUR_MICRO = 32
 
 
 def main() -> None:
@@ -40,7 +43,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data, metavar="FILE", help="Alpaca rows, JSON Lines")
     parser.add_argument("--steps", type=int, default=1, help="optimizer steps; of several the first is not timed")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="*", default=[*OURS, *PEERS], help="methods to measure")
+    parser.add_argument(
+        "--model", type=Path, metavar="DIR", help="a real model, with its tokenizer; default: a small one"
+    )
+    parser.add_argument("--only", nargs="*", default=[*OURS, FLOAT32, *PEERS], help="methods to measure")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -48,7 +54,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure, arguments.folder, arguments.threads)))
         return
     with TemporaryDirectory() as folder:
-        prepare(Path(folder), arguments.data, BATCH * arguments.steps, arguments.threads)
+        prepare(Path(folder), arguments.data, BATCH * arguments.steps, arguments.threads, arguments.model)
         flags = ("--folder", folder, "--threads", arguments.threads)
         runs = [
             {name: in_process(name, __file__, "--measure", name, *flags) for name in arguments.only}
@@ -57,7 +63,7 @@ def main() -> None:
     write_table(runs, arguments)
 
 
-def prepare(folder: Path, data: Path, count: int, threads: int) -> None:
+def prepare(folder: Path, data: Path, count: int, threads: int, model: Path | None) -> None:
     """Write tokenizer, model and rows, the same for all methods."""
     import torch
     from tokenizers import ByteLevelBPETokenizer
@@ -69,13 +75,17 @@ def prepare(folder: Path, data: Path, count: int, threads: int) -> None:
     torch.set_num_threads(threads)
     rows = read_jsonl(data)
     texts = [instruction_of(row).strip() for row in rows]
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator([*texts, *(row["output"] for row in rows)], 49152, 1, False, ["<pad>", "<s>", "</s>"])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe._tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-    )
-    tokenizer.save_pretrained(folder / "model")
-    llama(max_position_embeddings=2048, eos_token_id=2).save_pretrained(folder / "model")
+    if model:
+        (folder / "model").symlink_to(model.resolve(), target_is_directory=True)
+    else:
+        bpe = ByteLevelBPETokenizer()
+        words = ["<pad>", "<s>", "</s>"]
+        bpe.train_from_iterator([*texts, *(row["output"] for row in rows)], 49152, 1, False, words)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=bpe._tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+        )
+        tokenizer.save_pretrained(folder / "model")
+        llama(max_position_embeddings=2048, eos_token_id=2).save_pretrained(folder / "model")
     chosen = [i for i, row in enumerate(rows) if row["output"].strip()][:count]
     instances = [
         {"id": f"{i:016x}", "instruction": texts[i], "response": rows[i]["output"], "source": "alpaca", "row": i}
@@ -90,14 +100,14 @@ def measure(name: str, folder: Path, threads: int) -> dict[str, float]:
 
     torch.set_num_threads(threads)
     lora = name.endswith("LoRA")
-    if name in OURS:
-        speed = ours(folder, lora)
+    if name.startswith("ours"):
+        speed = ours(folder, lora, "float32" if name == FLOAT32 else "auto")
     else:
         speed = trainer(folder, lora) if name.startswith("Trainer") else trl(folder, packed="packed" in name)
     return {"tokens_per_second": speed, "peak_gb": peak_gb()}
 
 
-def ours(folder: Path, lora: bool) -> float:
+def ours(folder: Path, lora: bool, precision: str) -> float:
     """closerlook's training."""
     from closerlook.config.cell import CellConfig, PromptTemplate
     from closerlook.config.settings import EngineSettings, TrainSettings
@@ -106,7 +116,7 @@ def ours(folder: Path, lora: bool) -> float:
 
     settings = TrainSettings(kind="lora" if lora else "full", epochs=1.0, batch_size=BATCH, max_length=PACKED_LENGTH)
     with TemporaryDirectory() as out:
-        engine = EngineSettings(micro_batch=MICRO)
+        engine = EngineSettings(micro_batch=OUR_MICRO, precision=precision)
         config = CellConfig(template=PromptTemplate(text=TEMPLATE), train=settings)
         train(Job(config, folder / "model", folder / "data.parquet", Path(out), engine))
         lines = [json.loads(line) for line in (Path(out) / "train_log.jsonl").read_text().splitlines()]
@@ -132,6 +142,11 @@ def examples(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def is_real(folder: Path) -> bool:
+    """Whether the model is a real one, which is trained in bfloat16."""
+    return (folder / "model").is_symlink()
+
+
 def load(folder: Path, lora: bool) -> Any:
     """The model, with the adapters that ours has."""
     from peft import LoraConfig, get_peft_model
@@ -153,6 +168,7 @@ def trainer(folder: Path, lora: bool) -> float:
         gradient_accumulation_steps=BATCH // MICRO,
         num_train_epochs=1,
         use_cpu=True,
+        bf16=is_real(folder),
         report_to=[],
         save_strategy="no",
         logging_steps=1,
@@ -176,7 +192,7 @@ def trl(folder: Path, packed: bool) -> float:
         max_length=PACKED_LENGTH,
         num_train_epochs=1,
         use_cpu=True,
-        bf16=False,
+        bf16=is_real(folder),
         report_to=[],
         save_strategy="no",
         logging_steps=1,
@@ -232,7 +248,8 @@ def write_table(runs: list[dict[str, dict[str, float]]], arguments: argparse.Nam
     about = setting(arguments.repeats, "torch", "transformers", "trl", "peft", threads=arguments.threads)
     result = {"runs": runs, "median_tokens_per_second": speed, "median_peak_gb": memory, "ratios": ratios}
     about = f"{steps}; {about}"
-    write(arguments.out, "training", __doc__, about, lines, result | {"setting": about}, "Training speed")
+    stem = f"training_{arguments.model.name}" if arguments.model else "training"
+    write(arguments.out, stem, __doc__, about, lines, result | {"setting": about}, "Training speed")
 
 
 if __name__ == "__main__":

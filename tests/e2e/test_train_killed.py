@@ -35,3 +35,28 @@ def test_kill_minus_nine(make_job, trained):
     assert json.loads((job.out / "manifest.json").read_text())["resumed_from"][0] >= 9
     assert losses(job.out) == losses(whole)
     assert sha256(job.out / "model") == sha256(whole / "model")
+
+
+FULL_GPU = """
+import runpy, sys, torch
+from closerlook.train import run
+
+def allocate(*_):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+run.HeadLoss.__call__ = allocate
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_full_gpu_is_out_of_memory_and_tried_again(make_job):
+    job = make_job()
+    words = ["--stage", "train", "--folder", job.out, "--outputs", job.out / "model", "--inputs", job.data]
+    words += ["--log", job.out / "log", "--identity", "", "--tries", "1", "--notice", "0", "--"]
+    words += [sys.executable, "-c", FULL_GPU, *command(job)]
+    supervise = [sys.executable, "workflow/scripts/supervise.py", *map(str, words)]
+    done = subprocess.run(supervise, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode != 0
+    failure = json.loads((job.out / "attempts/train/failure.json").read_text())
+    assert (failure["reason"], failure["tried_again_by_itself"]) == ("out of memory", True), done.stderr

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slurm
 
 RANK = """
 import json, os, pathlib, socket, sys
-names = ("SLURM_PROCID", "SLURM_LOCALID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
+names = ("SLURM_PROCID", "SLURM_LOCALID", "SLURMD_NODENAME", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
 rank = {name: os.environ[name] for name in names} | {"master": socket.gethostbyname("n1")}
 pathlib.Path(sys.argv[1], os.environ["SLURM_PROCID"]).write_text(json.dumps(rank))
 """
@@ -51,7 +51,7 @@ def test_eight_ranks_on_two_nodes(cluster: Cluster, tmp_path: Path):
     ranks = [json.loads((folder / str(rank)).read_text()) for rank in range(8)]
     assert [rank["SLURMD_NODENAME"] for rank in ranks] == ["n1"] * 4 + ["n2"] * 4
     assert [rank["SLURM_LOCALID"] for rank in ranks] == list("01230123")
-    assert {rank["CUDA_VISIBLE_DEVICES"] for rank in ranks} == {"0,1,2,3"}
+    assert {(rank["SLURM_STEP_GPUS"], rank["CUDA_VISIBLE_DEVICES"]) for rank in ranks} == {("0,1,2,3", "")}
     assert {rank["master"] for rank in ranks} == {"127.0.0.1"}
     assert set(options) <= set(cluster.submissions()[-1])
 

@@ -198,6 +198,7 @@ class MadeResults:
             ),
             "tuned_prob": nothing,
             "base_rank": lists(rank, pa.int32()),
+            "tuned_token": lists(flat, pa.int32()),
             "class": lists(np.array(["unshifted", "marginal", "shifted"])[np.digitize(rank, [2, 4])], pa.string()),
             "base_top5_ids": fives(ids, pa.int32()),
             "base_top5_probs": fives(probs, pa.float32()),

@@ -73,8 +73,14 @@ class Project:
         manifest = {
             "config": config.model_dump(mode="json"),
             "config_digest": config.training_digest,
-            "engine": {"micro_batch": 4, "gradient_checkpointing": False, "precision": "bfloat16", "deepspeed": None},
-            "world_size": 4,
+            "engine": {
+                "micro_batch": 32,
+                "micro_tokens": 6144,
+                "gradient_checkpointing": False,
+                "precision": "bfloat16",
+                "deepspeed": None,
+            },
+            "world_size": 1,
             "tokens": 300_000,
             "trained_tokens": 200_000,
             "examples_seen": 3008,

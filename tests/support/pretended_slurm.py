@@ -23,6 +23,7 @@ esac
 """
 SRUN = """
 echo "srun $*" | head -n 1 >> {folder}/calls
+case "$*" in *--gres=*) export SLURM_JOB_GPUS=2 CUDA_VISIBLE_DEVICES=0 ;; esac
 while case "$1" in --*) true ;; *) false ;; esac; do shift; done
 export SLURMD_NODENAME=node1
 exec "$@"
@@ -34,7 +35,12 @@ __version__ = "2.9.0+cu128"
 size, count = 85_000_000_000, 1
 def ones(*a, **k): pass
 def properties(index): return types.SimpleNamespace(name="NVIDIA H100 80GB HBM3", total_memory=size)
-cuda = types.SimpleNamespace(device_count=lambda: count, get_device_properties=properties)
+def init():
+    if not count: raise RuntimeError("No CUDA GPUs are available")
+device = lambda kind, index: f"{kind}:{index}"
+version = types.SimpleNamespace(cuda="12.8")
+cuda = types.SimpleNamespace(device_count=lambda: count, get_device_properties=properties, init=init)
+cuda.is_available = lambda: count > 0
 """
 SITE = {
     "name": "paper",
@@ -104,7 +110,7 @@ class Pretended:
 def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
     pretended = Pretended(tmp_path)
     monkeypatch.setenv("PATH", f"{pretended.commands}:{Path(sys.executable).parent}:/usr/bin:/bin")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/modules:{REPOSITORY}/src")
     monkeypatch.setenv("SLURM_JOB_ID", "7")  # as within an allocation, where srun must not start a step
     assert os.environ.get("SLURM_CONF") is None
     return pretended

@@ -72,11 +72,12 @@ rule likelihood:
         peers=lambda wildcards: named(peers_of(wildcards)),
         supervised=supervised("likelihood-{wildcards.marker}"),
         gpus=gpus_flag,
+        batch_tokens=batch_tokens,
     shell:
         "{params.supervised} --log {log} -- python "
         + script("span_likelihood")
         + " --base {input.base} --models {params.peers} --responses {input.responses} --spans {input.spans}"
-        " {params.gpus} --out {output} 2> {log}"
+        " --batch-tokens {params.batch_tokens} {params.gpus} --out {output} 2> {log}"
 
 
 rule attribution:

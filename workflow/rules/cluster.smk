@@ -2,7 +2,11 @@
 # params that take `resources`. Snakemake does not rerun a job when these change.
 import signal
 
+from snakemake.jobs import Job
+
+from closerlook.cluster import fork_server
 from closerlook.cluster.driver import start_driving
+from closerlook.cluster.gpus import VISIBLE, visible_gpus
 from closerlook.config import site as sites
 from closerlook.config.problems import refuse
 from closerlook.config.settings import EngineSettings
@@ -12,6 +16,14 @@ from closerlook.plan.resources import LOCAL_NAMES, NAMES, ResourcePlanner, probl
 # Slurm sends its warning before a time limit to all processes of a job step. The training handles it; it would kill the Snakemake
 # that runs the job on the node.
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
+def set_attempt(job, attempt):
+    """Start another attempt at a job. Snakemake itself keeps the params of the first one, though they depend on the resources."""
+    job._attempt, job._resources, job._params = attempt, None, None
+
+
+Job.attempt = Job.attempt.setter(set_attempt)
 
 SITE_FILE = Path("config/site.yaml")
 SITE = None
@@ -26,7 +38,17 @@ if SITE_FILE.is_file():
     if SITE.modules:
         shell.prefix(f"module load {shlex.join(SITE.modules)}; ")
 
-RESOURCES = ResourcePlanner(CONFIG, SITE)
+GPUS_IN_USE = "gpus_in_use"
+JOBS_RUN_HERE = workflow.local_exec and not workflow.remote_exec and not workflow.dryrun
+LOCAL_GPUS = 0
+if JOBS_RUN_HERE and (gpus := visible_gpus()):
+    # Nobody else assigns them: Snakemake counts them, and the supervisor of each job chooses among these.
+    os.environ[VISIBLE] = ",".join(gpus)
+    if GPUS_IN_USE not in workflow.global_resources:
+        workflow.register_resource(GPUS_IN_USE, len(gpus))
+    LOCAL_GPUS = min(len(gpus), workflow.global_resources[GPUS_IN_USE].value)
+
+RESOURCES = ResourcePlanner(CONFIG, SITE, LOCAL_GPUS)
 SUPERVISE = script("supervise")
 
 
@@ -91,7 +113,7 @@ def gpus_flag(wildcards, resources):
 
 
 def halved(number, resources):
-    """A batch size, halved each time that the job ran out of memory. The result stays the same."""
+    """A batch size, halved each time that the job ran out of memory. The result stays the same, except for rounding."""
     return max(1, number >> resources.halvings)
 
 
@@ -104,10 +126,11 @@ def supervised(stage, identity=lambda wildcards: ""):
     def words(wildcards, input, output, resources):
         folder = Path(output[-1]).parent
         # `exec` leaves no shell between Slurm's signals and the program.
+        gpus = f" --gpus {resources.get(GPUS_IN_USE, 0)}" if LOCAL_GPUS else ""
         return (
             f"exec python {SUPERVISE} --stage {stage.format(wildcards=wildcards)} --folder {folder} --outputs {output}"
             f" --inputs {input} --identity {shlex.quote(identity(wildcards))} --tries {resources.tries}"
-            f" --notice {SITE.notice_seconds if SITE else 0}"
+            f" --notice {SITE.notice_seconds if SITE else 0}{gpus}"
         )
 
     return words

@@ -21,6 +21,10 @@ def batch_size(wildcards, resources):
     return halved(CATALOG.models[wildcards.model].generate.batch_size, resources)
 
 
+def engine(wildcards, resources):
+    return CATALOG.models[wildcards.model].generate.engine
+
+
 def api_of(wildcards):
     """The endpoint that answers for a model without weights here: a judge of the catalog."""
     return CATALOG.judges[CATALOG.models[wildcards.model].source.endpoint]
@@ -51,11 +55,12 @@ rule generate:
         python=evaluation_launcher,
         gpus=gpus_flag,
         batch_size=batch_size,
+        engine=engine,
     shell:
         "{params.supervised} --log {log} -- {params.python} "
         + script("generate")
         + " --config {params.config} --model {input.model} {params.tuned} --evalset {input.evalset} --out {output}"
-        " --batch-size {params.batch_size} {params.gpus} 2> {log}"
+        " --engine {params.engine} --batch-size {params.batch_size} {params.gpus} 2> {log}"
 
 
 localrules:

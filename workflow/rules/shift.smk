@@ -3,6 +3,10 @@ def measuring_shift(wildcards, attempt):
     return RESOURCES.evaluate(cell_of(wildcards), wildcards.evalset, "shift", attempt)
 
 
+def batch_tokens(wildcards, resources):
+    return halved(CATALOG.models[wildcards.model].generate.batch_tokens, resources)
+
+
 rule shift:
     """How far each response token's distribution moved from the base model's."""
     input:
@@ -22,7 +26,9 @@ rule shift:
         supervised=supervised("shift"),
         python=evaluation_launcher,
         gpus=gpus_flag,
+        batch_tokens=batch_tokens,
     shell:
         "{params.supervised} --log {log} -- {params.python} "
         + script("shift")
-        + " --base {input.base} --tuned {input.tuned} --responses {input.responses} --out {output} {params.gpus} 2> {log}"
+        + " --base {input.base} --tuned {input.tuned} --responses {input.responses} --out {output}"
+        " --batch-tokens {params.batch_tokens} {params.gpus} 2> {log}"

@@ -129,11 +129,12 @@ rule samples:
         python=evaluation_launcher,
         gpus=gpus_flag,
         batch_size=batch_size,
+        engine=engine,
     shell:
         "{params.supervised} --log {log} -- {params.python} "
         + script("generate")
         + " --config {params.config} --model {input.model} {params.tuned} --evalset {input.evalset} --out {output}"
-        " --batch-size {params.batch_size} {params.gpus} {params.sampling} 2> {log}"
+        " --engine {params.engine} --batch-size {params.batch_size} {params.gpus} {params.sampling} 2> {log}"
 
 
 rule spans_consistency:

@@ -1,4 +1,7 @@
 # The training of each cell.
+import math
+
+
 def training(wildcards, attempt):
     return RESOURCES.train(cell_of(wildcards), attempt)
 
@@ -15,12 +18,18 @@ def train_program(wildcards, resources):
 
 def engine_flags(wildcards, resources):
     """Speed and memory of a training."""
-    launch = launch_of(wildcards)
+    launch, settings = launch_of(wildcards), CONFIG.train_settings(cell_of(wildcards))
     engine = EngineSettings.model_validate(
         launch.model_dump(include=set(EngineSettings.model_fields))
     )
-    smaller = {"micro_batch": halved(engine.micro_batch, resources)}
-    flags = as_flags(engine.model_copy(update=smaller))
+    if resources.halvings:
+        # Of what a rank has of a step, where that is less than the limit: half the limit might still be more.
+        most = min(engine.micro_batch, math.ceil(settings.batch_size / launch.ranks))
+        smaller = {"micro_batch": halved(most, resources)}
+        if engine.micro_tokens:
+            smaller["micro_tokens"] = halved(engine.micro_tokens, resources)
+        engine = engine.model_copy(update=smaller)
+    flags = as_flags(engine)
     if SITE and SITE.scratch:
         flags += f" --scratch {shlex.quote(SITE.scratch)}"
     return flags

@@ -1,11 +1,15 @@
-"""Generate a model's responses to an evalset: greedy unless the configuration says otherwise, the same tokens in any batch.
+"""Generate a model's responses to an evalset: greedy unless the configuration says otherwise.
 
-Killed and started again it resumes. Under torchrun or srun the ranks share the prompts.
+In float32 on a CPU the tokens are the same in any batch. In bfloat16 or on a GPU, rounding depends on the batch and decides
+between tokens that are almost equally likely. Killed and started again it resumes. Under torchrun or srun the ranks share the
+prompts.
 """
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
+from closerlook.config.catalog import EngineName
 from closerlook.config.cell import read_cell_config
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.ranks import join_srun
@@ -39,12 +43,22 @@ def main() -> None:
     parser.add_argument("--seed", metavar="N", help="of the sampling, instead of the configuration's")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="responses.parquet to write")
     parser.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="responses at a time, 1 to 64 (default: 64)"
+        "--batch-size",
+        type=int,
+        default=64,
+        metavar="N",
+        help="responses at a time; fewer need less memory; vllm finds its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=get_args(EngineName),
+        default="auto",
+        help="what decodes; auto: vllm if it is installed and there is a GPU, else closerlook (default: %(default)s)",
     )
     add_placement(parser)
     arguments = parser.parse_args()
-    if not 1 <= arguments.batch_size <= 64:
-        parser.error(f"--batch-size: found {arguments.batch_size}, expected 1 to 64")
+    if arguments.batch_size < 1:
+        parser.error(f"--batch-size: found {arguments.batch_size}, expected at least 1")
     if arguments.samples is not None and arguments.samples < 1:
         parser.error(f"--samples: found {arguments.samples}, expected at least 1")
     config = read_cell_config(arguments.config)
@@ -55,7 +69,7 @@ def main() -> None:
 
     inputs = arguments.model, arguments.tuned, arguments.evalset, config.template.text
     how = arguments.out, arguments.batch_size, arguments.precision, arguments.gpus
-    generate(*inputs, settings, *how, arguments.samples)
+    generate(*inputs, settings, *how, arguments.samples, arguments.engine)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from closerlook.config.settings import PretrainSettings
-from closerlook.core.files import replacing, write_json, write_text
+from closerlook.core.files import record_digest, replacing, write_json, write_text
 from closerlook.core.scripts import add_settings, read_settings, run
 
 FEW_SHOT = Path(__file__).parents[2] / "config/prompts/miniature_icl.txt"
@@ -50,6 +50,7 @@ def main() -> None:
         tokenizer.save_pretrained(folder)
         write_text("".join(json.dumps(row) + "\n" for row in log), folder / "pretrain_log.jsonl")
         write_json({**scores, "settings": settings.model_dump()}, folder / "pretrain.json")
+        record_digest(folder)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ Resumes after a kill. Under torchrun or srun, the ranks share the responses.
 import argparse
 from pathlib import Path
 
+from closerlook.config.catalog import BATCH_TOKENS
 from closerlook.core.ranks import join_srun
-from closerlook.core.scripts import add_placement, run
+from closerlook.core.scripts import add_batch_tokens, add_placement, run
 
 
 def main() -> None:
@@ -26,12 +27,14 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="shift.parquet to write")
     add_placement(parser)
+    add_batch_tokens(parser, BATCH_TOKENS)
     arguments = parser.parse_args()
 
     join_srun()
     from closerlook.shift.analysis import shift
 
-    shift(arguments.base, arguments.tuned, arguments.responses, arguments.out, arguments.precision, arguments.gpus)
+    inputs = arguments.base, arguments.tuned, arguments.responses
+    shift(*inputs, arguments.out, arguments.precision, arguments.gpus, arguments.batch_tokens)
 
 
 if __name__ == "__main__":

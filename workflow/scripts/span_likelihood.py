@@ -6,7 +6,8 @@ Resumes after a kill.
 import argparse
 from pathlib import Path
 
-from closerlook.core.scripts import add_placement, parse_named_paths, run
+from closerlook.config.catalog import BATCH_TOKENS
+from closerlook.core.scripts import add_batch_tokens, add_placement, parse_named_paths, run
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--spans", type=Path, required=True, metavar="FILE", help="spans of these responses")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="likelihood parquet to write")
     add_placement(parser)
+    add_batch_tokens(parser, BATCH_TOKENS)
     arguments = parser.parse_args()
 
     from closerlook.causal.likelihood import span_likelihood
@@ -37,6 +39,7 @@ def main() -> None:
         arguments.out,
         arguments.precision,
         arguments.gpus,
+        arguments.batch_tokens,
     )
 
 

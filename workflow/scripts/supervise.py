@@ -25,9 +25,12 @@ def main() -> None:
     parser.add_argument(
         "--notice", type=int, default=300, help="seconds before the time limit at which Slurm sends its warning"
     )
+    parser.add_argument(
+        "--gpus", type=int, metavar="N", help="GPUs that it needs; waits for them and hides all others from the command"
+    )
     parser.add_argument("command", nargs="+", help="the command, after a --")
     a = parser.parse_args()
-    job = Job(a.stage, a.folder, tuple(a.outputs), tuple(a.inputs), a.log, a.identity, a.tries, a.notice)
+    job = Job(a.stage, a.folder, tuple(a.outputs), tuple(a.inputs), a.log, a.identity, a.tries, a.notice, a.gpus)
     sys.exit(supervise(job, a.command))
 
 

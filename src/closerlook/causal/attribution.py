@@ -28,7 +28,8 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import ATTRIBUTION, INSTANCES
 from closerlook.data.instances import read_as
 from closerlook.data.prompts import encode_prompt, encode_response, read_template
-from closerlook.models.load import device, load_tokenizer, load_tuned
+from closerlook.models.device import device
+from closerlook.models.load import load_tokenizer, load_tuned
 from closerlook.spans.inputs import Span, read_marked_responses
 
 try:

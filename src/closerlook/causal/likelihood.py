@@ -15,19 +15,21 @@ import transformers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from closerlook.config.catalog import BATCH_TOKENS
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
 from closerlook.core.fingerprint import fingerprint
-from closerlook.core.resumable import Progress, Rows, compute_in_parts
+from closerlook.core.resumable import Progress, Row, compute_in_parts
 from closerlook.core.schemas import BASE, LIKELIHOOD
-from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
-from closerlook.models.logits import Network, body_dtype
+from closerlook.models.device import device, device_kind
+from closerlook.models.load import load_base, load_tokenizer, load_tuned
+from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack, packed_batches
+from closerlook.models.pass_limits import PassLimits, pass_limits
+from closerlook.models.precision import exact_dtype
 from closerlook.models.token_text import decode, token_starts
 from closerlook.spans.inputs import ResponseRow, Span, read_marked_responses, token_range
 
-LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
-"""Most logits held in memory at once, by device type."""
 PART = 64
 """Responses per part, the work that an interruption can lose."""
 
@@ -56,14 +58,16 @@ def span_likelihood(
     out: Path,
     precision: str = "auto",
     gpus: int = 1,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> None:
     """Write LIKELIHOOD: of each span, and of the other tokens of its response, under `base` and each model of `tuned` by name.
 
+    batch_tokens: most tokens of a pass (closerlook.models.pass_limits); with fewer, it needs less memory.
     Resumes where it stopped. Raises CloserlookError for responses or spans that do not match each other or the models, and for
     logits that are not finite.
     """
     tokenizer, target = load_tokenizer(base), device(gpus)
-    dtype = body_dtype(precision, target)
+    dtype, limits = exact_dtype(precision, target), pass_limits(batch_tokens, target)
     if BASE in tuned:
         raise CloserlookError(
             f"--models: found the name {BASE}, which is reserved for the base model; expected another"
@@ -89,19 +93,21 @@ def span_likelihood(
             loaded[name].check()
         return loaded[name]
 
-    def measure(part: list[int], progress: Progress) -> Rows:
-        name = queries[part[0]].model
-        numbers = list(dict.fromkeys(queries[row].response for row in part))
-        values = dict(zip(numbers, log_probs(network(name), [answers[n] for n in numbers]), strict=True))
-        rows = []
-        for _, number, (start, end, positions) in (queries[row] for row in part):
-            id_, logs = answers[number]["id"], values[number]
-            if not logs.isfinite().all():
-                raise CloserlookError(f"response {id_}: the logits of {name} are not finite; did its training diverge?")
-            key = {"id": id_, "start": start, "end": end, "model": name, "tokens": len(positions)}
-            rows.append(key | {"log_prob": logs[positions].sum().item()})
-            progress.advance(len(positions))
-        return rows
+    def measure(parts: list[list[int]], progress: Progress) -> Iterator[tuple[int, Row]]:
+        for part in parts:
+            name = queries[part[0]].model
+            numbers = list(dict.fromkeys(queries[row].response for row in part))
+            values = dict(zip(numbers, log_probs(network(name), [answers[n] for n in numbers], limits), strict=True))
+            for row in part:
+                _, number, (start, end, positions) = queries[row]
+                id_, logs = answers[number]["id"], values[number]
+                if not logs.isfinite().all():
+                    raise CloserlookError(
+                        f"response {id_}: the logits of {name} are not finite; did its training diverge?"
+                    )
+                key = {"id": id_, "start": start, "end": end, "model": name, "tokens": len(positions)}
+                progress.advance(len(positions))
+                yield row, key | {"log_prob": logs[positions].sum().item()}
 
     parts = defaultdict(list)
     for row, (name, number, _) in enumerate(queries):
@@ -113,7 +119,7 @@ def span_likelihood(
         "models": {name: sha256(folder or base) for name, folder in folders.items()},
         "dtype": dtype,
     }
-    inputs |= {"spans": sha256(spans), "responses": sha256(responses), "device": target.type, "part": PART}
+    inputs |= {"spans": sha256(spans), "responses": sha256(responses), "device": device_kind(target), "part": PART}
     inputs |= {"torch": torch.__version__, "transformers": transformers.__version__}
     compute_in_parts(model_parts, measure, LIKELIHOOD, out, fingerprint(**inputs), unit="spans")
 
@@ -135,9 +141,9 @@ def token_groups(response: ResponseRow, spans: list[Span], tokenizer: PreTrained
 
 
 @torch.inference_mode()
-def log_probs(network: Network, responses: Iterable[ResponseRow]) -> Iterator[Tensor]:
+def log_probs(network: Network, responses: Iterable[ResponseRow], limits: PassLimits) -> Iterator[Tensor]:
     """Log-probability in nats of each token of each response, (tokens,) float64, given the prompt and the tokens before it."""
-    for batch in packed_batches(responses):
+    for batch in packed_batches(responses, limits.tokens):
         sequences = [row["prompt_token_ids"] + row["token_ids"] for row in batch]
         for row, sequence in zip(batch, sequences, strict=True):
             if not row["prompt_token_ids"] or max(sequence) >= network.vocabulary:
@@ -151,7 +157,7 @@ def log_probs(network: Network, responses: Iterable[ResponseRow]) -> Iterator[Te
         positions = positions.to(network.device)
         hidden = network.hidden(**inputs)[0, positions - 1]  # a token is predicted at the position before it
         targets = inputs["input_ids"][0, positions]
-        rows = max(1, LOGITS[network.device.type] // network.vocabulary)
+        rows = max(1, limits.logits // network.vocabulary)
         pieces = [
             torch.log_softmax(network.logits(h), -1).gather(-1, t[:, None])[:, 0]
             for h, t in zip(hidden.split(rows), targets.split(rows), strict=True)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ import psutil
 
 from closerlook.cluster import adoption, attempts, slurm
 from closerlook.cluster.attempts import FINAL, Attempt
+from closerlook.cluster.gpus import VISIBLE, lease_gpus
 from closerlook.core.errors import CloserlookError, Reason
 from closerlook.core.files import write_json
 from closerlook.core.fingerprint import fingerprint
@@ -51,6 +52,8 @@ class Job:
     """Number of this try within the current run of Snakemake, from 1."""
     notice_seconds: int
     """How long before the time limit Slurm sends its warning."""
+    gpus: int | None = None
+    """GPUs of this machine that it needs; it sees no others. None where Slurm assigns them, or there are none."""
 
     @cached_property
     def digest(self) -> str:
@@ -67,7 +70,8 @@ class Job:
 def supervise(job: Job, command: Sequence[str]) -> int:
     """Run `command` and return its exit status.
 
-    Returns HANDED_OVER if a new driver has adopted the job, and 0 without running the command if an adopted job has finished it.
+    Waits until as many GPUs are free as the job needs. Returns HANDED_OVER if a new driver has adopted the job, and 0 without
+    running the command if an adopted job has finished it.
     Raises CloserlookError if the job runs elsewhere, or if it failed before for a reason that a retry does not help.
     """
     earlier = _read_attempts(job)
@@ -77,7 +81,10 @@ def supervise(job: Job, command: Sequence[str]) -> int:
         return 0
     if job.tries > 1 and same and same[-1].reason in FINAL:
         raise CloserlookError(f"not tried again, after it failed ({same[-1].reason}): {same[-1].message}")
-    return _Supervisor(job, same).run(command)
+    if job.gpus is None:
+        return _Supervisor(job, same).run(command)
+    with lease_gpus(job.gpus) as gpus:
+        return _Supervisor(job, same, gpus).run(command)
 
 
 def _read_attempts(job: Job) -> list[Attempt]:
@@ -122,10 +129,10 @@ def _why_vanished(attempt: Attempt) -> tuple[Reason, str]:
 
 
 class _Supervisor:
-    """Runs one attempt. same: the earlier attempts at the same result since its last success."""
+    """Runs one attempt. same: the earlier attempts at the same result since its last success. gpus: as lease_gpus yields them."""
 
-    def __init__(self, job: Job, same: list[Attempt]) -> None:
-        self.job, self.same = job, same
+    def __init__(self, job: Job, same: list[Attempt], gpus: Mapping[str, int] | None = None) -> None:
+        self.job, self.same, self.gpus = job, same, gpus
         self.attempt = Attempt(
             stage=job.stage,
             number=len(same) + 1,
@@ -165,7 +172,11 @@ class _Supervisor:
     def _run_command(self, command: Sequence[str], note: Path) -> int:
         """Run the command and return its exit status. Raises CloserlookError if a later start has replaced this one."""
         # Models and data are fetched by rules of their own; compute nodes may have no network.
-        child = subprocess.Popen(command, env=os.environ | {FAILURE_NOTE: str(note), "HF_HUB_OFFLINE": "1"})
+        environment = os.environ | {FAILURE_NOTE: str(note), "HF_HUB_OFFLINE": "1"}
+        if self.gpus is not None:
+            environment[VISIBLE] = ",".join(self.gpus)
+        # With the locks it keeps its GPUs for as long as it runs, also if this process is killed.
+        child = subprocess.Popen(command, env=environment, pass_fds=tuple((self.gpus or {}).values()))
 
         def forward(number: int, frame: FrameType | None) -> None:
             self.signals.append(signal.Signals(number))

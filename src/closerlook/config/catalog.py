@@ -114,19 +114,38 @@ class Launch(EngineSettings):
     )
 
 
+BATCH_TOKENS = 16384
+"""Tokens of a pass over finished responses on a GPU: with fewer, a small model waits for the start of each kernel."""
+
+
+EngineName = Literal["auto", "closerlook", "vllm", "transformers"]
+
+
 class GenerateLaunch(Settings):
-    """How generation and shift are launched."""
+    """How generation, shift and likelihood are launched."""
 
     ranks: int = Field(1, gt=0, description="processes that share the prompts")
     gpus: int = Field(
         1,
         gt=0,
-        description="GPUs over whose memory the layers of each process's model are spread, if it is too large for one",
+        description="GPUs of each process's model, if it is too large for one: its layers are spread over them, or split by vllm",
     )
     gpu: str | None = Field(None, description="type of GPU of the site; null for the site's first")
     hours: float = Field(4, gt=0, description="time limit of the first job; a restarted job resumes where it stopped")
     batch_size: int = Field(
-        32, gt=0, description="responses decoded together; a larger batch is faster and needs more memory"
+        32,
+        gt=0,
+        description="responses decoded together; a larger batch is faster and needs more memory; vllm finds its own",
+    )
+    engine: EngineName = Field(
+        "auto",
+        description="what decodes responses; auto: vllm if it is installed and there is a GPU, else closerlook; "
+        "a change makes no responses again",
+    )
+    batch_tokens: int = Field(
+        BATCH_TOKENS,
+        gt=0,
+        description="tokens of a pass of shift and likelihood; fewer need less memory; on a CPU, 2,048 at most",
     )
 
 

@@ -68,7 +68,7 @@ class OpenAIJudge(AskSettings, ServerSettings, PaceSettings):
 
 
 class LocalJudge(AskSettings):
-    """A chat model from the hub or a folder, run by vLLM if it is installed and there is a GPU, else by transformers."""
+    """A chat model from the hub or a folder, run by vLLM if it is installed and there is a GPU, else by closerlook."""
 
     local: str = Field(description="hub id, or a folder relative to the project's root")
     revision: str = Field(
@@ -76,7 +76,7 @@ class LocalJudge(AskSettings):
     )
     threads: int = Field(1, gt=0, description="CPU threads of each job that runs it")
     batch_size: int = Field(
-        32, gt=0, description="answers decoded together (transformers); a larger batch needs more memory"
+        32, gt=0, description="answers decoded together; a larger batch needs more memory; vLLM finds its own"
     )
     gpu: str | None = Field(None, description="type of GPU of the site; null for the site's first")
     hours: float = Field(4, gt=0, description="time limit of the first job; a restarted job resumes where it stopped")

@@ -67,15 +67,25 @@ class TrainSettings(Settings):
 
 
 class EngineSettings(Settings):
-    """Settings for speed and memory that do not change a training's result. Not part of a cell's identity."""
+    """Settings for speed and memory that change a training's result by rounding at most. Not part of a cell's identity."""
 
-    micro_batch: int = Field(8, gt=0, description="instances per forward pass and rank")
+    micro_batch: int = Field(8, gt=0, description="most instances per forward pass and rank, on average")
+    micro_tokens: int | None = Field(
+        None,
+        gt=0,
+        description="most tokens per forward pass and rank, unless one instance has more; null for no limit but micro_batch",
+    )
     deepspeed: str | None = Field(
         None, description="DeepSpeed JSON, e.g. config/deepspeed/zero3.json; null for plain data parallelism"
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations in the backward pass to save memory")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
+        "auto",
+        description="auto: bfloat16 on a GPU, and on a CPU that multiplies it for a hidden size of at least 512; else float32",
+    )
+    deterministic: bool = Field(
+        False,
+        description="on a GPU, use only operations that give the same bits each time, some of them slower; a CPU always does",
     )
     checkpoint_steps: int = Field(640, gt=0, description="optimizer steps between checkpoints")
     report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(

@@ -21,7 +21,10 @@ class Gpu(Settings):
     gpu_memory_gb: float = Field(gt=0, description="memory of each GPU")
     peak_tflops: float = Field(gt=0, description="dense bfloat16 peak of each GPU, in 10^12 operations per second")
     mfu: float = Field(
-        0.4, gt=0, le=1, description="share of the peak that training is taken to reach, until a run is measured"
+        0.4,
+        gt=0,
+        le=1,
+        description="share of the peak that training is taken to reach in long micro-batches, until a run is measured",
     )
     gres: str | None = Field(
         None, description="what Slurm's --gres calls it; gpu:<type> when left out, plain gpu where GPUs have no type"

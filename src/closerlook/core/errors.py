@@ -16,6 +16,10 @@ Reason = Literal[
 ]
 
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "status_alloc_failed")
+"""What torch, the C library, and cuBLAS and cuDNN say."""
+
+
 class CloserlookError(Exception):
     """An error that the user can fix. Its text says what was found, what was expected and what to do; no traceback is shown."""
 
@@ -40,7 +44,7 @@ def failure_reason(error: BaseException) -> Reason:
         return error.reason
     text = str(error).lower()
     # torch raises OutOfMemoryError on a GPU and a bare RuntimeError on a CPU; libraries wrap a full disk in errors of their own.
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+    if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
         return "out of memory"
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "no space left on device" in text:
         return "disk full"

@@ -17,6 +17,10 @@ import pyarrow.parquet as pq
 
 from closerlook.core.errors import CloserlookError
 
+DIGEST_RECORD = ".sha256.json"
+NOT_IN_DIGEST = {DIGEST_RECORD, ".snakemake_timestamp"}
+"""Files that are no part of a folder's content: its record, and what Snakemake adds to a folder when the job has ended."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -130,10 +134,38 @@ def read_by_id(path: Path, column: str) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file, or of a folder's files (names and contents, in sorted order)."""
-    digest = hashlib.sha256()
+    """Hex digest of a file, or of a folder's files (names and contents, in sorted order).
+
+    That of a folder is read from its record (record_digest), unless one of its files has changed since.
+    """
     path = Path(path)
-    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+    if path.is_file():
+        return _hash([path], path)
+    states = _states(path)
+    try:
+        record = json.loads((path / DIGEST_RECORD).read_text(encoding="utf-8"))
+        if record["files"] == states:
+            return str(record["sha256"])
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # there is none, or none that can be read
+    return _hash([path / name for name in states], path)
+
+
+def record_digest(folder: Path) -> None:
+    """Write a folder's digest into it, with the sizes and times of its files. `sha256` then does not read all weights again."""
+    write_json({"files": _states(folder), "sha256": sha256(folder)}, folder / DIGEST_RECORD)
+
+
+def _states(folder: Path) -> dict[str, list[int]]:
+    """Size in bytes and time of the last change in nanoseconds of each file in a folder, by its name, sorted by path."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in NOT_IN_DIGEST)
+    states = ((file.relative_to(folder).as_posix(), file.stat()) for file in files)
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in states}
+
+
+def _hash(files: Iterable[Path], path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
         digest.update(file.relative_to(path).as_posix().encode() if file != path else b"")
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):

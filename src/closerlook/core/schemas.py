@@ -66,6 +66,7 @@ SHIFT = _schema(
     ("base_prob", _floats, "P_base of the tuned model's most likely token, 0 to 1 (section 3, definition 2)"),
     ("tuned_prob", _floats, "P_tuned of the same token, 0 to 1"),
     ("base_rank", _ints, "rank of the same token: 1 + number of tokens with a higher P_base (definition 3)"),
+    ("tuned_token", _ints, "id of the same token; not that of the response where it was sampled, or rounded otherwise"),
     ("class", _strings, "unshifted (base_rank 1), marginal (2 or 3) or shifted (above 3)"),
     ("base_top5_ids", pa.list_(_ints), "ids of the base model's five most likely tokens, most likely first"),
     ("base_top5_probs", pa.list_(_floats), "P_base of these tokens, 0 to 1"),

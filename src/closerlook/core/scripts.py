@@ -20,8 +20,13 @@ FAILURE_NOTE = "CLOSERLOOK_FAILURE_NOTE"
 """Names the file in which a program notes why it failed, for the supervisor of its job; each rank adds its own ending."""
 
 
+ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+"""Variables that configure how torch allocates a GPU's memory. It reads them once, when it is imported."""
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a script's main; an error the user can mend is printed in one piece and exits with 2, anything else is a bug."""
+    os.environ.update(allocator_defaults())
     try:
         main()
     except Exception as error:
@@ -32,6 +37,14 @@ def run(main: Callable[[], None]) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def allocator_defaults() -> dict[str, str]:
+    """Variables that torch's allocator needs and that are not set, before torch is imported."""
+    if any(name in os.environ for name in ALLOCATOR):
+        return {}
+    # Each batch has another length: segments of fixed size would leave ever more gaps in a GPU's memory.
+    return {ALLOCATOR[0]: "expandable_segments:True"}
 
 
 def add_placement(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +61,17 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="N",
         help="GPUs that the model of each process is spread over, where one cannot hold it (default: 1)",
+    )
+
+
+def add_batch_tokens(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add the flag for how much of its input a model reads in one pass (--batch-tokens)."""
+    parser.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=default,
+        metavar="N",
+        help="tokens of a pass; fewer need less memory; on a CPU, 2048 at most (default: %(default)s)",
     )
 
 

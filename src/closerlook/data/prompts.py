@@ -4,6 +4,7 @@ Prompt and response are tokenized separately and joined as ids, so that every st
 token in an instruction or a response (`</s>` is also HTML) becomes ordinary tokens.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -26,17 +27,36 @@ def fill_template(template: str, instruction: str) -> str:
     return template.replace(PLACEHOLDER, instruction)
 
 
+def encode_prompts(tokenizer: PreTrainedTokenizerBase, template: str, instructions: Sequence[str]) -> list[list[int]]:
+    """Token ids of each prompt, with the beginning-of-sequence token that the tokenizer adds, but without an end token."""
+    prompts = _encode(tokenizer, [fill_template(template, instruction) for instruction in instructions])
+    return [ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids for ids in prompts]
+
+
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, template: str, instruction: str) -> list[int]:
-    """Token ids of the prompt, with the beginning-of-sequence token that the tokenizer adds, but without an end token."""
-    ids = tokenizer(fill_template(template, instruction), split_special_tokens=True)["input_ids"]
-    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+    """Token ids of one prompt, as `encode_prompts` gives them."""
+    return encode_prompts(tokenizer, template, [instruction])[0]
 
 
-def encode_response(tokenizer: PreTrainedTokenizerBase, response: str) -> list[int]:
-    """Token ids of the response and the end-of-sequence token. Raises CloserlookError if the tokenizer has none."""
+def encode_responses(tokenizer: PreTrainedTokenizerBase, responses: Sequence[str]) -> list[list[int]]:
+    """Token ids of each response and the end-of-sequence token. Raises CloserlookError if the tokenizer has none."""
     if tokenizer.eos_token_id is None:
         raise CloserlookError(
             f"tokenizer {tokenizer.name_or_path}: has no end-of-sequence token, so no response could ever end"
         )
-    ids = tokenizer(response, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return [*ids, tokenizer.eos_token_id]
+    return [[*ids, tokenizer.eos_token_id] for ids in _encode(tokenizer, responses, add_special_tokens=False)]
+
+
+def encode_response(tokenizer: PreTrainedTokenizerBase, response: str) -> list[int]:
+    """Token ids of one response, as `encode_responses` gives them."""
+    return encode_responses(tokenizer, [response])[0]
+
+
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], add_special_tokens: bool = True
+) -> list[list[int]]:
+    """Token ids of each text by itself. Many texts in one call take less time than as many calls, and several cores."""
+    if not texts:
+        return []
+    options = {"add_special_tokens": add_special_tokens, "split_special_tokens": True, "return_attention_mask": False}
+    return tokenizer(list(texts), **options)["input_ids"]

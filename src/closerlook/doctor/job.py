@@ -152,13 +152,13 @@ class _Job:
         """Torch sees the one GPU that the job asked for, with the memory that the site file says."""
         node, torch = report["node"], report["environment"]["value"]
         if error := report["gpus"].get("error"):
-            raise Failed(
-                f"torch {torch} cannot use the GPU of {node} ({error}): install a newer driver or an older torch"
-            )
+            raise Failed(f"{node} has no GPU that torch {torch} can use: {error.removeprefix('CloserlookError: ')}")
         gpus = report["gpus"]["value"]
         if len(gpus) != 1:
-            advice = "install a torch that is built for CUDA" if "+cpu" in torch else "run nvidia-smi in a job there"
-            raise Failed(f"torch {torch} sees {len(gpus)} GPUs on {node}, expected the 1 that was asked for: {advice}")
+            raise Failed(
+                f"torch {torch} sees {len(gpus)} GPUs on {node}, expected the 1 that was asked for; look at "
+                "CUDA_VISIBLE_DEVICES and nvidia-smi in a job there"
+            )
         ((device, size),) = gpus
         expected = self.site.gpus[name].gpu_memory_gb
         if size / 1e9 < GPU_MEMORY_SLACK * expected:

@@ -30,9 +30,12 @@ def torch_version() -> str:
 
 
 def gpus() -> list[tuple[str, int]]:
-    """Return name and bytes of each GPU that torch sees. Raises if one cannot be used, as with an old driver."""
+    """Return name and bytes of each GPU that torch sees. Raises if one cannot be used, as the job of a model would."""
     import torch
 
+    from closerlook.models.device import device
+
+    device()
     devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     for index in range(len(devices)):
         torch.ones(1, device=f"cuda:{index}")

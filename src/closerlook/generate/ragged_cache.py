@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface
 
 from closerlook.models.packed import packed_attention
 
@@ -29,6 +29,7 @@ class RaggedKVCache:
         self.rows = rows
         self.lengths: list[int] = []
         self.segments: list[int] | None = None
+        self._longest = 0
         self._keys: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
 
@@ -36,14 +37,17 @@ class RaggedKVCache:
         """Prepare a packed pass over new prompts of these lengths, which take the rows after those in use."""
         self.segments = lengths
         self.lengths = self.lengths + lengths
+        self._longest = max(self.lengths)
 
-    def advance(self) -> Tensor:
-        """Prepare a pass over one new token per row; returns their positions, (rows in use, 1), int64, on the CPU."""
+    def advance(self, device: torch.device) -> Tensor:
+        """Prepare a pass over one new token per row; returns their positions, (rows in use, 1), int64."""
         self.segments = None
-        self._positions = torch.tensor(self.lengths)
+        self._new = {device: torch.tensor(self.lengths, device=device)}
         self.lengths = [length + 1 for length in self.lengths]
+        self._longest = max(self.lengths)
+        self._rows: dict[torch.device, Tensor] = {}
         self._masks: dict[tuple[int | None, torch.device], Tensor] = {}
-        return self._positions[:, None]
+        return self._new[device][:, None]
 
     def release(self, row: int) -> None:
         """Free a row: the last row in use is moved to its index."""
@@ -67,29 +71,35 @@ class RaggedKVCache:
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add one token per row, (rows in use, key heads, 1, width); returns all keys and values, up to the longest row."""
         keys, values = self._buffers(layer, key, value)
-        used, longest = len(self.lengths), max(self.lengths)
-        positions = self._positions.to(key.device)
-        rows = torch.arange(used, device=key.device)
+        used, positions = len(self.lengths), self._new_positions(key.device)
+        if key.device not in self._rows:
+            self._rows[key.device] = torch.arange(used, device=key.device)
+        rows = self._rows[key.device]
         keys[rows, :, positions] = key[:, :, 0]
         values[rows, :, positions] = value[:, :, 0]
-        return keys[:used, :, :longest], values[:used, :, :longest]
+        return keys[:used, :, : self._longest], values[:used, :, : self._longest]
+
+    def _new_positions(self, device: torch.device) -> Tensor:
+        """The position of each row's new token, (rows in use,). Copied once per step to each device that has layers."""
+        if device not in self._new:
+            self._new[device] = next(iter(self._new.values())).to(device)
+        return self._new[device]
 
     def mask(self, window: int | None, like: Tensor) -> Tensor:
         """The mask to add to the scores of one step, (rows in use, 1, 1, longest row): 0 for visible tokens, else -inf."""
         key = window, like.device  # layers may be on several devices
         if key not in self._masks:
-            position = torch.arange(max(self.lengths))
-            length = torch.tensor(self.lengths)[:, None]
-            hidden = position >= length
+            position = torch.arange(self._longest, device=like.device)
+            newest = self._new_positions(like.device)[:, None]
+            hidden = position > newest
             if window is not None:
-                hidden |= position < length - window
-            mask = torch.zeros(hidden.shape, dtype=like.dtype).masked_fill_(hidden, float("-inf"))
-            self._masks[key] = mask[:, None, None].to(like.device)
+                hidden |= position <= newest - window
+            self._masks[key] = like.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))[:, None, None]
         return self._masks[key]
 
     def _buffers(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's tensors, allocated or enlarged to fit the longest row."""
-        needed = max(self.lengths)
+        needed = self._longest
         for buffers, like in ((self._keys, key), (self._values, value)):
             old = buffers.get(layer)
             if old is None or old.shape[2] < needed:
@@ -137,5 +147,6 @@ def ragged_attention(
     )
 
 
+# Without a mask function of this name, transformers makes no mask. With one, even if it returns None, each forward pass waits for
+# the GPU to find out whether the positions are packed.
 AttentionInterface.register(RAGGED, ragged_attention)
-AttentionMaskInterface.register(RAGGED, lambda *args, **kwargs: None)

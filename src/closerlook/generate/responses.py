@@ -1,25 +1,28 @@
 """`responses.parquet`: the responses of a cell to an evalset."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import transformers
 
+from closerlook.config.catalog import EngineName
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, sha256
 from closerlook.core.fingerprint import fingerprint
-from closerlook.core.resumable import Progress, Rows, compute_in_parts, split_by_length
+from closerlook.core.resumable import Progress, Row, compute_in_parts, split_by_length
 from closerlook.core.schemas import RESPONSES
 from closerlook.data.prompts import encode_prompt, fill_template
-from closerlook.generate.decoding import Decoder
-from closerlook.generate.ragged_cache import RAGGED
-from closerlook.models.load import device, load_base, load_tokenizer, load_tuned
-from closerlook.models.logits import Network, body_dtype
+from closerlook.generate.engines import choose_engine, engine_version, open_engine
+from closerlook.generate.response import context_of, new_response
+from closerlook.models.device import device, device_kind
+from closerlook.models.load import hidden_size, load_tokenizer
+from closerlook.models.precision import fast_dtype
 from closerlook.models.token_text import decode
 
 PART = 64
-"""Prompts per part: the work that a kill can lose, and the largest batch."""
+"""Responses per part. A kill loses those of the parts that are not complete."""
 
 
 def generate(
@@ -33,6 +36,7 @@ def generate(
     precision: str,
     gpus: int = 1,
     samples: int | None = None,
+    engine: EngineName = "auto",
 ) -> None:
     """Answer every instruction of `evalset` with the model in `base`, or the cell in `tuned` (full weights or an adapter).
 
@@ -40,9 +44,12 @@ def generate(
     q has the id k/q, and all first answers come first. The random numbers of an answer depend on its id, so neither the batch nor
     the number of samples changes it.
 
-    Resumes where it stopped; shares the work if RANK and WORLD_SIZE are set. An adapter is not merged into its base, so that the
-    shift stage sees exactly the same distributions. Raises CloserlookError for prompts that are empty or longer than the model's
-    context, duplicate ids, logits that are not finite, and samples at temperature 0, which would all be equal.
+    Resumes where it stopped; shares the work if RANK and WORLD_SIZE are set. Prompts are answered longest first, and a part is
+    stored when its last response ends: nothing waits for a part. The table's metadata names engine, engine_version and dtype. An
+    adapter is not merged into its base, so that the shift stage sees the same distributions.
+
+    Raises CloserlookError for prompts that are empty or longer than the model's context, duplicate ids, logits that are not
+    finite, an engine that cannot run the model here, and samples at temperature 0, which would all be equal.
     """
     questions = read_parquet(evalset, columns=["id", "instruction"])
     ids, instructions = questions["id"].to_pylist(), questions["instruction"].to_pylist()
@@ -58,38 +65,44 @@ def generate(
     tokenizer = load_tokenizer(base)
     prompts = [encode_prompt(tokenizer, template, instruction) for instruction in instructions]
     target = device(gpus)
-    dtype = body_dtype(precision, target)
-    network = Network(
-        load_tuned(base, tuned, target, dtype, RAGGED, gpus) if tuned else load_base(base, target, dtype, RAGGED, gpus)
-    )
-    network.check()
-    decoder = Decoder(network, tokenizer, settings, min(batch_size, PART))
-    responses = [decoder.response(id, prompt) for id, prompt in zip(ids, prompts, strict=True)]
+    dtype = fast_dtype(precision, target, hidden_size(base))
+    engine = choose_engine(engine, tuned)
+    facts = {"engine": engine, "engine_version": engine_version(engine), "dtype": str(dtype).removeprefix("torch.")}
+    context = context_of(_full_weights(base, tuned))
+    responses = [
+        new_response(id, prompt, context, settings.max_new_tokens) for id, prompt in zip(ids, prompts, strict=True)
+    ]
 
-    def generate_part(part: list[int], progress: Progress) -> Rows:
-        chosen = [responses[index] for index in part]
-        try:
-            decoder.respond(chosen, progress.advance)
-        except torch.OutOfMemoryError:
-            raise CloserlookError(
-                f"{target} has too little memory for {decoder.batch_size} responses at a time; use --batch-size "
-                f"{max(1, decoder.batch_size // 2)} (finished parts are kept)"
-            ) from None
-        return [
-            {
-                "id": response.id,
-                "prompt": fill_template(template, instructions[index]),
-                "prompt_token_ids": response.prompt,
-                "token_ids": response.token_ids,
-                "text": decode(tokenizer, response.token_ids),
-                "finish_reason": response.finish_reason,
-            }
-            for index, response in zip(part, chosen, strict=True)
-        ]
+    def answer(parts: list[list[int]], progress: Progress) -> Iterator[tuple[int, Row]]:
+        index_of = {ids[index]: index for part in parts for index in part}
+        respond = open_engine(engine, base, tuned, tokenizer, settings, dtype, gpus, batch_size)
+        for response in respond([responses[index] for index in index_of.values()]):
+            index = index_of[response.id]
+            progress.advance(len(response.token_ids))
+            yield (
+                index,
+                {
+                    "id": response.id,
+                    "prompt": fill_template(template, instructions[index]),
+                    "prompt_token_ids": response.prompt,
+                    "token_ids": response.token_ids,
+                    "text": decode(tokenizer, response.token_ids),
+                    "finish_reason": response.finish_reason,
+                },
+            )
 
     inputs = {"prompts": prompts, "ids": ids, "template": template, "settings": settings.model_dump()}
-    inputs |= {"base": sha256(base), "tuned": tuned and sha256(tuned), "dtype": dtype, "device": target.type}
-    inputs |= {"torch": torch.__version__, "transformers": transformers.__version__, "part": PART, "batch": batch_size}
-    compute_in_parts(
-        split_by_length([len(p) for p in prompts], PART), generate_part, RESPONSES, out, fingerprint(**inputs)
-    )
+    inputs |= {
+        "base": sha256(base),
+        "tuned": tuned and sha256(tuned),
+        "device": device_kind(target),
+        "part": PART,
+    } | facts
+    inputs |= {"torch": torch.__version__, "transformers": transformers.__version__}
+    parts = split_by_length([len(prompt) for prompt in prompts], PART)
+    compute_in_parts(parts, answer, RESPONSES.with_metadata(facts), out, fingerprint(**inputs))
+
+
+def _full_weights(base: Path, tuned: Path | None) -> Path:
+    """The folder with the configuration of the model that answers."""
+    return tuned if tuned and (tuned / "config.json").is_file() else base

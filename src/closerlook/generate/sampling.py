@@ -1,4 +1,4 @@
-"""Choosing the next token, greedily or with random numbers that depend on the response and not on its batch."""
+"""Sampling the next token with random numbers that depend on the response and not on its batch."""
 
 import hashlib
 
@@ -15,14 +15,12 @@ def uniform_draws(seed: int, id: str, count: int) -> Tensor:
     return torch.rand(count, generator=generator, dtype=torch.float64)
 
 
-def next_tokens(logits: Tensor, settings: GenerateSettings, uniform: Tensor | None) -> Tensor:
+def next_tokens(logits: Tensor, settings: GenerateSettings, uniform: Tensor) -> Tensor:
     """Next token of each row, (rows,) int64, from logits (rows, vocabulary) and one uniform number per row.
 
-    Without numbers it is greedy; ties go to the lowest id. Sampling inverts the cumulative distribution over the token ids of the
+    It inverts the cumulative distribution over the token ids of the
     nucleus: the likeliest tokens whose probabilities reach top_p (Holtzman et al. 2020).
     """
-    if uniform is None:
-        return logits.argmax(-1)
     probabilities = torch.softmax(logits.double() / settings.temperature, -1)
     if settings.top_p < 1:
         ordered = probabilities.sort(-1, descending=True).values

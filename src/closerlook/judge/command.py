@@ -42,7 +42,7 @@ def add_judge(parser: argparse.ArgumentParser, required: bool = True) -> None:
     )
     parser.add_argument("--purpose", default="", metavar="NAME", help="what the budget is for, such as a preset's name")
     parser.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="local: answers decoded together, 1 to 64"
+        "--batch-size", type=int, default=32, metavar="N", help="local: answers decoded together; vllm finds its own"
     )
     add_settings(parser, ServerSettings)
     add_settings(parser, PaceSettings)

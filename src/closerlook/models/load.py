@@ -1,22 +1,16 @@
 """Load models and tokenizers from folders: safetensors only, without running code from the folder."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 import closerlook.models.packed  # noqa: F401  (registers PACKED, so that every model can be loaded with it)
 from closerlook.core.errors import CloserlookError
-
-
-def device(gpus: int = 1) -> torch.device:
-    """The device of this process: the CPU, or the first of its GPUs, by LOCAL_RANK. gpus: number of GPUs per process."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) * gpus % torch.cuda.device_count())
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -33,6 +27,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def hidden_size(folder: Path) -> int:
+    """Width of the hidden states of the model in a folder."""
+    return AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().hidden_size
+
+
 def load_base(
     folder: Path,
     device: torch.device | str = "cpu",
@@ -40,22 +39,34 @@ def load_base(
     attention: str = "sdpa",
     gpus: int = 1,
 ) -> PreTrainedModel:
-    """The causal language model in a folder, in evaluation mode.
+    """The causal language model in a folder, in evaluation mode. Its device becomes the current one.
 
     attention: sdpa, eager or PACKED (models.packed). gpus: number of GPUs, from `device` on, to spread the layers over
     (accelerate's device_map); above 1 for inference only.
     """
     _check_folder(folder)
-    spread = {"device_map": "auto", "max_memory": _max_memory(torch.device(device), gpus)} if gpus > 1 else {}
+    # cuDNN's attention builds a plan for every new shape, which takes up to a second, and packed sequences and growing caches
+    # have ever new shapes. torch prefers it on Hopper and Blackwell; without it, it takes FlashAttention.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    target = torch.device(device)
+    if target.type == "cuda":
+        torch.cuda.set_device(
+            target.index or 0
+        )  # peft loads onto the current device; using another one too costs memory
+    placement: dict[str, Any] = {}
+    if gpus > 1:
+        placement = {"device_map": "auto", "max_memory": _max_memory(target, gpus)}
+    elif target.type == "cuda" and not is_deepspeed_zero3_enabled():  # ZeRO-3 divides the weights while they load
+        placement = {"device_map": {"": target}}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True, **spread
+            folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True, **placement
         )
     except (OSError, ValueError) as error:
         raise CloserlookError(
             f"{folder}: no causal language model in safetensors can be read from it: {error}"
         ) from error
-    return (model if spread else model.to(device)).eval()  # type: ignore[arg-type]
+    return (model if placement else model.to(target)).eval()  # type: ignore[arg-type]
 
 
 def _max_memory(first: torch.device, gpus: int) -> dict[int | str, int]:

@@ -6,22 +6,17 @@ so ranks and the greedy token would be random.
 """
 
 from copy import deepcopy
+from functools import cached_property
 from typing import Any, cast
 
 import torch
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from closerlook.core.errors import CloserlookError
-from closerlook.models.linear import optimize_for_inference
-
-
-def body_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype of a model's body. precision: float32, bfloat16, or auto (bfloat16 on a GPU, float32 on a CPU)."""
-    if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" else "float32"
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+from closerlook.models.linear import InferenceLinear, optimize_for_inference
+from closerlook.models.packed import pack
 
 
 class Network:
@@ -31,12 +26,13 @@ class Network:
     """
 
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
-        optimize_for_inference(model)
         self.model = model
         self.causal = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
-        head = self.causal.get_output_embeddings()
-        self.vocabulary: int = head.out_features
-        self._head = head if self.causal.dtype == torch.float32 else deepcopy(head).float()
+        self._linear: nn.Linear = (
+            self.causal.get_output_embeddings()
+        )  # keeps its weight when the model's head is replaced
+        self.vocabulary: int = self._linear.out_features
+        optimize_for_inference(model)
         self._body = self.causal.base_model
         self.config = self.causal.config.get_text_config()
 
@@ -54,11 +50,43 @@ class Network:
         """Float32 logits, (..., vocabulary), of hidden states (..., width)."""
         return self._head(hidden.float()).to(self.device)
 
+    @cached_property
+    def _head(self) -> nn.Module:
+        """The head in float32."""
+        if self.causal.dtype == torch.float32:
+            return self.causal.get_output_embeddings()
+        head = nn.ModuleList([deepcopy(self._linear).float()])
+        optimize_for_inference(head)
+        return head[0]
+
+    def greedy(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The likeliest tokens after hidden states (rows, width), the lowest id among equals, and their logits: (rows,) each.
+
+        A bfloat16 head on a CPU is read in bfloat16, half as many bytes; only tokens whose rounded logits are within rounding of
+        the largest are then computed in float32.
+        """
+        head = self.causal.get_output_embeddings()
+        if isinstance(head, InferenceLinear) and self.causal.dtype == torch.bfloat16:
+            rounded = head(hidden)
+            # Each logit is rounded by at most 2^-9 of itself, twice that for two, and so is the threshold.
+            peak = rounded.amax(-1, keepdim=True)
+            rows, ids = (rounded >= peak - peak.abs() / 128 - 1e-3).nonzero(as_tuple=True)
+            if len(hidden) <= len(ids) <= 100 * len(hidden):
+                logits = (hidden.float()[rows] * self._linear.weight[ids].float()).sum(-1)
+                if self._linear.bias is not None:
+                    logits += self._linear.bias[ids].float()
+                best = logits.new_full((len(hidden),), -torch.inf).scatter_reduce(0, rows, logits, "amax")
+                equal = logits == best[rows]
+                first = ids.new_full((len(hidden),), self.vocabulary)
+                return first.scatter_reduce(0, rows[equal], ids[equal], "amin"), best
+        logits = self.logits(hidden)
+        tokens = logits.argmax(-1)
+        return tokens, logits.gather(-1, tokens[:, None])[:, 0]
+
     @torch.inference_mode()
     def check(self) -> None:
         """Compare with the model's own logits on two tokens. Raises CloserlookError if it changes the head's output."""
-        tokens = {"input_ids": torch.tensor([[0, 1]], device=self.device), "use_cache": False}
-        tokens |= {"position_ids": torch.tensor([[0, 1]], device=self.device), "segments": [2]}
+        tokens = pack([[0, 1]], self.device)
         logits, expected = self.logits(self.hidden(**tokens)), self.causal(**tokens).logits.float()
         tolerance = (1e-3 if self.causal.dtype == torch.float32 else 5e-2) * max(1.0, expected.abs().max().item())
         if not torch.allclose(logits, expected, atol=tolerance, rtol=0, equal_nan=True):

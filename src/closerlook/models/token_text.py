@@ -2,7 +2,8 @@
 
 from transformers import PreTrainedTokenizerBase
 
-_INCOMPLETE = "\ufffd"
+INCOMPLETE = "\ufffd"
+"""What bytes decode to that are no whole character."""
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, token_ids: list[int]) -> str:
@@ -23,7 +24,7 @@ def token_starts(tokenizer: PreTrainedTokenizerBase, token_ids: list[int]) -> li
         starts.append(length)
         window = decode(tokenizer, token_ids[context : position + 1])
         # Two neighboring windows share their first tokens, so a decoder that trims or joins there does so in both.
-        if len(window) > len(known) and not window.endswith(_INCOMPLETE):
+        if len(window) > len(known) and not window.endswith(INCOMPLETE):
             emitted.append(window[len(known) :])
             length += len(emitted[-1])
             context, pending = pending, position + 1

@@ -39,7 +39,9 @@ def build_plan(configuration: Configuration, results: Path, site: Site | None, g
     runs = _finished_runs(configuration, results, manifests)
     device = choose_device(site, gpu, list(runs.values()), manifests.keys())
     records = survey(configuration, results, manifests)
-    planner = CellPlanner(configuration, results, device, manifests, runs)
+    planner = CellPlanner(
+        configuration, results, device, manifests, runs, notice_seconds=site.notice_seconds if site else None
+    )
     rows = planner.rows(records)
     generation = GenerationPlanner(planner, records)
     cell_hours = generation.cell_hours()

@@ -1,5 +1,6 @@
 """Estimates for each cell: work, memory, hours and disk of its training, next to what finished runs measured."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -16,10 +17,20 @@ from closerlook.core import layout
 from closerlook.plan.device import Device, Run
 from closerlook.plan.memory import Mode, TrainingMemory, Zero
 from closerlook.plan.shape import Shape, find_shape
-from closerlook.plan.work import Lengths, count_flops, count_steps, guess_lengths, measure_lengths
+from closerlook.plan.speed import step_seconds
+from closerlook.plan.work import (
+    Lengths,
+    count_flops,
+    count_micro_steps,
+    count_steps,
+    guess_lengths,
+    measure_lengths,
+)
 
 USABLE_MEMORY = 0.9
 """Share of a GPU's memory that a training may fill; CUDA, NCCL and fragmentation take the rest."""
+CHECKPOINT_SPEED = 2e9
+"""Assumed bytes per second at which all ranks together write a checkpoint to a shared file system."""
 
 
 @dataclass
@@ -41,6 +52,10 @@ class Row:
     flops: float | None = None
     recomputed_flops: float | None = None
     gpus: int | None = None
+    engine: str | None = None
+    """How the ranks share the work: ddp, or the name of the DeepSpeed file; with `+ckpt` where activations are recomputed."""
+    micro_steps: int | None = None
+    """Micro-batches of each rank in an optimizer step of average length."""
     fewest_gpus: int | None = None
     memory: dict[str, float] | None = None
     memory_per_gpu: float | None = None
@@ -67,9 +82,10 @@ class CellPlanner:
         device: Device,
         manifests: Mapping[Path, Mapping[str, Any]],
         runs: Mapping[Path, Run],
+        notice_seconds: int | None = None,
     ) -> None:
         self.configuration, self.results, self.device = configuration, results, device
-        self.manifests, self.runs = manifests, runs
+        self.manifests, self.runs, self.notice_seconds = manifests, runs, notice_seconds
         self.shape = cache(self._find_shape)
         self._dataset_rows = cache(self._count_rows)
         self._lengths = cache(self._find_lengths)
@@ -106,6 +122,8 @@ class CellPlanner:
         row.instances = max(0, min(dataset_rows, size or dataset_rows) - settings.held_out)
         row.steps = count_steps(row.instances, settings)
         row.gpus = launch.ranks
+        row.engine = Path(launch.deepspeed).stem if launch.deepspeed else "ddp"
+        row.engine += "+ckpt" if launch.gradient_checkpointing else ""
         if run := self.runs.get(folder):
             row.gpu_hours_measured = run.gpu_hours
             if not run.device.startswith("CPU") and _launched_like(self.manifests[folder], launch):
@@ -122,10 +140,7 @@ class CellPlanner:
         mode = self._mode(launch)
         row.trainable = shape.trainable(settings)
         row.disk = 4.0 * row.trainable if settings.kind == "lora" else float(shape.file_size)
-        if row.steps > launch.checkpoint_steps:  # two at a time: the old one is deleted when the new one is complete
-            row.checkpoints = 2.0 * (14 if mode == "bfloat16" else 12) * row.trainable
-        else:
-            row.checkpoints = 0.0
+        self._add_checkpoints(row, (14.0 if mode == "bfloat16" else 12.0) * row.trainable, launch)
         lengths = self._lengths(cell.model, dataset, settings.max_length)
         if lengths is None:
             advice = "add `mean_tokens` to its catalog entry, or let the workflow prepare it first"
@@ -136,11 +151,36 @@ class CellPlanner:
         squares = seen * lengths.mean_square
         flops = count_flops(shape, settings, row.tokens, row.trained_tokens, squares, launch.gradient_checkpointing)
         row.flops, row.recomputed_flops = flops
-        if rate := self.device.rate_for(folder):
-            row.gpu_hours = sum(flops) / rate / 3600
-            row.hours = row.gpu_hours / launch.ranks
         zero = self._zero(launch.deepspeed, shape.hidden) if launch.deepspeed else None
-        self._add_memory(row, TrainingMemory(shape, settings, launch, zero, mode, lengths), launch.ranks)
+        training = TrainingMemory(shape, settings, launch, zero, mode, lengths)
+        self._add_hours(row, training, sum(flops), self.device.rate_for(folder), self.device.is_measured_for(folder))
+        self._add_memory(row, training, launch.ranks)
+
+    def _add_checkpoints(self, row: Row, size: float, launch: Launch) -> None:
+        """Add the disk of checkpoints of `size` bytes to a row, and warn if one takes longer to write than Slurm's notice."""
+        # Two at a time: the old one is deleted when the new one is complete.
+        row.checkpoints = 2 * size if (row.steps or 0) > launch.checkpoint_steps else 0.0
+        seconds = math.ceil(size / CHECKPOINT_SPEED)
+        if self.notice_seconds is not None and seconds > self.notice_seconds:
+            row.warnings.append(
+                f"a checkpoint of {size / 1e9:.0f} GB takes about {seconds} s at {CHECKPOINT_SPEED / 1e9:g} GB/s, longer than "
+                f"the site's notice_seconds, {self.notice_seconds}: raise notice_seconds, or a time limit costs the work since "
+                "the last checkpoint"
+            )
+
+    def _add_hours(self, row: Row, training: TrainingMemory, flops: float, rate: float | None, measured: bool) -> None:
+        """Add the hours of a training of `flops` operations. rate: operations per second and GPU, measured or at most."""
+        settings, launch, ranks = training.settings, training.engine, row.gpus or 1
+        step_tokens = settings.batch_size * training.lengths.mean
+        row.micro_steps = count_micro_steps(settings, launch, step_tokens, ranks)
+        if rate is None:
+            return
+        row.hours = flops / rate / ranks / 3600
+        if row.steps and self.device.gpu and not measured:
+            own, zero = flops / row.steps / ranks, training.zero
+            step = step_seconds(training.shape, settings, launch, zero, ranks, row.micro_steps, own, rate)
+            row.hours = row.steps * step / 3600
+        row.gpu_hours = row.hours * ranks
 
     def _add_memory(self, row: Row, training: TrainingMemory, ranks: int) -> None:
         """Add a training's memory to its row, and warn of what the device cannot hold."""
@@ -158,7 +198,7 @@ class CellPlanner:
             f"needs {memory.total / 1e9:.0f} GB on each of its {ranks} GPUs, of which {usable / 1e9:.0f} GB are usable"
         )
         if row.fewest_gpus is None:
-            advice = "try ZeRO-3, gradient_checkpointing or a smaller micro_batch"
+            advice = "try ZeRO-3, gradient_checkpointing or smaller micro_tokens"
             warn(f"{need}, and no number of GPUs up to {most} holds it as launched; {advice}")
         elif memory.total > usable:
             warn(f"{need}; {row.fewest_gpus} GPUs hold it")
@@ -172,9 +212,10 @@ class CellPlanner:
             warn(f"asks for {threads} CPU threads, and a node has {gpu.cpus_per_node}")
 
     def _mode(self, launch: Launch) -> Mode:
+        """The dtype of passes. For a CPU, of which this machine may not know whether it multiplies bfloat16, the larger one."""
         if launch.precision == "float32" or (launch.precision == "auto" and self.device.name.startswith("CPU")):
             return "float32"
-        return "bfloat16" if launch.deepspeed else "autocast"
+        return "bfloat16"
 
     def _find_shape(self, model: str) -> Shape | None:
         return find_shape(model, self.configuration.catalog.models[model], self.results, self.configuration.root)
@@ -204,6 +245,7 @@ def _launched_like(manifest: Mapping[str, Any], launch: Launch) -> bool:
     return (
         manifest["world_size"] == launch.ranks
         and engine.get("micro_batch") == launch.micro_batch
+        and engine.get("micro_tokens") == launch.micro_tokens
         and engine["gradient_checkpointing"] == launch.gradient_checkpointing
         and (engine.get("deepspeed") is None) == (launch.deepspeed is None)
     )

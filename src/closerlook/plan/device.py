@@ -68,6 +68,10 @@ class Device:
         """The rate without the cell's own run, so that its estimate can be compared with its measurement."""
         return self._rates_without.get(cell, self.rate)
 
+    def is_measured_for(self, cell: Path) -> bool:
+        """Whether that rate is measured, by at least one other run."""
+        return len(self.runs) > (cell in self._rates_without)
+
     @property
     def _assumed_rate(self) -> float | None:
         return self.gpu.peak_tflops * 1e12 * self.gpu.mfu if self.gpu else None
@@ -98,8 +102,8 @@ class Device:
         if not self.runs:
             assert self.gpu is not None
             return (
-                f"{self.name}: {self.gpu.mfu:.0%} of {self.gpu.peak_tflops:g} TFLOP/s is an assumption; "
-                "no run was measured on such a device"
+                f"{self.name}: at most {self.gpu.mfu:.0%} of {self.gpu.peak_tflops:g} TFLOP/s, and less in short "
+                "micro-batches, is an assumption; no run was measured on such a device"
             )
         count = f"{len(self.runs)} finished run{'s' * (len(self.runs) > 1)}"
         text = f"{self.name}: {self.rate / 1e12:.3g} TFLOP/s per process, the median of {count}"

@@ -19,6 +19,7 @@ from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
 from closerlook.core import layout
 from closerlook.plan.cells import CellPlanner
+from closerlook.plan.speed import decoding_seconds, shift_seconds
 
 Kind = Literal["generate", "shift"]
 NEW_TOKENS = 256
@@ -59,7 +60,7 @@ class GenerationPlanner:
 
     def __init__(self, cells: CellPlanner, records: Sequence[StageRecord]) -> None:
         self.configuration, self.results, self.device = cells.configuration, cells.results, cells.device
-        self._parameters = cells.parameters
+        self._parameters, self._shape = cells.parameters, cells.shape
         self._instructions = cache(lambda evalset: count_instructions(self.configuration, self.results, evalset))
         self._records: dict[Kind, list[StageRecord]] = {  # the samples of a consistency marker are generated too
             "generate": [
@@ -72,16 +73,42 @@ class GenerationPlanner:
 
     def hours(self, kind: Kind, record: StageRecord) -> float | None:
         """GPU-hours of a stage; None if the number of responses, the model's size or the device's speed is unknown."""
+        work = self._work(kind, record)
+        return work[1] / 3600 if work else None
+
+    def _work(self, kind: Kind, record: StageRecord) -> tuple[float, float] | None:
+        """Operations and GPU-seconds of a stage."""
         model, evalset = record.cell.model, record.stage.of
         if isinstance(self.configuration.catalog.models[model].source, ApiModel):
-            return 0.0
-        instructions, parameters, (rate, _) = self._instructions(evalset), self._parameters(model), self._speeds[kind]
+            return 0.0, 0.0
+        instructions, parameters, (rate, runs) = (
+            self._instructions(evalset),
+            self._parameters(model),
+            self._speeds[kind],
+        )
         if instructions is None or parameters is None or rate is None:
             return None
         marker = self.configuration.catalog.markers.get(record.stage.name.partition("-")[2])
         samples = marker.consistency.samples if isinstance(marker, ConsistencyMarker) else 1
         responses = Responses(instructions * samples, *self._mean_lengths(evalset))
-        return _count_flops(kind, parameters, responses) / rate / 3600
+        flops = _count_flops(kind, parameters, responses)
+        seconds = None if runs else self._assumed_seconds(kind, record.cell, responses)
+        return flops, flops / rate if seconds is None else seconds
+
+    def _assumed_seconds(self, kind: Kind, cell: Cell, responses: Responses) -> float | None:
+        """GPU-seconds of a stage that was never measured; None if its training was, or if the model's shape is unknown."""
+        shape, launch = self._shape(cell.model), self.configuration.catalog.models[cell.model].generate
+        if shape is None or self.device.gpu is None:
+            return None
+        lora = cell.dataset is not None and self.configuration.train_settings(cell).kind == "lora"
+        if kind == "generate":
+            return launch.gpus * decoding_seconds(
+                shape, lora, responses.count * responses.new_tokens, launch.batch_size
+            )
+        if self.device.runs or self.device.rate is None:
+            return None
+        tokens = responses.count * (responses.prompt_tokens + responses.new_tokens)
+        return launch.gpus * shift_seconds(shape, lora, tokens, self.device.rate)
 
     def cell_hours(self) -> dict[Cell, float | None]:
         """GPU-hours of all these stages of each cell; None if one of them is unknown."""
@@ -96,13 +123,15 @@ class GenerationPlanner:
         """For generation and shift: hours of all stages and of those to do, stages without an estimate, and the speed."""
         totals: dict[str, dict[str, float | int | None]] = {}
         for kind, records in self._records.items():
-            hours = [(record.status.state == "done", self.hours(kind, record)) for record in records]
+            known = [(record.status.state, *work) for record in records if (work := self._work(kind, record))]
+            rate, runs = self._speeds[kind]
+            seconds = sum(seconds for _, _, seconds in known)
             totals[kind] = {
-                "gpu_hours": sum(value for _, value in hours if value is not None),
-                "gpu_hours_to_do": sum(value for done, value in hours if value is not None and not done),
-                "unknown": sum(value is None for _, value in hours),
-                "flops_per_second": self._speeds[kind][0],
-                "measured_runs": self._speeds[kind][1],
+                "gpu_hours": seconds / 3600,
+                "gpu_hours_to_do": sum(seconds for state, _, seconds in known if state != "done") / 3600,
+                "unknown": len(records) - len(known),
+                "flops_per_second": sum(flops for _, flops, _ in known) / seconds if seconds and not runs else rate,
+                "measured_runs": runs,
             }
         return totals
 

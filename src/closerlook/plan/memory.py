@@ -13,31 +13,27 @@ from typing import Literal
 from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.plan.shape import Shape
-from closerlook.plan.work import Lengths
+from closerlook.plan.work import Lengths, count_micro_steps
 
-Mode = Literal["float32", "autocast", "bfloat16"]
-"""float32; bfloat16 products over float32 master weights (data parallelism); everything in bfloat16 (DeepSpeed)."""
+Mode = Literal["float32", "bfloat16"]
+"""The dtype of passes. What is trained has float32 master weights too where that is bfloat16."""
 Widths = tuple[int, int, int, int]
 
 SAVED_BYTES: dict[str, dict[Mode, tuple[Widths, Widths]]] = {
     "llama": {
         "float32": ((24, 12, 8, 16), (16, 12, 8, 16)),
-        "autocast": ((26, 6, 4, 8), (18, 6, 4, 8)),
         "bfloat16": ((16, 6, 4, 8), (12, 6, 4, 8)),
     },
     "qwen3": {  # Llama with norms of query and key heads
         "float32": ((24, 20, 16, 16), (16, 16, 12, 16)),
-        "autocast": ((26, 14, 12, 8), (18, 10, 8, 8)),
         "bfloat16": ((16, 12, 10, 8), (12, 10, 8, 8)),
     },
     "gemma3_text": {
         "float32": ((40, 20, 16, 16), (24, 16, 12, 16)),
-        "autocast": ((42, 14, 12, 8), (26, 10, 8, 8)),
         "bfloat16": ((36, 14, 12, 8), (20, 10, 8, 8)),
     },
     "phi": {
         "float32": ((10, 10, 8, 20), (10, 10, 8, 20)),
-        "autocast": ((9, 9, 4, 10), (8, 8, 4, 10)),
         "bfloat16": ((5, 5, 4, 10), (5, 5, 4, 10)),
     },
 }
@@ -46,8 +42,8 @@ SAVED_BYTES: dict[str, dict[Mode, tuple[Widths, Widths]]] = {
 First for full tuning, then for LoRA and biases: a frozen norm or linear layer saves less.
 """
 SAVED_BYTES["mistral"] = SAVED_BYTES["llama"]
-LOGITS = 1 << 25
-"""Logits that the loss holds at a time (closerlook.train.loss.PIECE)."""
+KEPT_BYTES = 1 << 29
+"""Exponentials of logits that the loss holds at a time (closerlook.train.loss.KEPT_BYTES)."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ class Memory:
     working: float
     """The larger of the LM head's logits and weight gradient, and the layer whose backward pass runs."""
     buffers: float
-    """Copies of weights in bfloat16, and DeepSpeed's communication buckets."""
+    """DeepSpeed's communication buckets."""
 
     @property
     def total(self) -> float:
@@ -118,21 +114,18 @@ class TrainingMemory:
         lora = self.settings.kind == "lora"
         self._trained = self.shape.trainable(self.settings)
         self._all_parameters = self.shape.total + (self._trained if lora else 0)
-        self._bfloat16_lora = lora and self.mode == "autocast"  # frozen weights in bfloat16, adapters in float32
+        self._width = 4 if self.mode == "float32" else 2
 
     def per_gpu(self, ranks: int) -> Memory:
         """Return what each of `ranks` GPUs holds at its peak."""
         shape, full = self.shape, self.settings.kind == "full"
         parameters, gradients, optimizer, buffers = self._zero_states(self.zero, ranks) if self.zero else self._states()
-        micro_steps = math.ceil(self.settings.batch_size / (self.engine.micro_batch * ranks))
-        tokens = self._peak_tokens(micro_steps * ranks)
+        tokens, micro_steps = self._peak_tokens(ranks)
         widths = shape.hidden, shape.query_width, shape.key_width, shape.architecture.intermediate_size
         saved_bytes = SAVED_BYTES[shape.architecture.model_type][self.mode][0 if full else 1]
         layer = tokens * sum(size * width for size, width in zip(saved_bytes, widths, strict=True))
-        # Between layers, autocast keeps activations as wide as the embedding is.
-        input_bytes = 2 if self.mode == "bfloat16" or (self.mode == "autocast" and not full) else 4
         if self.engine.gradient_checkpointing:  # only the layers' inputs are saved
-            activations, layer_at_work = tokens * shape.layers * input_bytes * shape.hidden, 1.5 * layer
+            activations, layer_at_work = tokens * shape.layers * self._width * shape.hidden, 1.5 * layer
         else:
             activations, layer_at_work = shape.layers * layer, layer
         working = max(layer_at_work, self._head(tokens * self.lengths.trained / self.lengths.mean))
@@ -146,7 +139,9 @@ class TrainingMemory:
         Every rank loads the whole model; with ZeRO-3 only the first does.
         """
         local_ranks = min(ranks, ranks_per_node)
-        weights = self.shape.total * (2 if self.mode == "bfloat16" or self._bfloat16_lora else 4)
+        # Without DeepSpeed, the float32 weights that are loaded become the master weights.
+        width = self._width if self.zero or self.settings.kind == "lora" else 4
+        weights = self.shape.total * width
         total: float = weights * (1 if self.zero and self.zero.stage == 3 else local_ranks)
         if self.zero and self.zero.offload_optimizer:
             total += 16 * self._trained * local_ranks / ranks
@@ -156,14 +151,12 @@ class TrainingMemory:
 
     def _states(self) -> tuple[float, float, float, float]:
         """Parameters, gradients, optimizer states and buffers under data parallelism: everything on every rank."""
-        frozen_bytes = 2 if self._bfloat16_lora else 4
-        bfloat16_copies = 2 * self.shape.body if self.mode == "autocast" and not self._bfloat16_lora else 0
-        parameters = 4 * self._trained + frozen_bytes * (self._all_parameters - self._trained)
-        return parameters, 4 * self._trained, 8 * self._trained, bfloat16_copies
+        masters = 4 * self._trained if self.mode == "bfloat16" else 0
+        return self._width * self._all_parameters + masters, 4 * self._trained, 8 * self._trained, 0
 
     def _zero_states(self, zero: Zero, ranks: int) -> tuple[float, float, float, float]:
         """Like _states. ZeRO-1 divides optimizer states and master weights by the ranks, 2 also gradients, 3 also parameters."""
-        width = 4 if self.mode == "float32" else 2
+        width = self._width
         parameters: float = width * self._all_parameters
         if zero.stage == 3:
             own_share = 0 if zero.offload_parameters else parameters / ranks
@@ -177,19 +170,23 @@ class TrainingMemory:
     def _head(self, trained_tokens: float) -> float:
         """Bytes of the LM head and the loss, which scores tokens in pieces.
 
-        Logits are float32, with copies where products are in bfloat16. In full tuning the head's weights have a gradient, and
-        a bfloat16 copy where they are float32 under autocast.
+        Logits are float32 and become exponentials in the dtype of passes. In full tuning the head's weights have a gradient,
+        in float32 where it is the sum over several pieces.
         """
-        vocabulary = self.shape.architecture.vocab_size
-        logits = min(LOGITS, trained_tokens * vocabulary) * (4 if self.mode == "float32" else 8)
-        full_bytes = {"float32": 4, "autocast": 8, "bfloat16": 6}[self.mode]
-        return logits + (full_bytes * self.shape.head if self.settings.kind == "full" else 0)
+        exponentials = trained_tokens * self.shape.architecture.vocab_size * self._width
+        logits = min(KEPT_BYTES, exponentials) / self._width * (4 if self.mode == "float32" else 6)
+        gradient_bytes = self._width if exponentials <= KEPT_BYTES or self.mode == "float32" else 6
+        return logits + (gradient_bytes * self.shape.head if self.settings.kind == "full" else 0)
 
-    def _peak_tokens(self, micro_batches: int) -> float:
-        """Tokens of the longest of a step's micro-batches: three standard deviations above the mean, or one longer instance.
+    def _peak_tokens(self, ranks: int) -> tuple[float, int]:
+        """Tokens of the longest micro-batch, and the micro-batches of the longest step: three standard deviations above the mean.
 
-        Training distributes a step's instances so that its micro-batches are about equally long.
+        Training distributes a step's instances so that its micro-batches are about equally long. Where micro_tokens divides
+        long steps, some step is a little too short to be divided.
         """
-        lengths, batch_size = self.lengths, self.settings.batch_size
-        deviation = math.sqrt(max(0.0, lengths.mean_square - lengths.mean**2) * batch_size)
-        return max(lengths.longest, (batch_size * lengths.mean + 3 * deviation) / micro_batches)
+        lengths, engine, settings = self.lengths, self.engine, self.settings
+        deviation = math.sqrt(max(0.0, lengths.mean_square - lengths.mean**2) * settings.batch_size)
+        step = settings.batch_size * lengths.mean + 3 * deviation
+        undivided = step / (count_micro_steps(settings, engine, 0, ranks) * ranks)
+        longest = max(lengths.longest, min(undivided, engine.micro_tokens or undivided))
+        return longest, count_micro_steps(settings, engine, step, ranks)

@@ -15,12 +15,13 @@ from closerlook.config.load import Configuration
 from closerlook.config.problems import Problem, nearest
 from closerlook.config.site import Gpu, Site
 from closerlook.core import layout
+from closerlook.core.errors import CloserlookError
 from closerlook.plan.cells import CellPlanner
 from closerlook.plan.device import choose_device
 
 Resources = dict[str, int | str | None]
 """Values by Snakemake's names of resources; None for one that is not requested."""
-LOCAL_NAMES = ("halvings", "tries")
+LOCAL_NAMES = ("halvings", "tries", "gpus_in_use")
 """Resources that mean something without a site."""
 NAMES = (
     "slurm_partition",
@@ -34,7 +35,6 @@ NAMES = (
     "tasks_per_gpu",
     "mem_mb",
     "runtime",
-    "gpus_in_use",
     *LOCAL_NAMES,
 )
 TIME_MARGIN, START_HOURS = 3.0, 0.5
@@ -42,10 +42,13 @@ TIME_MARGIN, START_HOURS = 3.0, 0.5
 
 
 class ResourcePlanner:
-    """Computes the resources of a configuration's jobs on a site; without a site, only LOCAL_NAMES."""
+    """Computes the resources of a configuration's jobs on a site; without a site, only LOCAL_NAMES.
 
-    def __init__(self, configuration: Configuration, site: Site | None) -> None:
-        self.configuration, self.site = configuration, site
+    local_gpus: number of GPUs of this machine that its jobs may use, if they run here; 0 if they run elsewhere, or on CPUs.
+    """
+
+    def __init__(self, configuration: Configuration, site: Site | None, local_gpus: int = 0) -> None:
+        self.configuration, self.site, self.local_gpus = configuration, site, local_gpus
         self._results = configuration.root / "results" / configuration.preset.preset
         self._cell_planner = cache(self._make_cell_planner)
 
@@ -91,15 +94,26 @@ class ResourcePlanner:
     def _gpu_job(
         self, folder: Path, stage: str, launch: Launch | GenerateLaunch, hours: float | None, tries: int
     ) -> Resources:
-        """Resources of a job that writes into `folder`; hours: its time limit, by default the partition's."""
+        """Resources of a job that writes into `folder`; hours: its time limit, by default the partition's.
+
+        Raises CloserlookError if it needs more GPUs than this machine has.
+        """
         earlier = since_success(read(folder, stage))
         local: Resources = {"halvings": count(earlier, "out of memory"), "tries": tries}
+        gpus_per_rank = _gpus_per_rank(launch)
+        gpus = launch.ranks * gpus_per_rank
+        if self.local_gpus:
+            if gpus > self.local_gpus:  # Snakemake would silently give it fewer
+                raise CloserlookError(
+                    f"{folder}: {stage}: its launch asks for {gpus} GPUs, and jobs on this machine can use "
+                    f"{self.local_gpus}; change `launch` or `generate` of the model (`closerlook plan` shows what fits)"
+                )
+            local["gpus_in_use"] = gpus
         if self.site is None:
             return local
         if tries > 1 and earlier and earlier[-1].reason in FINAL:
             return local | self.cpu(0.1, 1)  # it only reports that it is not tried again, which needs no GPU
         name, gpu = self.site.gpu(launch.gpu)
-        gpus_per_rank = _gpus_per_rank(launch)
         nodes, ranks_per_node = place_ranks(launch.ranks, gpu, gpus_per_rank)
         gpus_per_node = ranks_per_node * gpus_per_rank
         time_limit = (hours or gpu.max_hours) * 2 ** count(earlier, "time limit")
@@ -117,7 +131,7 @@ class ResourcePlanner:
             "tasks_per_gpu": 0 if several or gpus_per_rank > 1 else None,
             "mem_mb": math.floor(gpu.memory_per_node_gb * 1000 * gpus_per_node / gpu.gpus_per_node),
             "runtime": _minutes(min(time_limit, gpu.max_hours)),
-            "gpus_in_use": launch.ranks * gpus_per_rank,
+            "gpus_in_use": gpus,
         }
 
     def _sbatch_options(self, site: Site, records: Path, earlier: Sequence[Attempt], tries: int) -> str:

@@ -20,6 +20,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("steps", "steps", format_whole),
     ("FLOP", "flops", format_count),
     ("GPUs", "gpus", format_whole),
+    ("engine", "engine", lambda value: value or "-"),
     ("fewest", "fewest_gpus", format_whole),
     ("GB/GPU", "memory_per_gpu", format_gigabytes),
     ("measured", "memory_measured", format_gigabytes),

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from closerlook.config.catalog import MeanTokens
-from closerlook.config.settings import TrainSettings
+from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.plan.shape import Shape
 
 SAMPLE = 256
@@ -76,6 +76,14 @@ def guess_lengths(mean: MeanTokens, template: str, max_length: int) -> Lengths:
 def count_steps(instances: int, settings: TrainSettings) -> int:
     """Return the number of optimizer steps; the last one is filled up, as in training."""
     return math.ceil(round(settings.epochs * instances / settings.batch_size, 9))
+
+
+def count_micro_steps(settings: TrainSettings, engine: EngineSettings, tokens: float, ranks: int) -> int:
+    """Return the micro-batches of each rank in an optimizer step of `tokens`, as training divides it (train.batches.divide)."""
+    micro_steps = math.ceil(settings.batch_size / (engine.micro_batch * ranks))
+    if engine.micro_tokens:
+        micro_steps = max(micro_steps, math.ceil(tokens / (engine.micro_tokens * ranks)))
+    return max(1, min(micro_steps, settings.batch_size // ranks))
 
 
 def count_flops(

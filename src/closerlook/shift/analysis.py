@@ -15,14 +15,16 @@ import transformers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from closerlook.config.catalog import BATCH_TOKENS
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, sha256
 from closerlook.core.fingerprint import fingerprint
-from closerlook.core.resumable import Progress, Rows, compute_in_parts, split_by_length
+from closerlook.core.resumable import Progress, Row, Rows, compute_in_parts, split_by_length
 from closerlook.core.schemas import MARGINAL_RANK, SHIFT
-from closerlook.models.load import device
-from closerlook.models.logits import body_dtype
+from closerlook.models.device import device, device_kind
 from closerlook.models.packed import packed_batches
+from closerlook.models.pass_limits import PassLimits, pass_limits
+from closerlook.models.precision import exact_dtype
 from closerlook.models.token_text import decode, token_starts
 from closerlook.shift.divergence import compare_distributions
 from closerlook.shift.pair import ModelPair, common_tokenizer
@@ -32,34 +34,43 @@ logger = logging.getLogger(__name__)
 
 PART = 64
 """Responses per part: the work that a kill can lose."""
-LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
-"""Logits of each model that exist at a time: 24 MB on a CPU, the most that its allocator keeps for the next chunk."""
 
 
-def shift(base: Path, tuned: Path, responses: Path, out: Path, precision: str = "auto", gpus: int = 1) -> None:
+def shift(
+    base: Path,
+    tuned: Path,
+    responses: Path,
+    out: Path,
+    precision: str = "auto",
+    gpus: int = 1,
+    batch_tokens: int = BATCH_TOKENS,
+) -> None:
     """Compare base and tuned model (full weights or an adapter) on every token of `responses`; write SHIFT, in their order.
 
+    batch_tokens: most tokens of a pass (closerlook.models.pass_limits); with fewer, it needs less memory.
     Resumes where it stopped; shares the work if RANK and WORLD_SIZE are set. Raises CloserlookError for models with different
     vocabularies or tokenizers, responses that do not fit the models, and logits that are not finite (naming the response).
     """
     rows = read_parquet(responses, columns=["id", "prompt_token_ids", "token_ids", "text"]).to_pylist()
     target = device(gpus)
-    dtype = body_dtype(precision, target)
+    dtype = exact_dtype(precision, target)
     tokenizer = common_tokenizer(base, tuned)
     pair = ModelPair(base, tuned, target, dtype, gpus)
     for row in rows:
         _expect_valid(row, pair, responses)
-    analyzer = ShiftAnalyzer(pair, tokenizer, LOGITS[target.type])
+    analyzer = ShiftAnalyzer(pair, tokenizer, pass_limits(batch_tokens, target))
 
-    def analyze(part: list[int], progress: Progress) -> Rows:
-        return analyzer.rows([rows[index] for index in part], progress)
+    def analyze(parts: list[list[int]], progress: Progress) -> Iterator[tuple[int, Row]]:
+        for part in parts:
+            yield from zip(part, analyzer.rows([rows[index] for index in part], progress), strict=True)
 
     inputs = {"base": sha256(base), "tuned": sha256(tuned), "responses": sha256(responses), "dtype": dtype}
     inputs |= {
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "device": target.type,
+        "device": device_kind(target),
         "part": PART,
+        "columns": SHIFT.names,
     }
     lengths = [len(row["prompt_token_ids"]) + len(row["token_ids"]) for row in rows]
     compute_in_parts(split_by_length(lengths, PART), analyze, SHIFT, out, fingerprint(**inputs))
@@ -88,11 +99,11 @@ def _expect_valid(row: dict[str, Any], pair: ModelPair, file: Path) -> None:
 
 
 class ShiftAnalyzer:
-    """Turns responses into rows of SHIFT. logits: the number of logits of each model that may exist at a time."""
+    """Turns responses into rows of SHIFT."""
 
-    def __init__(self, pair: ModelPair, tokenizer: PreTrainedTokenizerBase | None, logits: int) -> None:
-        self.pair, self.tokenizer = pair, tokenizer
-        self._positions = max(1, logits // pair.vocabulary)
+    def __init__(self, pair: ModelPair, tokenizer: PreTrainedTokenizerBase | None, limits: PassLimits) -> None:
+        self.pair, self.tokenizer, self._limits = pair, tokenizer, limits
+        self._positions = max(1, limits.logits // pair.vocabulary)
         self.rewritten: list[str] = []
         """Ids of responses whose text is not their decoded tokens."""
 
@@ -100,7 +111,7 @@ class ShiftAnalyzer:
     def rows(self, responses: Rows, progress: Progress) -> Rows:
         """One row of SHIFT per response."""
         rows: Rows = []
-        for batch in packed_batches(responses):
+        for batch in packed_batches(responses, self._limits.tokens):
             for response, statistics in zip(batch, self._statistics(batch), strict=True):
                 row = {"id": response["id"], "token_ids": response["token_ids"]}
                 row |= statistics | self._token_positions(response)

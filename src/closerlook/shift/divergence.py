@@ -45,6 +45,7 @@ def compare_distributions(base: Tensor, tuned: Tensor) -> dict[str, Tensor]:
         "base_prob": (chosen - base_log_z).exp()[:, 0],
         "tuned_prob": (tuned.gather(-1, token) - tuned_log_z).exp()[:, 0],
         "base_rank": 1 + larger.int(),
+        "tuned_token": token[:, 0],
         "base_top5_ids": base_ids[:, :SHOWN_TOP],
         "base_top5_probs": (base_values[:, :SHOWN_TOP] - base_log_z).exp(),
         **aligntds(base_values, base_ids, tuned_values, tuned_ids, token),

@@ -8,7 +8,7 @@ vectors. This is fast enough for hundreds of thousands of instances. A model rea
 import json
 import shutil
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +28,6 @@ CHUNK = 512
 """Texts per temporary file while vectors are computed: the work that a kill can lose."""
 BATCH = 16
 """Texts per batch: larger batches pad more and exceed a CPU's cache."""
-BFLOAT16 = ("avx512_bf16", "amx_bf16")
-"""CPU instructions that multiply bfloat16; without one of them, bfloat16 is slower than float32."""
 WEIGHTS = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
 """Files of a model that are downloaded from the hub: no pickles, no other formats of the same weights."""
 
@@ -78,7 +76,7 @@ class Embeddings:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of other texts by the same model: float32 [texts, dimensions], each of length 1."""
-        return encode(self._model, texts) if texts else np.empty((0, self.vectors.shape[1]), np.float32)
+        return _encode_once(self._model, tuple(texts)) if texts else np.empty((0, self.vectors.shape[1]), np.float32)
 
     def nearest(self, vectors: np.ndarray, top: int, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The most similar of the first `limit` rows, and their cosines, for each unit vector (float32 [n, dimensions]).
@@ -138,6 +136,7 @@ def _download(hub_id: str) -> Path:
         ) from None
 
 
+@cache
 def load(folder: Path) -> "SentenceTransformer":
     """The model in a folder, on the GPU if there is one. Downloads nothing. Raises CloserlookError if it cannot be loaded."""
     from sentence_transformers import SentenceTransformer
@@ -156,10 +155,18 @@ def encode(model: "SentenceTransformer", texts: Sequence[str]) -> np.ndarray:
     """
     import torch
 
-    fast = model.device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in BFLOAT16)
+    from closerlook.models.precision import multiplies_bfloat16
+
+    fast = model.device.type == "cpu" and multiplies_bfloat16(model.device)
     with torch.autocast("cpu", torch.bfloat16, enabled=fast):
         vectors = model.encode(list(texts), batch_size=BATCH, show_progress_bar=False).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@lru_cache(maxsize=1)
+def _encode_once(model: "SentenceTransformer", texts: tuple[str, ...]) -> np.ndarray:
+    """Vectors of texts that are looked up in one dataset after the other."""
+    return encode(model, texts)
 
 
 def _save(arrays: Sequence[np.ndarray], path: Path) -> None:

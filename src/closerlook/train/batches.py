@@ -12,11 +12,14 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from closerlook.config.settings import TrainSettings
+from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
-from closerlook.data.prompts import encode_prompt, encode_response
-from closerlook.models.packed import pack
+from closerlook.data.prompts import encode_prompts, encode_responses
+from closerlook.models.packed import pack, to_device
 from closerlook.train.distributed import Distributed
+
+ENCODED_ROWS = 1000
+"""Rows that are tokenized in one call: enough for all cores, and few enough that what the tokenizer returns stays small."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,16 @@ def tokenize(
     room for a response is dropped. Raises CloserlookError when none is left for `purpose`.
     """
     instances, cut = [], 0
-    texts = zip(rows["instruction"].to_pylist(), rows["response"].to_pylist(), strict=True)
-    for instruction, response in tqdm(texts, total=len(rows), desc="tokenize", disable=quiet, mininterval=1):
-        prompt = encode_prompt(tokenizer, template, instruction)
-        tokens = prompt + encode_response(tokenizer, response)
-        if len(prompt) < max_length:
-            cut += len(tokens) > max_length
-            instances.append(Instance(np.array(tokens[:max_length], dtype=np.int32), max(1, len(prompt))))
+    with tqdm(total=len(rows), desc="tokenize", disable=quiet, mininterval=1) as bar:
+        for part in rows.select(["instruction", "response"]).to_batches(max_chunksize=ENCODED_ROWS):
+            prompts = encode_prompts(tokenizer, template, part["instruction"].to_pylist())
+            responses = encode_responses(tokenizer, part["response"].to_pylist())
+            for prompt, response in zip(prompts, responses, strict=True):
+                tokens = prompt + response
+                if len(prompt) < max_length:
+                    cut += len(tokens) > max_length
+                    instances.append(Instance(np.array(tokens[:max_length], dtype=np.int32), max(1, len(prompt))))
+            bar.update(len(part))
     if not instances:
         raise CloserlookError(
             f"no instance to {purpose}: of {len(rows)} rows, {len(rows)} have a prompt of max_length {max_length} tokens or "
@@ -84,6 +90,22 @@ def balance_by_length(lengths: list[int], bins: int) -> list[list[int]]:
     return groups
 
 
+def divide(lengths: list[int], ranks: int, engine: EngineSettings) -> list[list[int]]:
+    """Divide the instances of a step, by their lengths, into micro-batches: equally many per rank, as few as `engine` allows.
+
+    They have at most `micro_batch` instances on average. Each has at most `micro_tokens` tokens, or as many as the longest
+    instance. Where some ranks would get an empty one, they are larger. Rank r takes every `ranks`-th, from the r-th on.
+    """
+    most = len(lengths) // ranks
+    tokens = max(engine.micro_tokens or sum(lengths), max(lengths))
+    fewest = max(math.ceil(len(lengths) / (engine.micro_batch * ranks)), math.ceil(sum(lengths) / (tokens * ranks)))
+    for micro_steps in range(min(fewest, most), most + 1):
+        groups = balance_by_length(lengths, micro_steps * ranks)
+        if max(sum(lengths[index] for index in group) for group in groups) <= tokens:
+            break
+    return groups
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """The sequences that one rank passes through the model at once."""
@@ -116,13 +138,13 @@ class BatchSchedule:
 
     instances: list[Instance]
     order: np.ndarray
-    micro_steps: int
+    engine: EngineSettings
 
     def batches_of_rank(self, step: int, world: Distributed) -> RankBatches:
-        """This rank's micro-batches of `step`. Every rank gets `micro_steps` of them, all of nearly equal length."""
+        """This rank's micro-batches of `step`. Every rank gets equally many, all of nearly equal length."""
         instances = [self.instances[index] for index in self.order[step]]
-        lengths = [len(instance.tokens) for instance in instances]
-        groups = balance_by_length(lengths, self.micro_steps * world.size)[world.rank :: world.size]
+        lengths = self._lengths(step)
+        groups = divide(lengths, world.size, self.engine)[world.rank :: world.size]
         first = step * self.order.shape[1]
         return RankBatches(
             [micro_batch(instances, group, first, world.device) for group in groups],
@@ -130,14 +152,19 @@ class BatchSchedule:
             sum(len(instance.tokens) - instance.trained_from for instance in instances),
         )
 
+    def micro_steps(self, ranks: int) -> list[int]:
+        """Number of micro-batches of each rank, for each optimizer step."""
+        return [len(divide(self._lengths(step), ranks, self.engine)) // ranks for step in range(len(self.order))]
+
+    def _lengths(self, step: int) -> list[int]:
+        return [len(self.instances[index].tokens) for index in self.order[step]]
+
 
 def micro_batch(instances: list[Instance], group: list[int], first: int, device: torch.device) -> MicroBatch:
     """Pack the instances with the indices `group` of a step; `first` is the step's first position in the run."""
-    inputs = pack([instances[index].tokens.tolist() for index in group], device)
-    trained, start = [], 0
-    for instance in (instances[index] for index in group):
-        trained.append(np.arange(start + instance.trained_from, start + len(instance.tokens)))
-        start += len(instance.tokens)
-    trained_positions = torch.from_numpy(np.concatenate(trained)).to(device)
-    inputs["logits_to_keep"] = trained_positions - 1  # a token is predicted from the one before it
-    return MicroBatch(inputs, inputs["input_ids"][0, trained_positions], [first + index for index in group])
+    packed = [instances[index] for index in group]
+    tokens = np.concatenate([instance.tokens for instance in packed], dtype=np.int64)
+    trained = np.flatnonzero(np.concatenate([np.arange(len(one.tokens)) >= one.trained_from for one in packed]))
+    inputs = pack([instance.tokens for instance in packed], device)
+    inputs["logits_to_keep"] = to_device(trained - 1, device)  # a token is predicted from the one before it
+    return MicroBatch(inputs, to_device(tokens[trained], device), [first + index for index in group])

@@ -80,7 +80,7 @@ class CheckpointManager:
         except (OSError, ValueError, KeyError, TypeError):
             return f"it has no readable {MARKER} file, so its writing was interrupted"
         if identity != self.identity:
-            return "it belongs to other settings, data, template, base model, precision or number of ranks"
+            return "it belongs to other settings, data, template, base model, precision, type of GPU or number of ranks"
         return None
 
     def _newest_first(self) -> list[Path]:

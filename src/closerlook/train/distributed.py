@@ -2,12 +2,17 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
-from closerlook.models.load import device
+from closerlook.models.device import device
+
+TIMEOUT = timedelta(hours=1)
+"""Longest wait for another rank. The first one hashes the base model and writes the trained one alone, which takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,11 @@ class Distributed:
         """Whether this process writes the files."""
         return self.rank == 0
 
-    def sum(self, *numbers: float) -> list[float]:
-        """Return the sums over all ranks, in float64."""
-        values = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+    def sum(self, *numbers: float | Tensor) -> list[float]:
+        """Return the sums over all ranks, in float64. Scalars that are still on the device are not waited for one by one."""
+        values = torch.stack(
+            [torch.as_tensor(number, dtype=torch.float64).to(self.device, non_blocking=True) for number in numbers]
+        )
         if self.size > 1:
             dist.all_reduce(values)
         return values.tolist()
@@ -48,14 +55,17 @@ class Distributed:
 
 
 def join_ranks(deepspeed: bool) -> Distributed:
-    """Join the ranks that RANK, WORLD_SIZE, LOCAL_RANK and MASTER_ADDR describe; without them there is one rank."""
+    """Join the ranks that RANK, WORLD_SIZE, LOCAL_RANK and MASTER_ADDR describe; without them there is one rank.
+
+    Raises CloserlookError if a GPU is meant and torch can use none.
+    """
     rank, size, own_device = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)), device()
     backend = "gloo"
     if own_device.type == "cuda":
         torch.cuda.set_device(own_device)
         backend = "nccl"
     if size > 1:
-        dist.init_process_group(backend)
+        dist.init_process_group(backend, timeout=TIMEOUT)
     elif deepspeed:  # it needs a process group even for one rank
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     return Distributed(rank, size, own_device)

@@ -1,7 +1,9 @@
-"""The language-model head and its cross entropy in one, on the trained tokens only, in pieces that bound memory.
+"""The language-model head and its cross entropy in one, on the trained tokens only, with bounded memory.
 
 With a large vocabulary the head is most of the arithmetic and its logits most of the memory. Here it scores only hidden states
-whose next token is trained, a piece at a time, and computes the gradients in the same pass, while the logits are in memory.
+whose next token is trained. Float32 logits exist for one block of the vocabulary at a time. Their exponentials are kept, in the
+dtype of the products, until the sum over the vocabulary is known; then they become the slopes of which the gradients are made.
+So no product is computed twice, and the gradient of a head for a few thousand tokens is written once.
 """
 
 from typing import Any
@@ -12,70 +14,115 @@ from transformers import PreTrainedModel
 
 from closerlook.core.errors import CloserlookError
 
-PIECE = 1 << 25
-"""Logits held at a time (128 MB in float32). Measured on one CPU core: larger pieces are hardly faster, smaller ones slower."""
+KEPT_BYTES = 1 << 29
+"""Most bytes of exponentials: trained tokens are taken in pieces of so many."""
+BLOCK = {"cpu": 1 << 12, "cuda": 1 << 30}
+"""Tokens of the vocabulary per block: few on a CPU, whose cache then holds the logits until they are used; on a GPU, all."""
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """sum over i of -log softmax(hidden[i] @ weight.T + bias)[targets[i]], in float32, with gradients.
+    """sum over i of -log softmax(hidden[i] @ weight.T + bias)[targets[i]], with gradients: a float32 scalar.
 
-    hidden (n, d), weight (V, d), bias (V) or None, targets (n) int64; a scalar. Under autocast the products are in its dtype.
+    hidden (n, d), weight (V, d), bias (V) or None, targets (n) int64. Products are computed in weight's dtype, the softmax and
+    sums of products in float32.
     """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
         """Compute the loss and, where a gradient is asked for, the gradients too."""
-        kind = hidden.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         needs_hidden, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
+        rows = max(1, KEPT_BYTES // (weight.dtype.itemsize * len(weight)))
+        summed = weight.dtype if len(targets) <= rows else torch.float32  # one product is not a sum of products
+        grad_hidden = torch.zeros_like(hidden, dtype=torch.float32) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=summed) if needs_weight else None
         grad_bias = torch.zeros_like(bias, dtype=torch.float32) if needs_bias and bias is not None else None
-        matrix = weight.to(dtype)
         loss = torch.zeros((), device=hidden.device)
-        rows = max(1, PIECE // weight.shape[0])
-        with torch.autocast(kind, enabled=False):
-            for start in range(0, len(targets), rows):
-                piece, target = hidden[start : start + rows].to(dtype), targets[start : start + rows, None]
-                scores = (piece @ matrix.T).float()
-                if bias is not None:
-                    scores += bias
-                loss += _softmax_minus_one_hot_(scores, target)
-                slope = scores.to(dtype)
+        for first in range(0, len(targets), rows):
+            piece, target = hidden[first : first + rows].to(weight.dtype), targets[first : first + rows, None]
+            piece_loss, slopes = _cross_entropy(piece, weight, bias, target, any(ctx.needs_input_grad))
+            loss += piece_loss
+            for block, slope in slopes:
                 if grad_hidden is not None:
-                    grad_hidden[start : start + rows] = slope @ matrix
-                if grad_weight is not None and dtype == torch.float32:
-                    grad_weight.addmm_(slope.T, piece)
-                elif grad_weight is not None:
-                    grad_weight += slope.T @ piece
+                    _add_product_(grad_hidden[first : first + rows], slope, weight[block])
+                if grad_weight is not None:
+                    _add_product_(grad_weight[block], slope.T, piece)
                 if grad_bias is not None:
-                    grad_bias += scores.sum(0)
+                    grad_bias[block] += slope.sum(0, dtype=torch.float32)
         ctx.gradients = grad_hidden, grad_weight, grad_bias
-        ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
+        ctx.dtypes = hidden.dtype, weight.dtype, None if bias is None else bias.dtype
         return loss
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         """Scale the gradients that forward computed."""
-        hidden, weight, bias = (None if gradient is None else gradient.mul_(scale) for gradient in ctx.gradients)
+        pairs = zip(ctx.gradients, ctx.dtypes, strict=True)
         ctx.gradients = None
-        weight_dtype, bias_dtype = ctx.dtypes
-        return (
-            hidden,
-            None if weight is None else weight.to(weight_dtype),
-            None if bias is None else bias.to(bias_dtype),
-            None,
-        )
+        return *(None if gradient is None else gradient.mul_(scale).to(dtype) for gradient, dtype in pairs), None
 
 
-def _softmax_minus_one_hot_(scores: Tensor, target: Tensor) -> Tensor:
-    """Turn scores (n, V) in place into the gradient of their summed cross entropy; returns that cross entropy."""
-    scores -= scores.amax(dim=1, keepdim=True)
-    chosen = scores.gather(1, target)
-    total = scores.exp_().sum(dim=1, keepdim=True)
-    scores /= total
-    scores.scatter_add_(1, target, torch.full_like(chosen, -1.0))
-    return (total.log() - chosen).sum()
+def _cross_entropy(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, with_slopes: bool
+) -> tuple[Tensor, list[tuple[slice, Tensor]]]:
+    """The summed cross entropy of target (n, 1); for each block of the vocabulary, its slopes d loss / d logits, (n, block)."""
+    width = BLOCK[weight.device.type]
+    blocks = [_Block(hidden, weight, bias, target, first, width, with_slopes) for first in range(0, len(weight), width)]
+    peak = torch.cat([block.peak for block in blocks], 1).amax(1, keepdim=True)
+    total, chosen = torch.zeros_like(peak), torch.zeros_like(peak)
+    for block in blocks:
+        total += block.total * (block.peak - peak).exp()
+        chosen += torch.where(block.own, block.own_logit + (block.peak - peak), 0)
+    loss = (total.log() - chosen).sum()
+    return loss, [(block.span, block.slopes(total * (peak - block.peak).exp())) for block in blocks if with_slopes]
+
+
+class _Block:
+    """The logits of a block of the vocabulary, of which only the exponentials are kept. Columns are (n, 1), float32."""
+
+    def __init__(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        first: int,
+        width: int,
+        with_slopes: bool,
+    ) -> None:
+        self.span = slice(first, first + width)
+        logits = _float32_product(hidden, weight[self.span].T)
+        if bias is not None:
+            logits += bias[self.span]
+        # A block whose logits are all -inf gets a finite peak, so that its exponentials are 0.
+        self.peak = logits.amax(1, keepdim=True).clamp_(min=torch.finfo(torch.float32).min)
+        logits -= self.peak
+        self.own = (target >= first) & (target < first + width)
+        """Whether the target is in this block."""
+        self.index = torch.where(self.own, target - first, 0)
+        self.own_logit = logits.gather(1, self.index)
+        self.total = logits.exp_().sum(1, keepdim=True)
+        self.own_exponential = logits.gather(1, self.index)
+        self.exponentials = logits.to(hidden.dtype) if with_slopes else None
+
+    def slopes(self, total: Tensor) -> Tensor:
+        """The exponentials over their total (n, 1) of the whole vocabulary, less 1 at the target; in place."""
+        assert self.exponentials is not None
+        slopes = self.exponentials.div_(total)
+        # The probability less 1 is rounded, not the probability: near 1 that is all the difference.
+        own = torch.where(self.own, self.own_exponential / total - 1, slopes.gather(1, self.index))
+        return slopes.scatter_(1, self.index, own.to(slopes.dtype))
+
+
+def _float32_product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b in float32. A CPU rounds products of bfloat16 to bfloat16."""
+    return torch.mm(a, b, out_dtype=torch.float32) if a.is_cuda and a.dtype != torch.float32 else (a @ b).float()
+
+
+def _add_product_(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a @ b, where total may be float32 and the factors narrower."""
+    if total.dtype == a.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b
 
 
 class HeadLoss:

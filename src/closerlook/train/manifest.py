@@ -1,16 +1,16 @@
 """The manifest of a training: configuration, versions, counts and device, enough to repeat it and to know what it did."""
 
 import platform
-import re
 import resource
 import sys
-from importlib.metadata import version
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import nn
 
+from closerlook.models.device import device_name
 from closerlook.train.batches import BatchSchedule
 from closerlook.train.distributed import Distributed
 from closerlook.train.log import Log
@@ -35,10 +35,12 @@ def parameter_counts(module: nn.Module) -> dict[str, int]:
 def run_facts(log: Log, schedule: BatchSchedule, module: nn.Module, world: Distributed) -> dict[str, Any]:
     """Counts and sums over the whole training, restarts included; and where it ran. Peak memory is the last start's."""
     seconds, tokens = log.total("seconds"), log.total("tokens")
+    micro_steps = schedule.micro_steps(world.size)
     return {
         "parameters": parameter_counts(module),
         "steps": len(log.lines),
-        "micro_steps": schedule.micro_steps,
+        "micro_steps": max(micro_steps),
+        "mean_micro_steps": fmean(micro_steps),
         "examples_seen": schedule.order.size,
         "order": ORDER,
         "loss_reduction": LOSS_REDUCTION,
@@ -48,18 +50,18 @@ def run_facts(log: Log, schedule: BatchSchedule, module: nn.Module, world: Distr
         "tokens_per_second": tokens / seconds,
         "wall_seconds": seconds,
         "peak_memory_bytes": _peak_memory(world.device),
-        "device": _device_name(world.device),
+        "device": device_name(world.device),
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
     }
 
 
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    file = Path("/proc/cpuinfo")
-    names = re.findall(r"(?m)^model name\s*:(.*)$", file.read_text() if file.is_file() else "")
-    return f"CPU {names[0].strip() if names else platform.machine()}"
+def _version(package: str) -> str | None:
+    """The version of an installed package; None for one that is not, such as deepspeed, which plain trainings do without."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -3,15 +3,15 @@
 Both average gradients over ranks; the loss passed to them is scaled for that (see `closerlook.train.run`).
 """
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from closerlook.train.batches import MicroBatch
@@ -27,56 +27,87 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 class DataParallel:
-    """Every rank has the whole model; the last micro-batch's backward pass averages the gradients."""
+    """Every rank has the whole model. Gradients are averaged while the last micro-batch's backward pass still computes others.
+
+    Passes are in the model's dtype. The optimizer has float32 weights of its own where that is bfloat16 (mixed precision,
+    Micikevicius et al. 2018): a step of 1e-5 is lost in a bfloat16 weight. Gradients are summed over micro-batches in float32.
+    """
 
     def __init__(
         self,
         module: PreTrainedModel,
-        optimizer: torch.optim.Optimizer,
+        dtype: torch.dtype,
+        make_optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
         max_norm: float,
         world: Distributed,
-        bfloat16: bool,
     ) -> None:
-        self.module, self.optimizer, self.max_norm, self.world = module, optimizer, max_norm, world
-        self.autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=bfloat16)
-        self.trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        self.model: Any = module
-        if world.size > 1:
-            ids = [world.device.index] if world.device.type == "cuda" else None
-            self.model = DistributedDataParallel(
-                module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+        trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.trained = {name: p.detach().float().requires_grad_() for name, p in trained.items()}
+        """The float32 weights, which share memory with the model's where it is float32."""
+        self.module, self.max_norm, self.world = module, max_norm, world
+        for parameter in module.parameters():  # not module.to(): positions' frequencies are buffers and stay float32
+            parameter.data = parameter.data.to(dtype)
+        self.optimizer = make_optimizer(list(self.trained.values()))
+        self._pairs = list(zip(trained.values(), self.trained.values(), strict=True))
+        self._reductions: list[dist.Work] | None = None
+        for parameter, master in self._pairs:
+            parameter.register_post_accumulate_grad_hook(partial(self._take_gradient, master))
 
-    def step(self, batches: list[MicroBatch], loss_of: LossOf, rate: float) -> tuple[float, float]:
-        """Take one optimizer step at learning rate `rate`; return this rank's loss and the gradient norm before clipping."""
+    def _take_gradient(self, master: Tensor, parameter: Tensor) -> None:
+        """Add the gradient of a micro-batch to those of the float32 weight; average it over the ranks after the last one."""
+        gradient, parameter.grad = parameter.grad, None
+        assert gradient is not None
+        if master.grad is None:
+            master.grad = gradient.float()
+        else:
+            master.grad += gradient
+        if self._reductions is not None:
+            master.grad /= self.world.size
+            self._reductions.append(dist.all_reduce(master.grad, async_op=True))
+
+    def step(self, batches: list[MicroBatch], loss_of: LossOf, rate: float) -> tuple[Tensor, Tensor]:
+        """Take one optimizer step at learning rate `rate`; return this rank's loss and the gradient norm before clipping.
+
+        They are scalars on the device, which may not have computed them yet.
+        """
         set_rate(self.optimizer, rate)
         total = torch.zeros((), device=self.world.device)
         for batch in batches:
-            local_only = self.world.size > 1 and batch is not batches[-1]
-            with self.model.no_sync() if local_only else nullcontext():
-                with self.autocast:
-                    loss = loss_of(self.model, batch)
-                loss.backward()
+            if self.world.size > 1 and batch is batches[-1]:
+                self._reductions = []
+            loss = loss_of(self.module, batch)
+            loss.backward()
             total += loss.detach()
+        for reduction in self._reductions or []:
+            reduction.wait()
+        self._reductions = None
         norm = nn.utils.clip_grad_norm_(self.trained.values(), self.max_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return total.item(), norm.item()
+        self._copy_weights()
+        return total, norm
+
+    def _copy_weights(self) -> None:
+        """Copy the float32 weights into the model."""
+        with torch.no_grad():
+            for parameter, master in self._pairs:
+                if parameter.data_ptr() != master.data_ptr():
+                    parameter.copy_(master)
 
     def measure(self, batches: list[MicroBatch], loss_of: LossOf) -> list[float]:
         """Return the loss of each batch without training on it: no gradient, no dropout, no noise."""
         self.module.eval()
-        with torch.no_grad(), self.autocast:
-            losses = [loss_of(self.module, batch).item() for batch in batches]
+        with torch.no_grad():
+            losses = torch.stack([loss_of(self.module, batch) for batch in batches]).tolist()
         self.module.train()
         return losses
 
     def save(self, folder: Path) -> None:
         """Write trained weights and optimizer state. All ranks have the same, so the first one writes."""
         if self.world.first:
-            state = {f"{name}/weight": parameter.detach() for name, parameter in self.trained.items()}
-            for name, parameter in self.trained.items():
-                state |= {f"{name}/{key}": value for key, value in self.optimizer.state[parameter].items()}
+            state = {f"{name}/weight": master.detach() for name, master in self.trained.items()}
+            for name, master in self.trained.items():
+                state |= {f"{name}/{key}": value for key, value in self.optimizer.state[master].items()}
             save_file({key: value.contiguous() for key, value in state.items()}, folder / "state.safetensors")
 
     def load(self, folder: Path) -> None:
@@ -87,10 +118,13 @@ class DataParallel:
                 self.trained[name].data.copy_(value)
             else:
                 self.optimizer.state[self.trained[name]][slot] = value
+        self._copy_weights()
 
-    def weights(self, only_trained: bool) -> dict[str, Tensor]:
-        """Return the model's state, or only the trained parameters."""
-        return {name: p.detach() for name, p in self.trained.items()} if only_trained else self.module.state_dict()
+    def weights(self, only_trained: bool, dtype: torch.dtype) -> dict[str, Tensor]:
+        """Return the model's state, or only the trained parameters, in main memory and in `dtype`."""
+        tensors = self.trained if only_trained else self.module.state_dict(keep_vars=True)
+        masters = {id(parameter): master for parameter, master in self._pairs}
+        return _copy_each(tensors, lambda tensor: masters.get(id(tensor), tensor).detach().to("cpu", dtype))
 
 
 class Zero:
@@ -106,8 +140,11 @@ class Zero:
         self.some_frozen = not all(parameter.requires_grad for parameter in module.parameters())
         self.model, self.optimizer, _, _ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
 
-    def step(self, batches: list[MicroBatch], loss_of: LossOf, rate: float) -> tuple[float, float]:
-        """Take one optimizer step at learning rate `rate`; return this rank's loss and the gradient norm before clipping."""
+    def step(self, batches: list[MicroBatch], loss_of: LossOf, rate: float) -> tuple[Tensor, Tensor]:
+        """Take one optimizer step at learning rate `rate`; return this rank's loss and the gradient norm before clipping.
+
+        They are scalars on the device, which may not have computed them yet.
+        """
         set_rate(self.optimizer, rate)
         total = torch.zeros((), device=self.world.device)
         for batch in batches:
@@ -116,13 +153,13 @@ class Zero:
             self.model.backward(loss, scale_wrt_gas=False)
             total += loss.detach()
         self.model.step()
-        return total.item(), float(self.model.get_global_grad_norm())
+        return total, torch.as_tensor(self.model.get_global_grad_norm())
 
     def measure(self, batches: list[MicroBatch], loss_of: LossOf) -> list[float]:
         """Return the loss of each batch without training on it; all ranks must call this together, with equally many batches."""
         self.model.eval()
         with torch.no_grad():
-            losses = [loss_of(self.model, batch).item() for batch in batches]
+            losses = torch.stack([loss_of(self.model, batch) for batch in batches]).tolist()
         self.model.train()
         self.model.empty_partition_cache()  # stage 3 has begun to fetch parameters for a backward pass that does not come
         return losses
@@ -135,14 +172,19 @@ class Zero:
         """Restore what `save` wrote, into the same number of ranks."""
         self.model.load_checkpoint(str(folder), tag="state", load_module_strict=not self.some_frozen)
 
-    def weights(self, only_trained: bool) -> dict[str, Tensor]:
-        """Gather all parameters, or only the trained ones, one by one in the first rank's memory; empty on other ranks."""
+    def weights(self, only_trained: bool, dtype: torch.dtype) -> dict[str, Tensor]:
+        """As DataParallel's; all ranks must call it. Tensors are gathered one by one, in the first rank's memory alone."""
         import deepspeed
 
-        state = {}
-        parameters = self.trained.items() if only_trained else self.module.named_parameters(remove_duplicate=False)
-        for name, parameter in parameters:
-            with deepspeed.zero.GatheredParameters([parameter]):
-                if self.world.first:
-                    state[name] = parameter.detach().cpu().clone()
-        return state
+        def gather(tensor: Tensor) -> Tensor:
+            with deepspeed.zero.GatheredParameters([tensor]):
+                # A copy: what was gathered is given up again.
+                return tensor.detach().to("cpu", dtype, copy=True) if self.world.first else torch.empty(0)
+
+        return _copy_each(self.trained if only_trained else self.module.state_dict(keep_vars=True), gather)
+
+
+def _copy_each(tensors: Mapping[str, Tensor], copy: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """A copy of each tensor by name. Tied parameters, one tensor with several names, are copied once and stay tied."""
+    copies = {key: copy(tensor) for key, tensor in {id(tensor): tensor for tensor in tensors.values()}.items()}
+    return {name: copies[id(tensor)] for name, tensor in tensors.items()}

@@ -14,8 +14,9 @@ from tqdm import tqdm
 from transformers import AutoConfig
 
 from closerlook.core.errors import NonFiniteLoss, Stopped
-from closerlook.core.files import read_parquet, replacing, sha256, write_json
+from closerlook.core.files import read_parquet, record_digest, replacing, sha256, write_json
 from closerlook.core.fingerprint import fingerprint
+from closerlook.models.device import deterministic_algorithms, device_kind
 from closerlook.models.load import load_tokenizer
 from closerlook.train import checkpoints, held_out, manifest
 from closerlook.train.batches import BatchSchedule, MicroBatch, order, tokenize
@@ -35,17 +36,19 @@ def train(job: Job) -> None:
     checkpoint of the same step; `out` then contains checkpoints at most.
     """
     check_trackers(job.engine.report_to)
-    world = join_ranks(deepspeed=job.engine.deepspeed is not None)
-    try:
-        with stop_signals() as stop:
-            _train(job, world, stop)
-    finally:
-        world.leave()
+    with deterministic_algorithms(job.engine.deterministic):
+        world = join_ranks(deepspeed=job.engine.deepspeed is not None)
+        try:
+            with stop_signals() as stop:
+                _train(job, world, stop)
+        finally:
+            world.leave()
 
 
 def _train(job: Job, world: Distributed, stop: StopSignal) -> None:
     (job.out / "manifest.json").unlink(missing_ok=True)  # it says that the cell is trained
     settings = job.settings
+    job.check_ranks(world)
     rows = read_parquet(job.data, columns=["instruction", "response"])
     train_rows, held_out_rows = held_out.split(rows, settings.held_out)
     how = load_tokenizer(job.model), job.config.template.text, settings.max_length, not world.first
@@ -53,7 +56,7 @@ def _train(job: Job, world: Distributed, stop: StopSignal) -> None:
     held_out_instances = (
         tokenize(held_out_rows, *how, purpose="measure the held-out loss on")[0] if len(held_out_rows) else []
     )
-    schedule = BatchSchedule(instances, order(len(instances), settings), job.micro_steps(world))
+    schedule = BatchSchedule(instances, order(len(instances), settings), job.engine)
     engine = set_up(job, world)
 
     facts = _facts(job, world) if world.first else {}
@@ -87,17 +90,20 @@ def _train(job: Job, world: Distributed, stop: StopSignal) -> None:
         facts["data"] |= counts
         facts |= {"config": job.config.model_dump(mode="json", exclude={"generate"})}
         facts |= {"engine": job.engine.model_dump(), "resumed_from": saved.resumed_from()}
-        facts |= manifest.run_facts(log, schedule, engine.module, world)
+        facts |= manifest.run_facts(log, schedule, engine.module, world)  # its device has the processor's name too
         shutil.move(log.file, job.out / "train_log.jsonl")
         write_json(facts, job.out / "manifest.json")
         checkpoints.remove_all(saved.folder)
+    world.wait()  # a launcher may end the first rank while it writes, if the others have left
 
 
 def _facts(job: Job, world: Distributed) -> dict[str, Any]:
     """What two runs must share for one to resume the other's checkpoint; micro-batches and the like may differ."""
     return {
         "config_digest": job.config.training_digest,
-        "precision": "bfloat16" if job.in_bfloat16(world) else "float32",
+        "precision": str(job.dtype(world)).removeprefix("torch."),
+        "deterministic": job.engine.deterministic,
+        "device": device_kind(world.device),
         "deepspeed": Path(job.engine.deepspeed).read_text() if job.engine.deepspeed else None,
         "data": {"sha256": sha256(job.data)},
         "base_model": {"sha256": sha256(job.model)},
@@ -127,8 +133,9 @@ def _steps(
             return head_loss(model, batch.inputs, batch.targets) * scale
 
         rate = learning_rate(step, steps, settings)
-        own_loss, norm = engine.step(mine.batches, loss_of, rate)
-        loss, slots, stops = world.sum(own_loss / world.size, mine.slots, stop.requested)
+        own_loss, own_norm = engine.step(mine.batches, loss_of, rate)
+        sums = world.sum(own_loss, own_norm, mine.slots, stop.requested)  # the step's only wait for the device
+        loss, norm, slots, stops = sums[0] / world.size, sums[1] / world.size, *sums[2:]
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise _non_finite(job, step + 1, loss, norm, rate)
         seconds = time.perf_counter() - begun
@@ -171,11 +178,13 @@ def _checkpoint(
 
 def _save_model(job: Job, world: Distributed, engine: DataParallel | Zero) -> None:
     """Write out/model: the adapter alone, or full weights in the base model's precision, with its tokenizer."""
-    weights = engine.weights(only_trained=job.settings.kind == "lora")
+    lora = job.settings.kind == "lora"
+    base_dtype = AutoConfig.from_pretrained(job.model, local_files_only=True).dtype or torch.float32
+    weights = engine.weights(only_trained=lora, dtype=torch.float32 if lora else base_dtype)
     if not world.first:
         return
     with replacing(job.out / "model") as folder:
-        if job.settings.kind == "lora":
+        if lora:
             module = cast(PeftModel, engine.module)
             adapter = cast(LoraConfig, module.peft_config["default"])
             # The base model's name instead of its path, and a sorted list: the same training gives the same bytes.
@@ -184,7 +193,6 @@ def _save_model(job: Job, world: Distributed, engine: DataParallel | Zero) -> No
             module.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
             (folder / "README.md").unlink()
         else:
-            dtype = AutoConfig.from_pretrained(job.model, local_files_only=True).dtype or torch.float32
-            state = {name: tensor.to(dtype) for name, tensor in weights.items()}
-            engine.module.save_pretrained(folder, state_dict=state)
+            engine.module.save_pretrained(folder, state_dict=weights)
             load_tokenizer(job.model).save_pretrained(folder)
+        record_digest(folder)

@@ -1,19 +1,20 @@
-"""Set up a training: load the base model, select what is trained, build the optimizer, wrap both for DDP or DeepSpeed."""
+"""Set up a training: load the base model, select what is trained, build the optimizer, wrap both for data parallelism or ZeRO."""
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
-from transformers import AutoConfig
+from torch import Tensor
 from transformers.integrations import HfDeepSpeedConfig
 
 from closerlook.config.cell import CellConfig
 from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
-from closerlook.models.load import load_base
+from closerlook.models.load import hidden_size, load_base
 from closerlook.models.packed import PACKED
+from closerlook.models.precision import fast_dtype
 from closerlook.train import zero
 from closerlook.train.distributed import Distributed
 from closerlook.train.methods import apply_method, draw_seed
@@ -42,18 +43,17 @@ class Job:
             raise CloserlookError(f"{self.out}: train: found nothing in its configuration, expected training settings")
         return self.config.train
 
-    def micro_steps(self, world: Distributed) -> int:
-        """Micro-batches per rank and optimizer step: as many as keep each at `micro_batch` instances on average."""
+    def check_ranks(self, world: Distributed) -> None:
+        """Raise CloserlookError if there are more ranks than instances in a step."""
         if self.settings.batch_size < world.size:
             raise CloserlookError(
                 f"batch_size {self.settings.batch_size} is smaller than the number of ranks, {world.size}: "
                 "some would have nothing to do; use fewer ranks"
             )
-        return math.ceil(self.settings.batch_size / (self.engine.micro_batch * world.size))
 
-    def in_bfloat16(self, world: Distributed) -> bool:
-        """Whether forward and backward passes compute in bfloat16."""
-        return self.engine.precision == "bfloat16" or (self.engine.precision == "auto" and world.device.type == "cuda")
+    def dtype(self, world: Distributed) -> torch.dtype:
+        """The dtype of forward and backward passes."""
+        return fast_dtype(self.engine.precision, world.device, hidden_size(self.model))
 
 
 def set_up(job: Job, world: Distributed) -> DataParallel | Zero:
@@ -61,33 +61,38 @@ def set_up(job: Job, world: Distributed) -> DataParallel | Zero:
 
     Trained parameters have float32 master weights. Frozen weights are bfloat16 where the passes are.
     """
-    bfloat16, micro_steps = job.in_bfloat16(world), job.micro_steps(world)
-    config = None
+    dtype, config = job.dtype(world), None
     if job.engine.deepspeed:
-        hidden = AutoConfig.from_pretrained(job.model, local_files_only=True).get_text_config().hidden_size
-        config = zero.read_config(Path(job.engine.deepspeed), job.settings, bfloat16, micro_steps, world.size, hidden)
-        zero.join()
+        bfloat16 = dtype == torch.bfloat16
+        config = zero.read_config(
+            Path(job.engine.deepspeed), job.settings, bfloat16, world.size, hidden_size(job.model)
+        )
+        zero.join(world.device)
         # While this object is alive, from_pretrained divides the weights among the ranks (stage 3).
         loading = HfDeepSpeedConfig(config)
-    half = bfloat16 and (job.settings.kind == "lora" or config is not None)
-    model = load_base(job.model, world.device, torch.bfloat16 if half else torch.float32, PACKED)
+    # Float32 weights are the master weights of what is trained; DeepSpeed makes its own.
+    loaded = dtype if job.settings.kind == "lora" or config is not None else torch.float32
+    model = load_base(job.model, world.device, loaded, PACKED)
     if job.engine.gradient_checkpointing:
         # Adapters under ZeRO-3 need the reentrant kind, which in turn needs inputs that require gradients.
         reentrant = config is not None and zero.stage(config) == 3 and job.settings.kind == "lora"
-        model.activation_checkpointing_enable({"use_reentrant": reentrant})
+        # Older releases of transformers have it under its second name alone.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": reentrant})
         if reentrant:
             model.enable_input_require_grads()
     torch.manual_seed(draw_seed(job.settings.seed))  # initializes the adapters, equally on every rank
     module = apply_method(model, job.settings).train()
     if config is not None:
         del loading
-        return Zero(module, build_optimizer(module, job.settings), config, world)
-    return DataParallel(module, build_optimizer(module, job.settings), job.settings.max_grad_norm, world, bfloat16)
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        return Zero(module, build_optimizer(trained, job.settings), config, world)
+    optimizer = partial(build_optimizer, settings=job.settings)
+    return DataParallel(module, dtype, optimizer, job.settings.max_grad_norm, world)
 
 
-def build_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+def build_optimizer(trained: list[Tensor], settings: TrainSettings) -> torch.optim.Optimizer:
     """AdamW with weight decay on matrices only, as usual."""
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     matrices = [p for p in trained if len(getattr(p, "ds_shape", p.shape)) > 1]
     others = [p for p in trained if len(getattr(p, "ds_shape", p.shape)) <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]

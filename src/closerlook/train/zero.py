@@ -17,9 +17,7 @@ OURS = ("optimizer", "scheduler", "fp16")
 """Sections that would decide a cell's result; that is for the training settings alone."""
 
 
-def read_config(
-    path: Path, settings: TrainSettings, bfloat16: bool, micro_steps: int, ranks: int, hidden_size: int
-) -> dict[str, Any]:
+def read_config(path: Path, settings: TrainSettings, bfloat16: bool, ranks: int, hidden_size: int) -> dict[str, Any]:
     """The configuration in `path`, complete. Raises CloserlookError for sections in `OURS` and for "auto" where none is known."""
     try:
         config = json.loads(Path(path).read_text())
@@ -29,11 +27,12 @@ def read_config(
         raise CloserlookError(
             f"DeepSpeed configuration {path}: remove {', '.join(refused)}; the training settings decide it"
         )
-    per_rank = -(-settings.batch_size // (micro_steps * ranks))  # only DeepSpeed's own bookkeeping uses it
+    # Only DeepSpeed's own bookkeeping uses these. Zero.step divides the batch, and says which micro-batch of a step is its last.
+    per_rank = -(-settings.batch_size // ranks)
     known = {
-        "train_batch_size": per_rank * micro_steps * ranks,
+        "train_batch_size": per_rank * ranks,
         "train_micro_batch_size_per_gpu": per_rank,
-        "gradient_accumulation_steps": micro_steps,
+        "gradient_accumulation_steps": 1,
         "gradient_clipping": settings.max_grad_norm,
         "bf16.enabled": bfloat16,
         "zero_optimization.reduce_bucket_size": hidden_size**2,
@@ -45,14 +44,17 @@ def read_config(
     return filled
 
 
-def join() -> None:
-    """Let DeepSpeed use the process group that there is; it must know it before a model is loaded."""
-    os.environ.setdefault("LOCAL_RANK", "0")
-    if not torch.cuda.is_available():
+def join(device: torch.device) -> None:
+    """Let DeepSpeed use this process's device and the process group that there is, before a model is loaded."""
+    if device.type == "cuda":
+        # DeepSpeed takes it for the device's number, which differs where each rank sees one GPU alone.
+        os.environ["LOCAL_RANK"] = str(device.index)
+    else:
+        os.environ.setdefault("LOCAL_RANK", "0")
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
 
-    if not torch.cuda.is_available():
+    if device.type == "cpu":
         # On a CPU DeepSpeed compiles an all-reduce over shared memory that training never uses: gloo does its work.
         importlib.import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # type: ignore[attr-defined]
     # Each collective would fill the log with the same line: DeepSpeed still calls them by their old names.

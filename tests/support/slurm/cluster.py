@@ -1,6 +1,6 @@
 """A real Slurm on this machine with two nodes of four GPUs each, in its own folder, independent of /etc/slurm.
 
-The GPUs are links to /dev/null: Slurm hands them out and sets CUDA_VISIBLE_DEVICES, and no program finds a device there.
+The GPUs are links to /dev/null. Slurm hands them out, and a prolog empties CUDA_VISIBLE_DEVICES, so that programs take the CPU.
 Every daemon is started with SLURM_CONF in its environment: slurmd then gives it to every step, so that srun inside a job,
 even one submitted with --export=NONE, finds this cluster.
 """

@@ -34,6 +34,7 @@ SlurmdLogFile={folder}/%n.log
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+TaskProlog={folder}/prolog
 JobAcctGatherType=jobacct_gather/linux
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
@@ -85,7 +86,11 @@ def write(folder: Path, path: str) -> None:
     (folder / "slurm.conf").write_text(text)
     gpus = [folder / f"gpu{index}" for index in range(GPUS)]
     for gpu in gpus:
-        gpu.symlink_to("/dev/null")  # with a plain file, Slurm does not set CUDA_VISIBLE_DEVICES
+        gpu.symlink_to("/dev/null")  # with a plain file, Slurm names no job its GPUs
+    # Torch finds no GPU there, and is told not to look for one.
+    prolog = folder / "prolog"
+    prolog.write_text("#!/bin/sh\necho export CUDA_VISIBLE_DEVICES=\n")
+    prolog.chmod(0o755)
     files = f"{folder}/gpu[0-{GPUS - 1}]"
     (folder / "gres.conf").write_text(f"NodeName={','.join(NODES)} Name=gpu Type=h100 File={files}\n")
     (folder / "munge.key").write_bytes(os.urandom(1024))

@@ -144,11 +144,11 @@ def test_what_was_killed_goes_on_where_it_stopped(place, tmp_path, monkeypatch):
     span_likelihood(place / "base", models, *files, tmp_path / "whole.parquet")
     computed, real = [], likelihood.log_probs
 
-    def killed_at_the_third(network, responses):
+    def killed_at_the_third(network, responses, limits):
         computed.append(len(responses))
         if len(computed) == 3:
             raise KeyboardInterrupt
-        return real(network, responses)
+        return real(network, responses, limits)
 
     monkeypatch.setattr(likelihood, "log_probs", killed_at_the_third)
     out = tmp_path / "again.parquet"

@@ -101,6 +101,7 @@ def test_success_leaves_no_failure(job: Job) -> None:
             "RuntimeError('[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can\\'t allocate memory')",
             "out of memory",
         ),
+        ("RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)')", "out of memory"),
         ("OSError(errno.ENOSPC, 'No space left on device')", "disk full"),
         ("KeyError('surprise')", "unknown"),
     ],

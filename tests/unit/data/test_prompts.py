@@ -7,7 +7,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from closerlook.core.errors import CloserlookError
-from closerlook.data.prompts import encode_prompt, encode_response, fill_template, read_template
+from closerlook.data.prompts import (
+    encode_prompt,
+    encode_prompts,
+    encode_response,
+    encode_responses,
+    fill_template,
+    read_template,
+)
 
 TEMPLATE = "Q: {instruction}\nA:"
 
@@ -56,6 +63,45 @@ def test_text_survives_and_never_becomes_control(text):
         prompt = encode_prompt(tokenizer, TEMPLATE, hostile)
         assert tokenizer.decode(prompt[1:]) == fill_template(TEMPLATE, hostile)
         assert not {256, 257} & set(prompt[1:])
+
+
+HOSTILE = [
+    "",
+    " ",
+    "  two spaces",
+    "\n\n",
+    "</s>",
+    "a</s><s>b",
+    "👩‍👩‍👧 é\u0301",
+    "\u202e\0",
+    "x" * 400,
+    "{instruction}",
+    "日本語",
+]
+
+
+def alone(tokenizer, text, **options):
+    """Each text in a call of its own."""
+    return tokenizer(text, split_special_tokens=True, **options)["input_ids"]
+
+
+@given(texts=st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30)), max_size=8))
+@pytest.mark.parametrize("post_processor", ["<s> $A", "$A </s>"])
+def test_many_texts_in_one_call_are_tokenized_as_each_alone(post_processor, texts):
+    """Also by a tokenizer whose file tells it to pad and to cut."""
+    tokenizer = byte_tokenizer(post_processor)
+    for padded in (False, True):
+        if padded:
+            tokenizer.backend_tokenizer.enable_padding(pad_id=257, pad_token="</s>")
+            tokenizer.backend_tokenizer.enable_truncation(5)
+        prompts = encode_prompts(tokenizer, TEMPLATE, texts)
+        responses = encode_responses(tokenizer, texts)
+        assert [[*prompt, 257] if post_processor == "$A </s>" else prompt for prompt in prompts] == [
+            alone(tokenizer, fill_template(TEMPLATE, text)) for text in texts
+        ]
+        assert responses == [[*alone(tokenizer, text, add_special_tokens=False), 257] for text in texts]
+        assert prompts == [encode_prompt(tokenizer, TEMPLATE, text) for text in texts]
+        assert responses == [encode_response(tokenizer, text) for text in texts]
 
 
 def test_no_eos_is_an_error():

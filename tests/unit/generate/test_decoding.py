@@ -11,6 +11,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.generate import decoding
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.ragged_cache import RAGGED
+from closerlook.generate.response import Ending, new_response
 from closerlook.models.logits import Network
 
 
@@ -25,9 +26,9 @@ LENGTHS = [5, 40, 1, 17, 17, 29, 3, 11, 2, 33, 8, 21, 12, 7, 60, 14]
 def respond(model, prompts, batch_size, **settings):
     model.set_attn_implementation(RAGGED)
     decoder = Decoder(Network(model), byte_tokenizer(), GenerateSettings(**settings), batch_size)
-    responses = [decoder.response(f"p{i}", prompt) for i, prompt in enumerate(prompts)]
-    with torch.inference_mode():
-        decoder.respond(responses)
+    context, limit = model.config.max_position_embeddings, decoder.settings.max_new_tokens
+    responses = [new_response(f"p{i}", prompt, context, limit) for i, prompt in enumerate(prompts)]
+    assert sorted(response.id for response in decoder.respond(responses)) == sorted(r.id for r in responses)
     return [(r.token_ids, r.finish_reason) for r in responses]
 
 
@@ -91,12 +92,45 @@ def test_context_caps_a_response():
     for ids, reason in respond(model, prompts_of([30, 31, 10]), 2, max_new_tokens=4):
         assert reason in ("length", "eos")
         assert len(ids) <= 4
-    decoder = Decoder(Network(model), byte_tokenizer(), GenerateSettings(max_new_tokens=4), 2)
-    assert decoder.response("a", [0] * 31).room == 1
+    assert new_response("a", [0] * 31, 32, 4).room == 1
     with pytest.raises(CloserlookError, match=r"prompt long: 32 tokens .* 32"):
-        decoder.response("long", [0] * 32)
+        new_response("long", [0] * 32, 32, 4)
     with pytest.raises(CloserlookError, match="prompt none: "):
-        decoder.response("none", [])
+        new_response("none", [], 32, 4)
+
+
+def test_a_row_is_free_as_soon_as_its_response_ends():
+    """One pool: 15 short responses do not wait for the long one beside them, and never more than 3 rows are in use."""
+    model = tiny_model()
+    model.set_attn_implementation(RAGGED)
+    model.generation_config.eos_token_id = None
+    decoder = Decoder(Network(model), byte_tokenizer(), GenerateSettings(), 3)
+    responses = [new_response(str(n), [0, 5], 256, 150 if n == 0 else 4) for n in range(16)]
+    rows, real = [], decoder._step
+    decoder._step = lambda active, cache: rows.append(len(active)) or real(active, cache)
+    ended = [response.id for response in decoder.respond(responses) if response.finish_reason]
+    assert ended[-1] == "0"
+    assert max(rows) == 3
+    assert len(rows) < 160, "as many steps as the longest response needs"
+
+
+def test_a_stop_string_ends_a_response_at_once():
+    model, tokenizer = tiny_model(), byte_tokenizer()
+    model.generation_config.eos_token_id = None
+    (free, _), *_ = respond(model, [[0, 9, 8]], 1, max_new_tokens=60)
+    texts = [tokenizer.decode(free[: n + 1], skip_special_tokens=True) for n in range(len(free))]
+    for length in (1, 2, 5):
+        stop = texts[30][-length:]
+        needed = next(n for n, text in enumerate(texts) if stop in text) + 1
+        appended, ending = [], Ending(tokenizer, [stop], {1}, "closerlook")
+        response = new_response("p", [0, 9, 8], 256, 60)
+        for token in free:
+            ending.append(response, token)
+            appended.append(token)
+            if response.finish_reason:
+                break
+        assert (response.finish_reason, len(appended)) == ("stop", needed)
+        assert ending.finish(new_response("p", [0, 9, 8], 256, 60), free) == response
 
 
 def test_stop_strings_cut_where_they_begin():

@@ -2,17 +2,16 @@
 
 import subprocess
 import sys
-import types
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.support import REPOSITORY
+from tests.support.pretended_vllm import PretendedVllm
 from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
 
 from closerlook.core.errors import CloserlookError
-from closerlook.llm import local
 from closerlook.llm.cache import Cache
 from closerlook.llm.client import Request
 from closerlook.llm.local import LocalModel
@@ -63,7 +62,7 @@ def test_special_tokens_in_a_prompt_are_text(folder, tmp_path):
 def test_the_batch_does_not_matter_and_nothing_is_asked_twice(folder, tmp_path, monkeypatch):
     with Cache(tmp_path / "a.sqlite") as cache:
         one = ask(folder, PROMPTS, cache, batch_size=1)
-        monkeypatch.setattr(LocalModel, "_own_engine", lambda self: pytest.fail("asked again"))
+        monkeypatch.setattr(LocalModel, "_engine", lambda self: pytest.fail("asked again"))
         assert ask(folder, PROMPTS[::-1], cache) == one[::-1]
     monkeypatch.undo()
     with Cache(tmp_path / "b.sqlite") as cache:
@@ -71,27 +70,28 @@ def test_the_batch_does_not_matter_and_nothing_is_asked_twice(folder, tmp_path, 
 
 
 def test_stopped_in_the_middle(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "PART", 2)
-    whole = LocalModel._own_engine
-    calls = []
+    """Each answer is kept as soon as it ends."""
+    whole = LocalModel._engine
+    asked = []
 
-    def fails_the_second_time(self):
+    def stops_after_two(self):
         engine = whole(self)
 
-        def generate(prompts):
-            calls.append(len(prompts))
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            return engine(prompts)
+        def respond(responses):
+            asked.append(len(responses))
+            for number, response in enumerate(engine(responses)):
+                if number == 2 and len(asked) == 1:
+                    raise KeyboardInterrupt
+                yield response
 
-        return generate
+        return respond
 
     with Cache(tmp_path / "c.sqlite") as cache:
-        monkeypatch.setattr(LocalModel, "_own_engine", fails_the_second_time)
+        monkeypatch.setattr(LocalModel, "_engine", stops_after_two)
         with pytest.raises(KeyboardInterrupt):
             ask(folder, PROMPTS, cache)
         ask(folder, PROMPTS, cache)
-    assert calls == [2, 2, 2, 1]
+    assert asked == [5, 3]
 
 
 def test_a_prompt_that_does_not_fit_is_an_error_of_its_own(folder, tmp_path):
@@ -107,28 +107,17 @@ def test_a_base_model_is_no_judge(tmp_path):
         ask(folder, PROMPTS, cache)
 
 
-def test_vllm_is_asked_in_its_own_words(folder, tmp_path, monkeypatch):
-    """A fake with vLLM's interface, since vLLM needs a GPU."""
-    seen = []
-
-    class LLM:
-        def __init__(self, model, seed):
-            assert (model, seed) == (str(folder), 0)
-
-        def generate(self, prompts, sampling, use_tqdm):
-            seen.append([prompt["prompt_token_ids"] for prompt in prompts])
-            assert (sampling.temperature, sampling.max_tokens) == (0.0, 12)
-            output = types.SimpleNamespace(outputs=[types.SimpleNamespace(token_ids=(100, 101))])
-            return [output] * len(prompts)
-
-    module = types.ModuleType("vllm")
-    module.LLM, module.SamplingParams = LLM, types.SimpleNamespace
-    monkeypatch.setitem(sys.modules, "vllm", module)
-    monkeypatch.setattr(local, "vllm_available", lambda: True)
+def test_vllm_is_asked_for_all_at_once(folder, tmp_path, monkeypatch):
+    vllm = PretendedVllm(lambda prompt: [100, 101, 1])
+    vllm.install(monkeypatch)
     with Cache(tmp_path / "c.sqlite") as cache:
         answers = ask(folder, PROMPTS, cache)
     assert {answer.text for answer in answers} == {byte_tokenizer().decode([100, 101])}
-    assert sum(map(len, seen)) == len(PROMPTS)
+    assert {answer.output_tokens for answer in answers} == {2}
+    (started,) = vllm.started
+    assert (started.model, started.dtype) == (str(folder), "bfloat16")
+    assert len(vllm.requests) == len(PROMPTS)
+    assert {(params.temperature, params.max_tokens) for params, _ in vllm.requests.values()} == {(0.0, 12)}
 
 
 def test_as_a_program(folder, tmp_path):

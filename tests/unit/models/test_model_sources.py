@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import sha256
+from closerlook.core.files import DIGEST_RECORD, sha256
 from closerlook.models import sources
 from closerlook.models.load import load_base, load_tokenizer, load_tuned
 from closerlook.models.sources import fetch
@@ -37,7 +37,7 @@ def test_folder_is_linked_and_loads(folder, tmp_path):
     (folder / "consolidated.safetensors").write_bytes(b"twice")
     out = tmp_path / "models" / "tiny"
     fetch(FolderModel(folder=str(folder)), out)
-    assert all(file.is_symlink() for file in out.iterdir())
+    assert {file.name for file in out.iterdir() if not file.is_symlink()} == {DIGEST_RECORD}
     assert not {"pytorch_model.bin", "consolidated.safetensors"} & {file.name for file in out.iterdir()}
     tokens = torch.tensor([[0, 2, 3]])
     assert torch.equal(load_base(out)(input_ids=tokens).logits, load_base(folder)(input_ids=tokens).logits)

@@ -14,7 +14,9 @@ from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
 from closerlook.config.settings import GenerateSettings
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.ragged_cache import RAGGED
-from closerlook.models.load import _max_memory, device, load_base
+from closerlook.generate.response import new_response
+from closerlook.models.device import device
+from closerlook.models.load import _max_memory, load_base
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack
 
@@ -53,8 +55,8 @@ def test_decoding_gives_the_same_tokens(folder: Path) -> None:
         model = load_base(folder, "cpu", torch.float32, RAGGED)
         network = Network(spread(model) if hooked else model)
         decoder = Decoder(network, byte_tokenizer(), GenerateSettings(max_new_tokens=12), 2)
-        responses = [decoder.response(str(i), prompt) for i, prompt in enumerate(PROMPTS)]
-        decoder.respond(responses, lambda tokens: None)
+        responses = [new_response(str(i), prompt, 256, 12) for i, prompt in enumerate(PROMPTS)]
+        assert len(list(decoder.respond(responses))) == len(PROMPTS)
         answers.append([response.token_ids for response in responses])
     assert answers[0] == answers[1]
     assert any(answers[0])

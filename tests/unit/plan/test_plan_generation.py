@@ -53,9 +53,16 @@ def answering(planned: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_without_answers_all_is_assumed(plan) -> None:
     planned = plan(SMALL)
     generate, shift = answering(planned)
-    # the paper's 800 instructions, three cells; shift has no row for the base model
-    assert generate["gpu_hours"] == pytest.approx(3 * 2 * PARAMETERS * 800 * 256 / (0.02 * 989e12) / 3600)
-    assert shift["gpu_hours"] == pytest.approx(2 * 4 * PARAMETERS * 800 * (256 + 128) / (0.4 * 989e12) / 3600)
+    # The paper's 800 instructions, three cells; shift has no row for the base model. Half of 32 responses are at work in a step,
+    # of 24 layers with 0.6 ms of launches each (twice that with adapters), which reads all weights at 3 TB/s.
+    launches, reading = 24 * 0.6e-3, 2 * PARAMETERS / 3e12
+    assert generate["gpu_hours"] == pytest.approx(800 * 256 / 16 * (4 * launches + 3 * reading) / 3600)
+    # A pass of 16,384 tokens takes longer than its launches, with adapters too.
+    assert 2 * launches < 2 * PARAMETERS * 16384 / (0.4 * 989e12)
+    compute = 2 * PARAMETERS * 16384 / (0.4 * 989e12)
+    passes = 800 * (256 + 128) / 16384
+    assert shift["gpu_hours"] == pytest.approx(passes * 4 * compute / 3600)
+    assert generate["flops_per_second"] == pytest.approx(3 * 2 * PARAMETERS * 800 * 256 / generate["gpu_hours"] / 3600)
     assert (generate["gpu_hours_to_do"], generate["unknown"], generate["measured_runs"]) == (
         generate["gpu_hours"],
         0,

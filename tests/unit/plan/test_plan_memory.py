@@ -1,6 +1,7 @@
 """The memory model, against the tensors that are really alive in a training step, and against DeepSpeed's estimators."""
 
 import weakref
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ from closerlook.config.load import read
 from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.models.packed import PACKED, pack
-from closerlook.plan.memory import LOGITS, Memory, Mode, TrainingMemory, Zero
+from closerlook.plan.memory import KEPT_BYTES, Memory, Mode, TrainingMemory, Zero
 from closerlook.plan.shape import Shape
 from closerlook.plan.work import Lengths
+from closerlook.train import loss as training_loss
 from closerlook.train.batches import MicroBatch
 from closerlook.train.distributed import Distributed
-from closerlook.train.loss import PIECE, HeadLoss
+from closerlook.train.loss import HeadLoss
 from closerlook.train.methods import apply_method
 from closerlook.train.parallel import DataParallel
 from closerlook.train.setup import build_optimizer
@@ -74,14 +76,15 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
     model = tiny_model(family, vocab_size=2000, **sizes)
     model.set_attn_implementation(PACKED)
     architecture = architecture_of(model)
-    if mode == "autocast" and kind == "lora":
-        model = model.to(torch.bfloat16)
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[mode]
+    if kind == "lora":
+        model = model.to(dtype)
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     method = TrainSettings(kind=kind, batch_size=count * micro_steps)
     module = apply_method(model, method).train()
     world = Distributed(0, 1, torch.device("cpu"))
-    runner = DataParallel(module, build_optimizer(module, method), 1.0, world, mode == "autocast")
+    runner = DataParallel(module, dtype, partial(build_optimizer, settings=method), 1.0, world)
     loss = HeadLoss(module)
 
     def batch() -> MicroBatch:
@@ -89,7 +92,7 @@ def measured(family: str, kind: str, mode: str, checkpointing: bool, micro_steps
         index = torch.arange(0, length * count, 2)
         return MicroBatch(inputs | {"logits_to_keep": index}, inputs["input_ids"][0, index], list(range(count)))
 
-    alive = Alive(list(module.parameters()))
+    alive = Alive([*module.parameters(), *runner.trained.values()])
     with alive:
         for _ in range(2):
             runner.step([batch() for _ in range(micro_steps)], lambda m, b: loss(m, b.inputs, b.targets) * 1e-3, 1e-4)
@@ -102,10 +105,10 @@ CASES = [
     (family, kind, mode, checkpointing, 2)
     for family in ("llama", "gemma3", "mistral", "phi", "qwen3")
     for kind in ("full", "lora")
-    for mode in ("float32", "autocast")
+    for mode in ("float32", "bfloat16")
     for checkpointing in (False, True)
 ]
-CASES += [("llama", "full", "float32", False, 1), ("llama", "full", "autocast", False, 1)]
+CASES += [("llama", "full", "float32", False, 1), ("llama", "full", "bfloat16", False, 1)]
 
 
 @pytest.mark.parametrize(("family", "kind", "mode", "checkpointing", "micro_steps"), CASES)
@@ -114,20 +117,21 @@ def test_the_estimate_is_what_a_step_holds(
 ) -> None:
     """Parameters, gradients and moments are exact; what a layer's backward pass adds is taken as a layer's activations.
 
-    That, and what small tensors add at these sizes, is the tolerance: 5% too little, 10% too much.
+    That, what small tensors add at these sizes, and the mask of a sliding window, which a GPU does without, are the tolerance:
+    7% too little, 10% too much.
     """
     estimate, peak = measured(family, kind, mode, checkpointing, micro_steps)
-    assert 0.95 < estimate.total / peak < 1.10
+    assert 0.93 < estimate.total / peak < 1.10
 
 
 def test_as_many_logits_as_the_loss_holds() -> None:
-    assert LOGITS == PIECE
+    assert KEPT_BYTES == training_loss.KEPT_BYTES
 
 
 def test_the_shipped_deepspeed_files_are_understood() -> None:
     two, three = ((REPOSITORY / f"config/deepspeed/zero{stage}.json").read_text() for stage in (2, 3))
     assert Zero.parse(two, 4096, "zero2") == Zero(2, False, False, 1e9, 4e8)
-    assert Zero.parse(three, 4096, "zero3") == Zero(3, False, False, 1e9, 2 * 4096**2)
+    assert Zero.parse(three, 4096, "zero3") == Zero(3, False, False, 1e9, 4e8)
     offloaded = '{"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}, "offload_param": {"device": "none"}}}'
     assert Zero.parse(offloaded, 64, "x") == Zero(3, True, False, 1e9, 5e8)
 
@@ -154,13 +158,27 @@ def test_more_ranks_never_need_more_memory_of_states(ranks: int, method: TrainSe
 
 
 def test_what_saves_memory_saves_it() -> None:
-    assert total(LORA, None, "autocast", 1) < total(FULL, None, "autocast", 1)
+    assert total(LORA, None, "bfloat16", 1) < total(FULL, None, "bfloat16", 1)
     assert (
         total(FULL, zero(3), "bfloat16", 8) < total(FULL, zero(2), "bfloat16", 8) < total(FULL, zero(1), "bfloat16", 8)
     )
     assert total(FULL, zero(3, offload_optimizer=True), "bfloat16", 8) < total(FULL, zero(3), "bfloat16", 8)
-    assert total(LORA, None, "autocast", 1, gradient_checkpointing=True) < total(LORA, None, "autocast", 1)
-    assert total(LORA, None, "autocast", 1, micro_batch=1) < total(LORA, None, "autocast", 1, micro_batch=8)
+    assert total(LORA, None, "bfloat16", 1, gradient_checkpointing=True) < total(LORA, None, "bfloat16", 1)
+    assert total(LORA, None, "bfloat16", 1, micro_batch=1) < total(LORA, None, "bfloat16", 1, micro_batch=8)
+
+
+@given(st.integers(1, 32), st.integers(1, 32), st.integers(64, 20_000), st.integers(50, 2000))
+def test_micro_tokens_limit_the_memory_of_activations(ranks: int, micro: int, tokens: int, mean: int) -> None:
+    lengths = Lengths(float(mean), mean / 2, 1.5 * mean**2, 2.0 * mean, "test")
+
+    def activations(**engine: Any) -> float:
+        settings = EngineSettings(micro_batch=micro, **engine)
+        return TrainingMemory(LLAMA, FULL, settings, None, "bfloat16", lengths).per_gpu(ranks).activations
+
+    limit = max(tokens, lengths.longest)
+    one_token = activations(micro_tokens=1) / lengths.longest  # then no micro-batch is longer than the longest instance
+    assert activations(micro_tokens=tokens) <= activations() * 1.0001
+    assert activations(micro_tokens=tokens) <= limit * one_token * 1.0001
 
 
 def test_main_memory_is_that_of_loading_and_offloading() -> None:
@@ -168,7 +186,7 @@ def test_main_memory_is_that_of_loading_and_offloading() -> None:
         return TrainingMemory(LLAMA, method, EngineSettings(), config, mode, LENGTHS).first_node(ranks, 4)
 
     weights = LLAMA.total
-    assert first_node(FULL, None, "autocast", 8) == 4 * 4 * weights
-    assert first_node(LORA, None, "autocast", 2) == 2 * 2 * weights
+    assert first_node(FULL, None, "bfloat16", 8) == 4 * 4 * weights
+    assert first_node(LORA, None, "bfloat16", 2) == 2 * 2 * weights
     assert first_node(FULL, zero(3), "bfloat16", 8) == 2 * weights
     assert first_node(FULL, zero(3, offload_optimizer=True), "bfloat16", 8) == (2 + 16 * 4 / 8) * weights

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tests.support.cell_results import FIRST, GPU, Results, attempt
 
 from closerlook.cluster import adoption, attempts
-from closerlook.config.catalog import Launch
+from closerlook.config.catalog import GenerateLaunch, Launch
 from closerlook.config.site import Gpu, Site
+from closerlook.core.errors import CloserlookError
 from closerlook.plan.resources import NAMES, ResourcePlanner, place_ranks, problems
 
 SMALL = GPU | {"partition": "gpu-a40", "gpus_per_node": 1, "memory_per_node_gb": 64}
@@ -127,6 +128,21 @@ def test_without_a_site_only_what_programs_need(results: Results) -> None:
     results.attempt(failed("out of memory"))
     assert training(results, None, ranks=4) == {"halvings": 1, "tries": 1}
     assert planner(results, None).cpu(1, 1) == {}
+
+
+def test_gpus_of_this_machine_are_counted(results: Results, site: Site) -> None:
+    models, cell = results.configuration.catalog.models, results.configuration.cell_of[FIRST]
+    models["miniature"] = models["miniature"].model_copy(
+        update={"launch": {}, "generate": GenerateLaunch(ranks=2, gpus=2)}
+    )
+    for where in (None, site):
+        here = ResourcePlanner(results.configuration, where, local_gpus=4)
+        assert here.train(cell, 1)["gpus_in_use"] == 1
+        assert here.evaluate(cell, "questions", "generate", 1)["gpus_in_use"] == 4
+        assert "gpus_in_use" not in here.watched(1, 1, 1)
+        small = ResourcePlanner(results.configuration, where, local_gpus=3)
+        with pytest.raises(CloserlookError, match=r"generate: its launch asks for 4 GPUs, .* can use 3"):
+            small.evaluate(cell, "questions", "generate", 1)
 
 
 def test_untyped_gpus(results: Results) -> None:

@@ -12,11 +12,14 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tests.support import REPOSITORY
+from tests.support.responses import put_inputs
 from tests.support.tiny_models import ARCHITECTURES, byte_tokenizer, save_adapter_and_merged, saved, tiny_model
 
+from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.schemas import RESPONSES, SHIFT
-from closerlook.models import packed
+from closerlook.generate.responses import generate
+from closerlook.models import pass_limits
 from closerlook.shift import analysis
 from closerlook.shift.analysis import shift
 
@@ -91,6 +94,7 @@ def test_against_a_float64_brute_force_without_cache(tmp_path, architecture):
         np.testing.assert_allclose(measured["kl_tuned_base"], (p_t * (log_t - log_b)).sum(1), atol=1e-4)
         np.testing.assert_allclose(measured["base_prob"], p_b[position, top], atol=1e-4)
         np.testing.assert_allclose(measured["tuned_prob"], p_t[position, top], atol=1e-4)
+        np.testing.assert_allclose(p_t[position, measured["tuned_token"]], p_t[position, top], atol=1e-4)
         chosen = log_b[position, top][:, None]
         # ranks are equal except where the base nearly ties: float32 logits of about 10 are good to 1e-5
         low, high = 1 + (log_b > chosen + 1e-4).sum(1), 1 + (log_b > chosen - 1e-4).sum(1) - 1
@@ -100,6 +104,20 @@ def test_against_a_float64_brute_force_without_cache(tmp_path, architecture):
         classes = ["unshifted" if r == 1 else "marginal" if r <= 3 else "shifted" for r in measured["base_rank"]]
         assert measured["class"] == classes
     assert len({c for row in run(folder) for c in row["class"]}) == 3, "the test needs all three classes"
+
+
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+def test_greedy_responses_are_the_tuned_model_s_own_choice(tmp_path, temperature):
+    put_inputs(tmp_path)
+    saved(tiny_model(seed=1), tmp_path / "tuned")
+    settings = GenerateSettings(max_new_tokens=20, temperature=temperature)
+    inputs = (tmp_path / "base", tmp_path / "tuned", tmp_path / "evalset.parquet", "Q: {instruction}")
+    generate(*inputs, settings, tmp_path / "responses.parquet", 3, "float32")
+    others = [
+        token != own for row in run(tmp_path) for token, own in zip(row["token_ids"], row["tuned_token"], strict=True)
+    ]
+    assert len(others) > 50
+    assert any(others) == bool(temperature)
 
 
 def test_every_list_is_as_long_as_the_response(folders):
@@ -130,10 +148,9 @@ def close(measured, expected):
 def test_packing_and_chunks_do_not_matter(folders, monkeypatch):
     folder, _ = folders
     whole = run(folder)
-    monkeypatch.setattr(packed, "BATCH_TOKENS", 1)  # one response at a time
-    alone = run(folder)
+    alone = run(folder, batch_tokens=1)  # one response at a time
     close(alone, whole)
-    monkeypatch.setattr(analysis, "LOGITS", {"cpu": 3 * 320})  # three positions at a time
+    monkeypatch.setitem(pass_limits.LOGITS, "cpu", 3 * 320)  # three positions at a time
     close(run(folder), whole)
     monkeypatch.setattr(analysis, "PART", 2)
     close(run(folder), whole)

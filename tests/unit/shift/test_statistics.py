@@ -27,6 +27,7 @@ def by_definition(base, tuned):
                 "base_prob": math.exp(log_b[token]),
                 "tuned_prob": math.exp(log_t[token]),
                 "base_rank": 1 + int((lb > lb[token]).sum()),
+                "tuned_token": token,
                 **aligntds_by_definition(lb, lt, token),
             }
         )
@@ -71,7 +72,7 @@ def test_three_tokens_by_hand():
     assert measured["kl_base_tuned"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
     assert measured["kl_tuned_base"] == pytest.approx(0.25 * math.log(2), abs=1e-6)
     assert (measured["base_prob"], measured["tuned_prob"]) == pytest.approx((0.25, 0.5))
-    assert measured["base_rank"] == 2
+    assert (measured["base_rank"], measured["tuned_token"]) == (2, 1)
     assert measured["base_top5_ids"] == [0, 1, 2], "fewer than five tokens: all of them"
     assert measured["base_top5_probs"] == pytest.approx([0.5, 0.25, 0.25])
     assert measured["aligntds_base_prob"] == pytest.approx(0.25)

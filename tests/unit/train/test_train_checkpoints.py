@@ -84,7 +84,10 @@ def test_unreadable_marker_is_a_torn_checkpoint(stopped):
     assert resumed_from(stopped) == []
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 5e-3}, {"seed": 1}, {"rows": 25}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"learning_rate": 5e-3}, {"seed": 1}, {"rows": 25}, {"precision": "bfloat16"}, {"deterministic": True}],
+)
 def test_checkpoint_of_another_training_is_passed_over(stopped, make_job, trained, capsys, change):
     settings = {"epochs": 4.0} | change
     other = make_job("stopped", **settings)  # the same folder
@@ -92,6 +95,12 @@ def test_checkpoint_of_another_training_is_passed_over(stopped, make_job, traine
     assert "step-4" in capsys.readouterr().err
     assert resumed_from(other) == []
     assert losses(other.out) == losses(trained("fresh", **settings))
+
+
+def test_checkpoint_of_another_type_of_gpu_is_passed_over(stopped, monkeypatch):
+    monkeypatch.setattr(run, "device_kind", lambda device: "NVIDIA A100-SXM4-80GB")
+    train(stopped)
+    assert resumed_from(stopped) == []
 
 
 @pytest.mark.parametrize("change", [{"checkpoint_steps": 100}, {"micro_batch": 2}, {"gradient_checkpointing": True}])

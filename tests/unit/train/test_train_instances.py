@@ -1,14 +1,16 @@
 """Tokens, micro-batches and their division among ranks."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.support.tiny_training import make_rows, make_tokenizer
 
+from closerlook.config.settings import EngineSettings
 from closerlook.core.schemas import INSTANCES
-from closerlook.train.batches import BatchSchedule, balance_by_length, tokenize
+from closerlook.train.batches import BatchSchedule, balance_by_length, divide, tokenize
 from closerlook.train.distributed import Distributed
 
 CPU = torch.device("cpu")
@@ -56,12 +58,46 @@ def test_prompts_that_fill_max_length_are_dropped(max_length, dropped):
         assert all(2 not in instance.tokens for instance in instances)
 
 
-@pytest.mark.parametrize(("ranks", "micro_steps"), [(1, 1), (1, 8), (2, 2), (3, 2), (8, 1)])
-def test_ranks_share_a_step_without_loss_or_overlap(ranks, micro_steps):
-    import numpy as np
+LENGTHS = st.lists(st.integers(1, 2048), min_size=1, max_size=40)
 
+
+@given(LENGTHS, st.integers(1, 8), st.integers(1, 40), st.one_of(st.none(), st.integers(1, 10_000)))
+def test_micro_batches_keep_to_their_limits(lengths, ranks, micro_batch, micro_tokens):
+    assume(ranks <= len(lengths))
+    groups = divide(lengths, ranks, EngineSettings(micro_batch=micro_batch, micro_tokens=micro_tokens))
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+    assert len(groups) % ranks == 0
+    assert all(groups)
+    tokens = max(micro_tokens or sum(lengths), *lengths, 1)
+    few = len(groups) + ranks > len(lengths)  # more micro-batches would leave a rank without an instance
+    assert len(lengths) <= micro_batch * len(groups) or few
+    assert max(sum(lengths[index] for index in group) for group in groups) <= tokens or few
+    if fewer := len(groups) - ranks:  # one per rank less would not do
+        largest = max(sum(lengths[index] for index in group) for group in balance_by_length(lengths, fewer))
+        assert len(lengths) > micro_batch * fewer or largest > tokens
+
+
+def test_steps_of_many_tokens_have_more_micro_batches():
     instances, _ = tokens_of()
-    schedule = BatchSchedule(instances, np.arange(24).reshape(3, 8), micro_steps)
+    by_length = sorted(instances, key=lambda instance: len(instance.tokens))
+    schedule = BatchSchedule(by_length, np.arange(24).reshape(3, 8), EngineSettings(micro_tokens=100))
+    micro_steps = schedule.micro_steps(2)
+    assert micro_steps == sorted(micro_steps)
+    assert micro_steps[0] < micro_steps[-1]
+    for step, expected in enumerate(micro_steps):
+        for rank in range(2):
+            batches = schedule.batches_of_rank(step, Distributed(rank, 2, CPU)).batches
+            assert len(batches) == expected
+            assert all(batch.inputs["input_ids"].numel() <= 100 for batch in batches)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "micro_batch", "micro_steps"), [(1, 8, 1), (1, 1, 8), (2, 2, 2), (3, 1, 2), (8, 8, 1)]
+)
+def test_ranks_share_a_step_without_loss_or_overlap(ranks, micro_batch, micro_steps):
+    instances, _ = tokens_of()
+    engine = EngineSettings(micro_batch=micro_batch)
+    schedule = BatchSchedule(instances, np.arange(24).reshape(3, 8), engine)
     shares = [schedule.batches_of_rank(1, Distributed(rank, ranks, CPU)) for rank in range(ranks)]
     assert all(len(share.batches) == micro_steps for share in shares)
     positions = [position for share in shares for batch in share.batches for position in batch.positions]

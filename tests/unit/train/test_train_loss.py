@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.tiny_training import make_model
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from closerlook.core.errors import CloserlookError
 from closerlook.models.packed import PACKED, pack
@@ -23,12 +24,21 @@ def test_hand_computed_on_a_vocabulary_of_three():
     assert loss.item() == pytest.approx(math.log(5 / 3) + math.log(4), rel=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.fixture(autouse=True)
+def small_pieces():
+    """Restore the sizes that tests change (hypothesis runs many cases within one fixture)."""
+    kept, blocks = loss_module.KEPT_BYTES, dict(loss_module.BLOCK)
+    yield
+    loss_module.KEPT_BYTES = kept
+    loss_module.BLOCK.update(blocks)
+
+
+@settings(max_examples=100, deadline=None)
 @given(
-    rows=st.integers(1, 9), width=st.integers(1, 5), words=st.integers(2, 11), piece=st.integers(1, 40),
-    bias=st.booleans(), scale=st.sampled_from([0.1, 1.0, 30.0]), seed=st.integers(0, 1000),
+    rows=st.integers(1, 9), width=st.integers(1, 5), words=st.integers(2, 11), kept=st.integers(1, 200),
+    block=st.integers(1, 12), bias=st.booleans(), scale=st.sampled_from([0.1, 1.0, 30.0]), seed=st.integers(0, 1000),
 )  # fmt: skip
-def test_loss_and_gradients_against_float64(rows, width, words, piece, bias, scale, seed):
+def test_loss_and_gradients_against_float64(rows, width, words, kept, block, bias, scale, seed):
     torch.manual_seed(seed)
     hidden, weight = torch.randn(rows, width) * scale, torch.randn(words, width)
     offset = torch.randn(words) if bias else None
@@ -38,17 +48,52 @@ def test_loss_and_gradients_against_float64(rows, width, words, piece, bias, sca
     expected = 0.3 * torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
     expected.backward()
     own = [None if t is None else t.clone().requires_grad_() for t in (hidden, weight, offset)]
-    before, loss_module.PIECE = loss_module.PIECE, piece
-    try:
-        loss = 0.3 * LinearCrossEntropy.apply(*own, targets)
-    finally:
-        loss_module.PIECE = before
+    loss_module.KEPT_BYTES, loss_module.BLOCK["cpu"] = kept, block
+    loss = 0.3 * LinearCrossEntropy.apply(*own, targets)
     loss.backward()
     # float32 logits of size `scale` are off by about scale * 1e-7
     torch.testing.assert_close(loss.double(), expected, atol=2e-5 * scale, rtol=1e-5)
     for actual, reference in zip(own, exact, strict=True):
         if actual is not None:
             torch.testing.assert_close(actual.grad.double(), reference.grad, atol=3e-5 * scale, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kept", [1 << 12, 1 << 29])
+def test_gradients_in_bfloat16_are_rounded_not_wrong(kept):
+    """Of a sure prediction, the gradient is that of a small difference from 1, which bfloat16 cannot hold beside the 1."""
+    torch.manual_seed(0)
+    loss_module.KEPT_BYTES, loss_module.BLOCK["cpu"] = kept, 64
+    hidden, weight, targets = torch.randn(40, 32), torch.randn(300, 32), torch.randint(300, (40,))
+    hidden[:20] = 0.25 * weight[targets[:20]]  # sure: probabilities of about 0.999
+    rounded = [t.bfloat16() for t in (hidden, weight)]
+    exact = [t.double().requires_grad_() for t in rounded]
+    expected = torch.nn.functional.cross_entropy(exact[0] @ exact[1].T, targets, reduction="sum")
+    expected.backward()
+    own = [t.clone().requires_grad_() for t in rounded]
+    loss = LinearCrossEntropy.apply(*own, None, targets)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-2)  # logits near 8 are rounded by up to 0.03
+    for actual, reference in zip(own, exact, strict=True):
+        assert actual.grad.dtype == torch.bfloat16
+        assert (actual.grad - reference.grad).norm() < 1e-2 * reference.grad.norm()
+
+
+def test_a_block_without_any_possible_token_changes_nothing():
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(3, 4), torch.randn(8, 4), torch.zeros(8)
+    bias[4:] = -torch.inf
+    targets = torch.tensor([0, 1, 3])
+    own = [t.clone().requires_grad_() for t in (hidden, weight)]
+    loss_module.BLOCK["cpu"] = 4
+    loss = LinearCrossEntropy.apply(*own, bias, targets)
+    loss.backward()
+    exact = [t.clone().requires_grad_() for t in (hidden, weight)]
+    expected = torch.nn.functional.cross_entropy(exact[0] @ exact[1][:4].T, targets, reduction="sum")
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    for actual, reference in zip(own, exact, strict=True):
+        torch.testing.assert_close(actual.grad, reference.grad)
 
 
 def test_frozen_head_gets_no_gradient_and_extreme_logits_stay_finite():
@@ -59,15 +104,25 @@ def test_frozen_head_gets_no_gradient_and_extreme_logits_stay_finite():
     assert hidden.grad.tolist() == [[1.0, -1.0]]
 
 
-def test_memory_is_bounded_by_the_piece(monkeypatch):
-    """No tensor of all rows by the whole vocabulary is ever made."""
-    seen = []
-    original = loss_module._softmax_minus_one_hot_
-    monkeypatch.setattr(loss_module, "PIECE", 4000)
-    monkeypatch.setattr(loss_module, "_softmax_minus_one_hot_", lambda s, t: seen.append(s.numel()) or original(s, t))
-    LinearCrossEntropy.apply(torch.randn(50, 4), torch.randn(1000, 4), None, torch.randint(1000, (50,)))
-    assert max(seen) <= 4000
-    assert sum(seen) == 50_000
+def test_memory_is_bounded_by_piece_and_block():
+    """No float32 tensor of more than a piece's rows by a block is made, and none of all rows by the whole vocabulary."""
+    loss_module.KEPT_BYTES, loss_module.BLOCK["cpu"] = 2 * 1000 * 10, 100
+    hidden, weight = torch.randn(50, 4).bfloat16(), torch.randn(1000, 4).bfloat16().requires_grad_()
+
+    class Largest(TorchDispatchMode):
+        float32, other = 0, 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            output = func(*args, **(kwargs or {}))
+            if isinstance(output, torch.Tensor) and output.shape[-1:] != (4,):  # not the gradients
+                kind = "float32" if output.dtype == torch.float32 else "other"
+                setattr(self, kind, max(getattr(self, kind), output.numel()))
+            return output
+
+    with Largest() as largest:
+        LinearCrossEntropy.apply(hidden, weight, None, torch.randint(1000, (50,)))
+    assert largest.float32 <= 10 * 100
+    assert largest.other <= 10 * 100
 
 
 @pytest.mark.parametrize("tied", [False, True])

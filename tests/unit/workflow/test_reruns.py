@@ -6,7 +6,10 @@ import shutil
 import subprocess
 import sys
 
+from tests.support.cell_results import attempt
 from tests.support.workflow_project import Project
+
+from closerlook.cluster import attempts
 
 ONE_CELL = {"train": 1, "generate": 1, "shift": 1}
 CELLS = "results/dag/cells/miniature"
@@ -93,3 +96,20 @@ def test_a_failed_cell_stops_no_other_and_its_rerun_is_partial(project: Project)
     (command,) = (line.split("resume with: ")[1] for line in output.splitlines() if "resume with: " in line)
     subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=project.folder, check=True, capture_output=True)
     assert (project.folder / CELLS / "brief/sft/manifest.json").exists(), "the printed command runs as it is printed"
+
+
+def test_out_of_memory_halves_what_a_micro_batch_holds(project: Project) -> None:
+    """Also where the limit is far above it: a rank has 16 of the 32 instances of a step."""
+    launch = {"ranks": 2, "micro_batch": 100, "micro_tokens": 8192}
+    project.preset["overrides"] = {"models": {"miniature": {"launch": {"full": launch}}}}
+    cell = project.folder / CELLS / "brief/sft"
+    shutil.rmtree(cell)
+    attempts.write(cell, "train", [attempt(minutes=1, reason="out of memory")])
+    output = project.snakemake("--dry-run", "--printshellcmds", f"{CELLS}/brief/sft/manifest.json")
+    assert "--micro-batch 8 --micro-tokens 4096" in output
+    attempts.write(cell, "train", [attempt(minutes=1, reason="out of memory")] * 5)
+    output = project.snakemake("--dry-run", "--printshellcmds", f"{CELLS}/brief/sft/manifest.json")
+    assert "--micro-batch 1 --micro-tokens 256" in output
+    shutil.rmtree(cell)
+    output = project.snakemake("--dry-run", "--printshellcmds", f"{CELLS}/brief/sft/manifest.json")
+    assert "--micro-batch 100 --micro-tokens 8192" in output

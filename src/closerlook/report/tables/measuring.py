@@ -88,7 +88,7 @@ def tokenizer_of(model: Path) -> "PreTrainedTokenizerBase":
 
 def response_tokens(model: Path, responses: Sequence[str]) -> list[list[int]]:
     """Token ids of each response as in training, without the end-of-sequence token."""
-    from closerlook.data.prompts import encode_response  # heavy
+    from closerlook.data.prompts import encode_responses  # heavy
 
     tokenizer = tokenizer_of(model)
-    return [encode_response(tokenizer, response)[:-1] for response in responses]
+    return [ids[:-1] for ids in encode_responses(tokenizer, responses)]

@@ -1,0 +1,76 @@
+"""The GPUs of this machine, and which job has which. Without Slurm nobody else assigns them.
+
+Each GPU has a lock file, which the system unlocks when all processes that hold it have ended, however they ended.
+"""
+
+import fcntl
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import takewhile
+from pathlib import Path
+
+from closerlook.core.errors import CloserlookError
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable that names the GPUs that a process sees."""
+POLL_SECONDS = 0.5
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes. Does not import torch."""
+    if (names := os.environ.get(VISIBLE)) is not None:
+        # Like CUDA, which ignores an invalid name and all after it.
+        valid = takewhile(lambda name: name not in ("", "-1"), map(str.strip, names.split(",")))
+        return list(dict.fromkeys(valid))
+    return [str(index) for index in range(_count_gpus())]
+
+
+def _count_gpus() -> int:
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    return sum(line.startswith("GPU ") for line in listed.splitlines())
+
+
+@contextmanager
+def lease_gpus(count: int) -> Iterator[dict[str, int]]:
+    """Wait until `count` visible GPUs are free, and hold them; yields the descriptor of each one's lock, by its name.
+
+    A GPU stays locked while any process has its descriptor open. A program that inherits it keeps its GPU even if this process
+    is killed. Raises CloserlookError if there are fewer GPUs than `count`.
+    """
+    gpus = visible_gpus()
+    if count > len(gpus):
+        raise CloserlookError(f"found {len(gpus)} GPUs on this machine, expected {count} or more, as the job asks for")
+    if count == 0:
+        yield {}
+        return
+    folder = Path(tempfile.gettempdir()) / f"closerlook-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with ExitStack() as files:
+        names = {gpu: f"{gpu.replace('/', '-')}.lock" for gpu in gpus}  # a part of a GPU can be called MIG-GPU-.../1/0
+        locks = {gpu: files.enter_context((folder / name).open("w")).fileno() for gpu, name in names.items()}
+        held: dict[str, int] = {}
+        with (folder / "queue.lock").open("w") as queue:
+            # One job at a time collects: two with a part each would wait for each other.
+            fcntl.flock(queue, fcntl.LOCK_EX)
+            while len(held) < count:
+                for gpu, lock in locks.items():
+                    if len(held) < count and gpu not in held and _try_lock(lock):
+                        held[gpu] = lock
+                if len(held) < count:
+                    time.sleep(POLL_SECONDS)
+        yield held
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
