@@ -78,6 +78,7 @@ format: .venv/dev
 	$(BIN)/snakefmt Snakefile workflow
 
 bench: .venv/dev
+	test -d results/mini/tables || $(MAKE) demo
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/shift.py

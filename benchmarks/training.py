@@ -46,10 +46,11 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="a real model, with its tokenizer; default: a small one"
     )
-    parser.add_argument("--only", nargs="*", default=[*OURS, FLOAT32, *PEERS], help="methods to measure")
+    parser.add_argument("--only", nargs="*", help="methods to measure (default: all)")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    arguments.only = arguments.only or [*OURS, *([FLOAT32] if arguments.model else []), *PEERS]
     if arguments.measure:
         print(json.dumps(measure(arguments.measure, arguments.folder, arguments.threads)))
         return
@@ -101,7 +102,7 @@ def measure(name: str, folder: Path, threads: int) -> dict[str, float]:
     torch.set_num_threads(threads)
     lora = name.endswith("LoRA")
     if name.startswith("ours"):
-        speed = ours(folder, lora, "float32" if name == FLOAT32 else "auto")
+        speed = ours(folder, lora, "bfloat16" if is_real(folder) and name != FLOAT32 else "float32")
     else:
         speed = trainer(folder, lora) if name.startswith("Trainer") else trl(folder, packed="packed" in name)
     return {"tokens_per_second": speed, "peak_gb": peak_gb()}

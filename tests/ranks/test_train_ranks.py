@@ -122,6 +122,7 @@ def test_bfloat16_ranks_are_close_to_float32(make_job, trained, tied, kind, rank
     ("kind", "deepspeed", "precision"),
     [
         ("full", None, "float32"),
+        ("full", None, "bfloat16"),
         ("full", "zero2", "bfloat16"),
         ("full", "zero3", "bfloat16"),
         ("lora", "zero3", "bfloat16"),

@@ -40,7 +40,7 @@ if SITE_FILE.is_file():
 
 GPUS_IN_USE = "gpus_in_use"
 JOBS_RUN_HERE = workflow.local_exec and not workflow.remote_exec and not workflow.dryrun
-LOCAL_GPUS = 0
+LOCAL_GPUS = None
 if JOBS_RUN_HERE and (gpus := visible_gpus()):
     # Nobody else assigns them: Snakemake counts them, and the supervisor of each job chooses among these.
     os.environ[VISIBLE] = ",".join(gpus)
@@ -126,7 +126,9 @@ def supervised(stage, identity=lambda wildcards: ""):
     def words(wildcards, input, output, resources):
         folder = Path(output[-1]).parent
         # `exec` leaves no shell between Slurm's signals and the program.
-        gpus = f" --gpus {resources.get(GPUS_IN_USE, 0)}" if LOCAL_GPUS else ""
+        gpus = (
+            f" --gpus {resources.get(GPUS_IN_USE, 0)}" if LOCAL_GPUS is not None else ""
+        )
         return (
             f"exec python {SUPERVISE} --stage {stage.format(wildcards=wildcards)} --folder {folder} --outputs {output}"
             f" --inputs {input} --identity {shlex.quote(identity(wildcards))} --tries {resources.tries}"

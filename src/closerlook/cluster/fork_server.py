@@ -28,40 +28,28 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from closerlook.core.scripts import ALLOCATOR, allocator_defaults
+from closerlook.cluster.fork_environment import OWN, replace_environment, shared
+from closerlook.core.scripts import allocator_defaults
 
-THREAD_LIMITS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
-"""Libraries that read their number of threads when they are loaded, as Snakemake sets them for a job of one thread."""
-OWN = {f"{name}_NUM_THREADS": "1" for name in THREAD_LIMITS} | {
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow would start a thread
-}
-"""Variables of the server's environment that Snakemake's does not have."""
-PER_JOB = {"CLOSERLOOK_FAILURE_NOTE", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "JE_ARROW_MALLOC_CONF"} | {
-    *ALLOCATOR,
-    *("TMPDIR", "TMP", "TEMPDIR", "TEMP"),
-    *("PWD", "OLDPWD", "SHLVL", "_"),
-}
-"""Variables that a job may have its own values of. All others must be the server's: libraries read many when they are loaded."""
-OFFLINE = ("huggingface_hub.constants", "datasets.config")
-"""Modules with a copy of HF_HUB_OFFLINE."""
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+_SERVERS: list[subprocess.Popen] = []  # a server ends when nothing here refers to its standard input any more
 
 
 def start(programs: Path) -> None:
     """Serve the local jobs that this process starts from now on, if they run a program in the folder `programs`.
 
-    Does nothing where the system has no pidfd (before Linux 5.4, or not Linux).
+    Does nothing where the system has no pidfd (before Linux 5.3, or not Linux).
     """
-    if not hasattr(os, "pidfd_open"):
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
         return
     folder = Path(tempfile.mkdtemp(prefix="closerlook-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     address, client = str(folder / "socket"), Path(__file__).with_name("fork_client.py")
     words = [sys.executable, "-I", "-S", str(client), address, sys.executable]
     (folder / "bin").mkdir()
-    (folder / "bin/python").write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    (folder / "bin/python").write_text(f'#!/bin/bash\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
     (folder / "bin/python").chmod(0o700)
     with socket.socket(socket.AF_UNIX) as listener:
         try:
@@ -70,7 +58,7 @@ def start(programs: Path) -> None:
             return
         listener.listen(128)
         os.environ["PATH"] = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
-        subprocess.Popen(
+        server = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, str(listener.fileno()), str(folder), str(programs.resolve())],
             stdin=subprocess.PIPE,  # never written to: it closes when this process ends, however it ends
             stdout=subprocess.DEVNULL,
@@ -79,6 +67,7 @@ def start(programs: Path) -> None:
             start_new_session=True,  # Ctrl-C reaches the clients, which forward it
             env=os.environ | OWN | allocator_defaults(),
         )
+        _SERVERS.append(server)
 
 
 @dataclass(frozen=True)
@@ -110,7 +99,7 @@ class Server:
 
     def __init__(self, listener: socket.socket, folder: Path, programs: Path) -> None:
         self.listener, self.folder, self.programs = listener, folder, programs
-        self.environment = _common(dict(os.environ))
+        self.environment, self.inherited = shared(dict(os.environ)), set(os.environ)
         self.events = selectors.DefaultSelector()
         self.jobs: list[Job] = []
         self.lessons: list[str] = []
@@ -178,7 +167,7 @@ class Server:
 
     def _serves(self, request: Request) -> bool:
         known = request.program.parent == self.programs and request.program.is_file()
-        return known and _common(request.environment) == self.environment
+        return known and shared(request.environment) == self.environment
 
     def _forward(self, job: Job) -> None:
         """Forward the client's signals; if it was killed, kill its job."""
@@ -233,14 +222,9 @@ class Server:
             os.close(job.handle)
             job.client.close()
         os.chdir(request.folder)
-        for name in os.environ.keys() - request.environment.keys():
-            del os.environ[name]
-        os.environ.update(request.environment)
+        replace_environment(self.inherited, request.environment)
         tempfile.tempdir = None
         sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
-        for module in OFFLINE:
-            if module in sys.modules:
-                sys.modules[module].HF_HUB_OFFLINE = request.environment.get("HF_HUB_OFFLINE") == "1"  # type: ignore[attr-defined]
         lesson, known = self.folder / str(os.getpid()), set(sys.modules)
         atexit.register(lambda: _write_lesson(lesson, known))
 
@@ -256,10 +240,6 @@ def _receive(client: socket.socket) -> tuple[Request, list[int]]:
             raise ConnectionError("a request ended in the middle")
         parts += part
     return Request(*marshal.loads(parts)), files
-
-
-def _common(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name not in PER_JOB}
 
 
 def _can_fork() -> bool:

@@ -5,13 +5,16 @@ Each GPU has a lock file, which the system unlocks when all processes that hold 
 
 import fcntl
 import os
+import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import takewhile
 from pathlib import Path
+from typing import IO
 
 from closerlook.core.errors import CloserlookError
 
@@ -50,22 +53,42 @@ def lease_gpus(count: int) -> Iterator[dict[str, int]]:
     if count == 0:
         yield {}
         return
-    folder = Path(tempfile.gettempdir()) / f"closerlook-gpus-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = _lock_folder()
     with ExitStack() as files:
         names = {gpu: f"{gpu.replace('/', '-')}.lock" for gpu in gpus}  # a part of a GPU can be called MIG-GPU-.../1/0
-        locks = {gpu: files.enter_context((folder / name).open("w")).fileno() for gpu, name in names.items()}
+        locks = {gpu: files.enter_context(_lock_file(folder / name)).fileno() for gpu, name in names.items()}
         held: dict[str, int] = {}
-        with (folder / "queue.lock").open("w") as queue:
+        with _lock_file(folder / "queue.lock") as queue:
             # One job at a time collects: two with a part each would wait for each other.
             fcntl.flock(queue, fcntl.LOCK_EX)
+            told = False
             while len(held) < count:
                 for gpu, lock in locks.items():
                     if len(held) < count and gpu not in held and _try_lock(lock):
                         held[gpu] = lock
                 if len(held) < count:
+                    if not told:
+                        print(
+                            f"waits until {count} of the GPUs {', '.join(gpus)} are free", file=sys.stderr, flush=True
+                        )
+                        told = True
                     time.sleep(POLL_SECONDS)
         yield held
+
+
+def _lock_folder() -> Path:
+    """This user's folder of locks. In a Slurm job it is the job's own, since Slurm calls the first GPU of every job 0."""
+    name = "-".join(filter(None, ["closerlook-gpus", str(os.getuid()), os.environ.get("SLURM_JOB_ID")]))
+    folder = Path(tempfile.gettempdir()) / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise CloserlookError(f"{folder}: expected a folder of this user that nobody else can write to; remove it")
+    return folder
+
+
+def _lock_file(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "rb+")
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -145,7 +145,7 @@ class GenerateLaunch(Settings):
     batch_tokens: int = Field(
         BATCH_TOKENS,
         gt=0,
-        description="tokens of a pass of shift and likelihood; fewer need less memory; on a CPU, 2,048 at most",
+        description="tokens of a pass of shift and likelihood on a GPU; a CPU takes an eighth; fewer need less memory",
     )
 
 

@@ -67,7 +67,7 @@ class TrainSettings(Settings):
 
 
 class EngineSettings(Settings):
-    """Settings for speed and memory that change a training's result by rounding at most. Not part of a cell's identity."""
+    """Settings for speed and memory. They change a result by rounding or dropout masks alone, so no identity has them."""
 
     micro_batch: int = Field(8, gt=0, description="most instances per forward pass and rank, on average")
     micro_tokens: int | None = Field(

@@ -1,6 +1,6 @@
 """Tables computed in parts: a restart repeats only unfinished parts, and the ranks of a job share the parts.
 
-A part depends only on its own rows, so on a CPU an interrupted table has the same bytes as an uninterrupted one.
+A part depends only on its own rows: in float32 on a CPU, an interrupted table has the same bytes as an uninterrupted one.
 """
 
 import os
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import torch.distributed as dist
 from tqdm import tqdm
 
+from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet, write_parquet
 
 Row = dict[str, Any]
@@ -43,17 +44,25 @@ class Progress:
         self._bar.close()
 
 
-class _Meeting:
+class _Barrier:
     """Where the ranks of a job wait for each other: the store at MASTER_ADDR, which every rank reaches.
 
     A process group of gloo would also need a network interface of each node, and takes the loopback interface where a node's
     name means its loopback address.
     """
 
-    def __init__(self, rank: int, ranks: int, identity: str) -> None:
+    def __init__(self, rank: int, ranks: int, out: Path, identity: str) -> None:
+        """Raises CloserlookError if the ranks would compute different tables."""
         self.rank, self.ranks = rank, ranks
         store, _, _ = next(dist.rendezvous("env://", rank, ranks, timeout=LONGEST_WAIT))
-        self._store = dist.PrefixStore(identity, store)
+        self._store = dist.PrefixStore(str(out), store)
+        self._store.set(f"identity/{rank}", identity)
+        self.wait("begun")
+        if len({self._store.get(f"identity/{other}") for other in range(ranks)}) > 1:
+            raise CloserlookError(
+                f"{out}: the ranks would compute different tables; expected the same inputs, library versions and type of GPU "
+                "or CPU on all nodes"
+            )
 
     def wait(self, point: str) -> None:
         """Return when every rank has come to this point of its work."""
@@ -91,7 +100,7 @@ def compute_in_parts(
     out = Path(out)
     ranks = int(os.environ.get("WORLD_SIZE", 1))
     rank = int(os.environ.get("RANK", 0)) if ranks > 1 else 0
-    meeting = _Meeting(rank, ranks, identity) if ranks > 1 else None
+    barrier = _Barrier(rank, ranks, out, identity) if ranks > 1 else None
     root = out.with_name(f".{out.name}.parts")
     folder = root / identity[:32]
     if rank == 0 and root.is_dir():
@@ -112,13 +121,13 @@ def compute_in_parts(
             write_parquet([found[index] for index in part], schema, files[part_of[index]])
             del rows[part_of[index]]
     progress.close()
-    if meeting:
-        meeting.wait("computed")
+    if barrier:
+        barrier.wait("computed")
     if rank == 0:
         table = pa.concat_tables([schema.empty_table(), *(read_parquet(file) for file in files)]).combine_chunks()
         indices = pa.array([index for part in parts for index in part], pa.int64())
         write_parquet(table.take(pc.sort_indices(indices)), schema, out)
         shutil.rmtree(root, ignore_errors=True)
-    if meeting:
-        meeting.wait("written")  # no rank reports success before the table exists
-        meeting.leave()
+    if barrier:
+        barrier.wait("written")  # no rank reports success before the table exists
+        barrier.leave()

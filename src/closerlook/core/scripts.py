@@ -71,7 +71,7 @@ def add_batch_tokens(parser: argparse.ArgumentParser, default: int) -> None:
         type=int,
         default=default,
         metavar="N",
-        help="tokens of a pass; fewer need less memory; on a CPU, 2048 at most (default: %(default)s)",
+        help="tokens of a pass on a GPU; a CPU takes an eighth; fewer need less memory (default: %(default)s)",
     )
 
 

@@ -37,6 +37,8 @@ def vllm_obstacle(tuned: Path | None) -> str | None:
         return (
             f"vLLM cannot run the adapter in {tuned}, which changes more than it adds (biases, whole modules or DoRA)"
         )
+    if adapter and (adapter.get("peft_type") != "LORA" or adapter.get("alpha_pattern") or adapter.get("rank_pattern")):
+        return f"vLLM runs adapters of kind LORA with one rank and one alpha, and that in {tuned} is another"
     if adapter and adapter["r"] > RANKS[-1]:
         return f"vLLM takes adapters of rank {RANKS[-1]} at most, and that in {tuned} has {adapter['r']}"
     return None

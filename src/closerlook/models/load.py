@@ -50,9 +50,8 @@ def load_base(
     torch.backends.cuda.enable_cudnn_sdp(False)
     target = torch.device(device)
     if target.type == "cuda":
-        torch.cuda.set_device(
-            target.index or 0
-        )  # peft loads onto the current device; using another one too costs memory
+        # peft loads onto the current device; using another one too costs memory.
+        torch.cuda.set_device(target.index or 0)
     placement: dict[str, Any] = {}
     if gpus > 1:
         placement = {"device_map": "auto", "max_memory": _max_memory(target, gpus)}

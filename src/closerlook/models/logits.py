@@ -28,9 +28,8 @@ class Network:
     def __init__(self, model: PreTrainedModel | PeftModel) -> None:
         self.model = model
         self.causal = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
-        self._linear: nn.Linear = (
-            self.causal.get_output_embeddings()
-        )  # keeps its weight when the model's head is replaced
+        # It keeps its weight when the model's head is replaced.
+        self._linear: nn.Linear = self.causal.get_output_embeddings()
         self.vocabulary: int = self._linear.out_features
         optimize_for_inference(model)
         self._body = self.causal.base_model
@@ -68,7 +67,7 @@ class Network:
         head = self.causal.get_output_embeddings()
         if isinstance(head, InferenceLinear) and self.causal.dtype == torch.bfloat16:
             rounded = head(hidden)
-            # Each logit is rounded by at most 2^-9 of itself, twice that for two, and so is the threshold.
+            # Each logit is rounded by at most 2^-8 of itself; the threshold is twice that, for the two that it compares.
             peak = rounded.amax(-1, keepdim=True)
             rows, ids = (rounded >= peak - peak.abs() / 128 - 1e-3).nonzero(as_tuple=True)
             if len(hidden) <= len(ids) <= 100 * len(hidden):

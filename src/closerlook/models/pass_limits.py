@@ -6,8 +6,8 @@ import torch
 
 from closerlook.config.catalog import BATCH_TOKENS
 
-CPU_TOKENS = 2048
-"""Most tokens of a pass on a CPU: more are no faster there."""
+TOKENS = {"cpu": 2048, "cuda": BATCH_TOKENS}
+"""Tokens of a pass of BATCH_TOKENS. More are no faster on a CPU."""
 LOGITS = {"cpu": 6 << 20, "cuda": 64 << 20}
 """Logits of each model that exist at a time: 24 MB on a CPU, the most that its allocator keeps for the next chunk."""
 
@@ -20,7 +20,6 @@ class PassLimits(NamedTuple):
 
 
 def pass_limits(batch_tokens: int, device: torch.device) -> PassLimits:
-    """Limits of a pass of `batch_tokens` tokens. Half the tokens have half the logits."""
-    if device.type == "cpu":
-        return PassLimits(min(batch_tokens, CPU_TOKENS), LOGITS["cpu"])
-    return PassLimits(batch_tokens, LOGITS["cuda"] * batch_tokens // BATCH_TOKENS)
+    """Limits of a pass of `batch_tokens` tokens on a GPU, of an eighth of them on a CPU. Half the tokens have half the logits."""
+    tokens, logits = (limits[device.type] * batch_tokens // BATCH_TOKENS for limits in (TOKENS, LOGITS))
+    return PassLimits(max(1, tokens), max(1, logits))

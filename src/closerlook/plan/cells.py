@@ -140,7 +140,7 @@ class CellPlanner:
         mode = self._mode(launch)
         row.trainable = shape.trainable(settings)
         row.disk = 4.0 * row.trainable if settings.kind == "lora" else float(shape.file_size)
-        self._add_checkpoints(row, (14.0 if mode == "bfloat16" else 12.0) * row.trainable, launch)
+        self._add_checkpoints(row, (14.0 if launch.deepspeed and mode == "bfloat16" else 12.0) * row.trainable, launch)
         lengths = self._lengths(cell.model, dataset, settings.max_length)
         if lengths is None:
             advice = "add `mean_tokens` to its catalog entry, or let the workflow prepare it first"
@@ -212,7 +212,7 @@ class CellPlanner:
             warn(f"asks for {threads} CPU threads, and a node has {gpu.cpus_per_node}")
 
     def _mode(self, launch: Launch) -> Mode:
-        """The dtype of passes. For a CPU, of which this machine may not know whether it multiplies bfloat16, the larger one."""
+        """The dtype of passes. For a CPU float32: this machine may not know whether it multiplies bfloat16."""
         if launch.precision == "float32" or (launch.precision == "auto" and self.device.name.startswith("CPU")):
             return "float32"
         return "bfloat16"

@@ -44,10 +44,10 @@ TIME_MARGIN, START_HOURS = 3.0, 0.5
 class ResourcePlanner:
     """Computes the resources of a configuration's jobs on a site; without a site, only LOCAL_NAMES.
 
-    local_gpus: number of GPUs of this machine that its jobs may use, if they run here; 0 if they run elsewhere, or on CPUs.
+    local_gpus: number of GPUs of this machine that its jobs may use, if they run here; None if they run elsewhere, or on CPUs.
     """
 
-    def __init__(self, configuration: Configuration, site: Site | None, local_gpus: int = 0) -> None:
+    def __init__(self, configuration: Configuration, site: Site | None, local_gpus: int | None = None) -> None:
         self.configuration, self.site, self.local_gpus = configuration, site, local_gpus
         self._results = configuration.root / "results" / configuration.preset.preset
         self._cell_planner = cache(self._make_cell_planner)
@@ -102,7 +102,7 @@ class ResourcePlanner:
         local: Resources = {"halvings": count(earlier, "out of memory"), "tries": tries}
         gpus_per_rank = _gpus_per_rank(launch)
         gpus = launch.ranks * gpus_per_rank
-        if self.local_gpus:
+        if self.local_gpus is not None:
             if gpus > self.local_gpus:  # Snakemake would silently give it fewer
                 raise CloserlookError(
                     f"{folder}: {stage}: its launch asks for {gpus} GPUs, and jobs on this machine can use "

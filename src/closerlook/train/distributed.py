@@ -12,7 +12,7 @@ from torch import Tensor
 from closerlook.models.device import device
 
 TIMEOUT = timedelta(hours=1)
-"""Longest wait for another rank. The first one hashes the base model and writes the trained one alone, which takes minutes."""
+"""Longest wait for another rank. The others wait while the first one hashes the base model and writes the trained one."""
 
 
 @dataclass(frozen=True)

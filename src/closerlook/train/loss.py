@@ -3,7 +3,7 @@
 With a large vocabulary the head is most of the arithmetic and its logits most of the memory. Here it scores only hidden states
 whose next token is trained. Float32 logits exist for one block of the vocabulary at a time. Their exponentials are kept, in the
 dtype of the products, until the sum over the vocabulary is known; then they become the slopes of which the gradients are made.
-So no product is computed twice, and the gradient of a head for a few thousand tokens is written once.
+So no product is computed twice, and the head's gradient is written once for each piece of trained tokens.
 """
 
 from typing import Any

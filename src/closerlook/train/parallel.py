@@ -78,6 +78,10 @@ class DataParallel:
             loss = loss_of(self.module, batch)
             loss.backward()
             total += loss.detach()
+        if self._reductions is not None and len(self._reductions) != len(self._pairs):
+            raise RuntimeError(
+                "a trained parameter has no gradient in the last micro-batch, so ranks cannot average it"
+            )
         for reduction in self._reductions or []:
             reduction.wait()
         self._reductions = None

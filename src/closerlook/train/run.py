@@ -17,7 +17,7 @@ from closerlook.core.errors import NonFiniteLoss, Stopped
 from closerlook.core.files import read_parquet, record_digest, replacing, sha256, write_json
 from closerlook.core.fingerprint import fingerprint
 from closerlook.models.device import deterministic_algorithms, device_kind
-from closerlook.models.load import load_tokenizer
+from closerlook.models.load import load_base, load_tokenizer
 from closerlook.train import checkpoints, held_out, manifest
 from closerlook.train.batches import BatchSchedule, MicroBatch, order, tokenize
 from closerlook.train.distributed import Distributed, join_ranks
@@ -178,11 +178,13 @@ def _checkpoint(
 
 def _save_model(job: Job, world: Distributed, engine: DataParallel | Zero) -> None:
     """Write out/model: the adapter alone, or full weights in the base model's precision, with its tokenizer."""
-    lora = job.settings.kind == "lora"
+    lora, full = job.settings.kind == "lora", job.settings.kind == "full"
     base_dtype = AutoConfig.from_pretrained(job.model, local_files_only=True).dtype or torch.float32
-    weights = engine.weights(only_trained=lora, dtype=torch.float32 if lora else base_dtype)
+    weights = engine.weights(only_trained=not full, dtype=torch.float32 if lora else base_dtype)
     if not world.first:
         return
+    if not (lora or full):  # the engine may have rounded the weights that it does not train
+        weights = load_base(job.model, dtype=base_dtype).state_dict() | weights
     with replacing(job.out / "model") as folder:
         if lora:
             module = cast(PeftModel, engine.module)

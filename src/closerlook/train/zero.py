@@ -27,7 +27,7 @@ def read_config(path: Path, settings: TrainSettings, bfloat16: bool, ranks: int,
         raise CloserlookError(
             f"DeepSpeed configuration {path}: remove {', '.join(refused)}; the training settings decide it"
         )
-    # Only DeepSpeed's own bookkeeping uses these. Zero.step divides the batch, and says which micro-batch of a step is its last.
+    # Only DeepSpeed's own bookkeeping uses these. Zero.step says which micro-batch of a step is its last.
     per_rank = -(-settings.batch_size // ranks)
     known = {
         "train_batch_size": per_rank * ranks,

@@ -186,8 +186,9 @@ def test_lora_learns_saves_and_merges(trained, base):
     torch.testing.assert_close(merged, apart, atol=1e-4, rtol=1e-4)  # one float32 product instead of two
 
 
-def test_bias_trains_biases_only(trained, base):
-    cell = trained(kind="bias")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_bias_trains_biases_only(trained, base, precision):
+    cell = trained(kind="bias", precision=precision)
     before, after = load_file(base / "model.safetensors"), load_file(cell / "model" / "model.safetensors")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed

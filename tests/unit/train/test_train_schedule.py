@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,12 +9,6 @@ import torch
 from closerlook.core.errors import CloserlookError
 from closerlook.train.distributed import Distributed
 from closerlook.train.setup import learning_rate
-
-TEMPLATE = "Question : {instruction} Answer :"
-
-
-def outputs(cell: Path) -> set[str]:
-    return {path.name for path in cell.iterdir()}
 
 
 def test_every_instance_once_per_epoch(make_job):
