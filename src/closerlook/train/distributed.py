@@ -1,6 +1,7 @@
 """The ranks of a training: the processes that train one model together."""
 
 import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from closerlook.models.device import device
 
 TIMEOUT = timedelta(hours=1)
 """Longest wait for another rank. The others wait while the first one hashes the base model and writes the trained one."""
+GLOO_SECONDS = 0.2
+"""Time for the threads of an ended process group to free their tensors: a thousand times what they need."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Distributed:
         """End the process group, where there is one."""
         if dist.is_initialized():
             dist.destroy_process_group()
+            # DeepSpeed keeps references to it, so gloo's threads still run. One of them may be about to free the tensor of the
+            # last sum, for which it needs the interpreter; if that has ended by then, the process is aborted
+            # (pytorch/pytorch#190489). While this thread sleeps, they have the interpreter.
+            time.sleep(GLOO_SECONDS)
 
 
 def join_ranks(deepspeed: bool) -> Distributed:
