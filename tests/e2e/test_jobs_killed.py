@@ -1,4 +1,4 @@
-"""Whatever of a local run is killed, no process is left, and the next run finishes what is missing."""
+"""Whichever process of a local run is killed, none is left, and the next run finishes what is missing."""
 
 import os
 import signal

@@ -30,7 +30,7 @@ static c10::impl::DeviceGuardImplRegistrar registered(
 READS = {"_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "masked_select", "unique_consecutive"}
 """Operations whose result the program must wait for: a number on the host, or a shape that depends on numbers."""
 NO_KERNEL = {"_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-"""Operations that launch nothing, beside views and questions about a tensor (prim)."""
+"""Operations that launch nothing, in addition to views and questions about a tensor (prim)."""
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from closerlook.generate import vllm_engine
+from closerlook.core import versions
 
 VERSION = "0.30.0"
 
@@ -115,7 +115,7 @@ class PretendedVllm:
         for name, module in modules.items():
             monkeypatch.setitem(sys.modules, name, module)
         monkeypatch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "fork")  # the adapter changes it; restored after the test
-        monkeypatch.setattr(vllm_engine, "version", lambda name: VERSION)
+        monkeypatch.setattr(versions, "version", lambda name: VERSION)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "a GPU")
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import transformers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -21,7 +20,7 @@ from closerlook.core.files import sha256
 from closerlook.core.fingerprint import fingerprint
 from closerlook.core.resumable import Progress, Row, compute_in_parts
 from closerlook.core.schemas import BASE, LIKELIHOOD
-from closerlook.models.device import device, device_kind
+from closerlook.models.device import device, rounding_facts
 from closerlook.models.load import load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack, packed_batches
@@ -119,8 +118,8 @@ def span_likelihood(
         "models": {name: sha256(folder or base) for name, folder in folders.items()},
         "dtype": dtype,
     }
-    inputs |= {"spans": sha256(spans), "responses": sha256(responses), "device": device_kind(target), "part": PART}
-    inputs |= {"torch": torch.__version__, "transformers": transformers.__version__}
+    inputs |= {"spans": sha256(spans), "responses": sha256(responses), "part": PART}
+    inputs |= rounding_facts(target)
     compute_in_parts(model_parts, measure, LIKELIHOOD, out, fingerprint(**inputs), unit="spans")
 
 

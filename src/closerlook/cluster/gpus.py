@@ -4,6 +4,7 @@ Each GPU has a lock file, which the system unlocks when all processes that hold 
 """
 
 import fcntl
+import itertools
 import os
 import stat
 import subprocess
@@ -57,23 +58,26 @@ def lease_gpus(count: int) -> Iterator[dict[str, int]]:
     with ExitStack() as files:
         names = {gpu: f"{gpu.replace('/', '-')}.lock" for gpu in gpus}  # a part of a GPU can be called MIG-GPU-.../1/0
         locks = {gpu: files.enter_context(_lock_file(folder / name)).fileno() for gpu, name in names.items()}
-        held: dict[str, int] = {}
+        # One job at a time collects: two with a part each would wait for each other.
         with _lock_file(folder / "queue.lock") as queue:
-            # One job at a time collects: two with a part each would wait for each other.
             fcntl.flock(queue, fcntl.LOCK_EX)
-            told = False
-            while len(held) < count:
-                for gpu, lock in locks.items():
-                    if len(held) < count and gpu not in held and _try_lock(lock):
-                        held[gpu] = lock
-                if len(held) < count:
-                    if not told:
-                        print(
-                            f"waits until {count} of the GPUs {', '.join(gpus)} are free", file=sys.stderr, flush=True
-                        )
-                        told = True
-                    time.sleep(POLL_SECONDS)
+            held = _collect(locks, count)
         yield held
+
+
+def _collect(locks: dict[str, int], count: int) -> dict[str, int]:
+    """Wait for `count` of the locks, and hold them."""
+    held: dict[str, int] = {}
+    for attempt in itertools.count():
+        for gpu, lock in locks.items():
+            if len(held) < count and gpu not in held and _try_lock(lock):
+                held[gpu] = lock
+        if len(held) == count:
+            break
+        if attempt == 0:
+            print(f"waits until {count} of the GPUs {', '.join(locks)} are free", file=sys.stderr, flush=True)
+        time.sleep(POLL_SECONDS)
+    return held
 
 
 def _lock_folder() -> Path:

@@ -55,7 +55,7 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, response: str) -> list[i
 def _encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], add_special_tokens: bool = True
 ) -> list[list[int]]:
-    """Token ids of each text by itself. Many texts in one call take less time than as many calls, and several cores."""
+    """Token ids of each text. One call for many texts is faster than a call for each, and uses several cores."""
     if not texts:
         return []
     options = {"add_special_tokens": add_special_tokens, "split_special_tokens": True, "return_attention_mask": False}

@@ -15,11 +15,12 @@ import closerlook
 from closerlook.config.catalog import EngineName
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
+from closerlook.core.versions import installed_version
 from closerlook.generate.decoding import Decoder
 from closerlook.generate.ragged_cache import RAGGED
 from closerlook.generate.response import Response
 from closerlook.generate.transformers_engine import TransformersEngine
-from closerlook.generate.vllm_engine import VllmEngine, vllm_obstacle, vllm_version
+from closerlook.generate.vllm_engine import VllmEngine, vllm_obstacle
 from closerlook.models.device import device
 from closerlook.models.load import load_base, load_tuned
 from closerlook.models.logits import Network
@@ -44,7 +45,7 @@ def choose_engine(name: EngineName, tuned: Path | None) -> EngineName:
 def engine_version(name: EngineName) -> str:
     """The version of an engine."""
     versions = {"closerlook": closerlook.__version__, "transformers": transformers.__version__}
-    return versions.get(name) or vllm_version() or "unknown"
+    return versions.get(name) or installed_version(name) or "unknown"
 
 
 def open_engine(

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from closerlook.core.errors import CloserlookError
 from closerlook.models.token_text import INCOMPLETE, decode, token_starts
@@ -101,9 +100,3 @@ def end_tokens_of(configuration: GenerationConfig | None, tokenizer: PreTrainedT
     configured = getattr(configuration, "eos_token_id", None)
     configured = configured if isinstance(configured, list) else [configured]
     return {token for token in [*configured, tokenizer.eos_token_id] if token is not None}
-
-
-def context_of(folder: Path) -> int:
-    """The most tokens of prompt and response that the model in a folder takes."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
-    return getattr(config, "max_position_embeddings", None) or 1 << 40

@@ -3,9 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-import transformers
-
 from closerlook.config.catalog import EngineName
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
@@ -13,12 +10,12 @@ from closerlook.core.files import read_parquet, sha256
 from closerlook.core.fingerprint import fingerprint
 from closerlook.core.resumable import Progress, Row, compute_in_parts, split_by_length
 from closerlook.core.schemas import RESPONSES
-from closerlook.data.prompts import encode_prompt, fill_template
+from closerlook.data.prompts import encode_prompts, fill_template
 from closerlook.generate.engines import choose_engine, engine_version, open_engine
-from closerlook.generate.response import context_of, new_response
-from closerlook.models.device import device, device_kind
-from closerlook.models.load import hidden_size, load_tokenizer
-from closerlook.models.precision import fast_dtype
+from closerlook.generate.response import new_response
+from closerlook.models.device import device, rounding_facts
+from closerlook.models.load import context_length, load_tokenizer, text_config
+from closerlook.models.precision import dtype_name, fast_dtype
 from closerlook.models.token_text import decode
 
 PART = 64
@@ -63,12 +60,12 @@ def generate(
             )
         ids, instructions = [f"{number}/{id}" for number in range(samples) for id in ids], instructions * samples
     tokenizer = load_tokenizer(base)
-    prompts = [encode_prompt(tokenizer, template, instruction) for instruction in instructions]
+    prompts = encode_prompts(tokenizer, template, instructions)
     target = device(gpus)
-    dtype = fast_dtype(precision, target, hidden_size(base))
+    dtype = fast_dtype(precision, target, text_config(base).hidden_size)
     engine = choose_engine(engine, tuned)
-    facts = {"engine": engine, "engine_version": engine_version(engine), "dtype": str(dtype).removeprefix("torch.")}
-    context = context_of(_full_weights(base, tuned))
+    facts = {"engine": engine, "engine_version": engine_version(engine), "dtype": dtype_name(dtype)}
+    context = context_length(text_config(_full_weights(base, tuned)))
     responses = [
         new_response(id, prompt, context, settings.max_new_tokens) for id, prompt in zip(ids, prompts, strict=True)
     ]
@@ -92,13 +89,8 @@ def generate(
             )
 
     inputs = {"prompts": prompts, "ids": ids, "template": template, "settings": settings.model_dump()}
-    inputs |= {
-        "base": sha256(base),
-        "tuned": tuned and sha256(tuned),
-        "device": device_kind(target),
-        "part": PART,
-    } | facts
-    inputs |= {"torch": torch.__version__, "transformers": transformers.__version__}
+    inputs |= {"base": sha256(base), "tuned": tuned and sha256(tuned), "part": PART} | facts
+    inputs |= rounding_facts(target)
     parts = split_by_length([len(prompt) for prompt in prompts], PART)
     compute_in_parts(parts, answer, RESPONSES.with_metadata(facts), out, fingerprint(**inputs))
 

@@ -8,10 +8,14 @@ from torch import Tensor
 from closerlook.config.settings import GenerateSettings
 
 
+def seed_of(seed: int, id: str) -> int:
+    """The seed of one response's random numbers, which depends on the run's seed and the response's id alone: 64 bits, signed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8], "little", signed=True)
+
+
 def uniform_draws(seed: int, id: str, count: int) -> Tensor:
     """`count` uniform numbers in [0, 1), float64, that depend only on the seed and the response's id."""
-    digest = hashlib.sha256(f"{seed}:{id}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+    generator = torch.Generator().manual_seed(seed_of(seed, id))
     return torch.rand(count, generator=generator, dtype=torch.float64)
 
 

@@ -1,34 +1,27 @@
 """The engine vLLM: many more responses at a time, on one GPU or several that share the model. Optional: closerlook[vllm]."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from closerlook.config.settings import GenerateSettings
+from closerlook.core.versions import installed_version
 from closerlook.generate.response import Ending, Response, end_tokens_of
+from closerlook.generate.sampling import seed_of
 from closerlook.models.device import device
+from closerlook.models.precision import dtype_name
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM takes as the largest rank of an adapter."""
 
 
-def vllm_version() -> str | None:
-    """The version of vLLM that is installed, or None."""
-    try:
-        return version("vllm")
-    except PackageNotFoundError:
-        return None
-
-
 def vllm_obstacle(tuned: Path | None) -> str | None:
     """Why vLLM cannot run a tuned model here; None if it can."""
-    if not vllm_version():
+    if not installed_version("vllm"):
         return "vLLM is not installed: pip install 'closerlook[vllm]'"
     if not torch.cuda.is_available():
         return "there is no GPU here, which vLLM needs"
@@ -73,7 +66,7 @@ class VllmEngine:
         arguments = EngineArgs(
             model=str(self.model),
             tokenizer=str(self.base),
-            dtype=str(self.dtype).removeprefix("torch."),
+            dtype=dtype_name(self.dtype),
             tensor_parallel_size=self.gpus,
             max_model_len=max(len(response.prompt) + response.room for response in responses),
             seed=0,
@@ -87,7 +80,7 @@ class VllmEngine:
             parameters = SamplingParams(
                 temperature=self.settings.temperature,
                 top_p=self.settings.top_p,
-                seed=seed_of(self.settings.seed, response.id) if self.settings.temperature else None,
+                seed=seed_of(self.settings.seed, response.id) % (1 << 64) >> 1 if self.settings.temperature else None,
                 max_tokens=response.room,
                 stop=list(self.settings.stop),
                 stop_token_ids=sorted(self._ending.end_tokens),
@@ -102,11 +95,6 @@ class VllmEngine:
 
     def _rank(self) -> int:
         return next(rank for rank in RANKS if rank >= self.adapter["r"])
-
-
-def seed_of(seed: int, id: str) -> int:
-    """The seed of one response's random numbers, which depends on its id alone."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8], "little") >> 1
 
 
 def _adapter(tuned: Path | None) -> dict:

@@ -12,11 +12,11 @@ from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
 from closerlook.generate.engines import Engine, choose_engine, open_engine
-from closerlook.generate.response import context_of, new_response
+from closerlook.generate.response import new_response
 from closerlook.llm.cache import Answer, Cache
 from closerlook.llm.client import MAX_ATTEMPTS, CompletionModel, Done, Request
 from closerlook.models.device import device
-from closerlook.models.load import load_tokenizer
+from closerlook.models.load import context_length, load_tokenizer, text_config
 from closerlook.models.precision import exact_dtype
 from closerlook.models.token_text import decode
 
@@ -45,7 +45,7 @@ class LocalModel(CompletionModel):
 
         `usable` and schemas are ignored: a second greedy answer would equal the first.
         """
-        context = context_of(self.folder)
+        context = context_length(text_config(self.folder))
         prompts = {key: self._encode(request.prompt) for key, request in todo.items()}
         for key in [key for key, prompt in prompts.items() if len(prompt) > context - self.max_tokens]:
             length = len(prompts.pop(key))

@@ -39,6 +39,13 @@ def device_kind(device: torch.device) -> str:
     return device_name(device) if device.type == "cuda" else "cpu"
 
 
+def rounding_facts(device: torch.device) -> dict[str, str]:
+    """What decides how the rows of a table are rounded, for their identity: libraries, and device_kind."""
+    import transformers  # heavy, and `closerlook doctor` needs this module without it
+
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "device": device_kind(device)}
+
+
 @contextmanager
 def deterministic_algorithms(enabled: bool) -> Iterator[None]:
     """If enabled, the same computation gives the same bits each time, on a GPU too. It must begin before CUDA starts.

@@ -6,7 +6,14 @@ from typing import Any
 import psutil
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 import closerlook.models.packed  # noqa: F401  (registers PACKED, so that every model can be loaded with it)
@@ -27,9 +34,14 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def hidden_size(folder: Path) -> int:
-    """Width of the hidden states of the model in a folder."""
-    return AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().hidden_size
+def text_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of the language model in a folder."""
+    return AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+
+
+def context_length(config: PreTrainedConfig) -> int:
+    """The most tokens of prompt and response that a model of this configuration takes."""
+    return getattr(config, "max_position_embeddings", None) or 1 << 40
 
 
 def load_base(

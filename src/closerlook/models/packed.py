@@ -6,7 +6,7 @@ the lengths. No mask is built for the whole row, so the cost grows with the sum 
 
 from collections.abc import Iterable, Iterator, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -119,9 +119,9 @@ def _all_at_once(
     """All segments in one kernel: FlashAttention for sequences of any lengths; differentiable."""
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     longest = max(segments)
-    # A token sees itself and the `sliding_window - 1` tokens before it; -1 stands for all before it.
+    # A token sees itself and the `sliding_window - 1` tokens before it; -1 means all tokens before it.
     before = -1 if sliding_window is None else sliding_window - 1
-    output: Tensor = varlen_attn(  # type: ignore[assignment]  # no tuple without return_aux
+    output = varlen_attn(
         q,
         k,
         v,
@@ -133,7 +133,7 @@ def _all_at_once(
         window_size=(before, 0),
         enable_gqa=q.shape[1] != k.shape[1],
     )
-    return output[None]
+    return cast(Tensor, output)[None]  # a tuple only with return_aux
 
 
 def _one_by_one(
@@ -171,6 +171,6 @@ def _one_by_one(
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous()
 
 
-# No mask function is registered beside it: transformers then makes no mask and does not look for packed sequences itself, for
+# No mask function of this name is registered: transformers then makes no mask and does not look for packed sequences itself, for
 # which it would read a value from the GPU in every pass.
 AttentionInterface.register(PACKED, packed_attention)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -21,7 +20,7 @@ from closerlook.core.files import read_parquet, sha256
 from closerlook.core.fingerprint import fingerprint
 from closerlook.core.resumable import Progress, Row, Rows, compute_in_parts, split_by_length
 from closerlook.core.schemas import MARGINAL_RANK, SHIFT
-from closerlook.models.device import device, device_kind
+from closerlook.models.device import device, rounding_facts
 from closerlook.models.packed import packed_batches
 from closerlook.models.pass_limits import PassLimits, pass_limits
 from closerlook.models.precision import exact_dtype
@@ -65,13 +64,7 @@ def shift(
             yield from zip(part, analyzer.rows([rows[index] for index in part], progress), strict=True)
 
     inputs = {"base": sha256(base), "tuned": sha256(tuned), "responses": sha256(responses), "dtype": dtype}
-    inputs |= {
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "device": device_kind(target),
-        "part": PART,
-        "columns": SHIFT.names,
-    }
+    inputs |= {"columns": SHIFT.names, "part": PART} | rounding_facts(target)
     lengths = [len(row["prompt_token_ids"]) + len(row["token_ids"]) for row in rows]
     compute_in_parts(split_by_length(lengths, PART), analyze, SHIFT, out, fingerprint(**inputs))
     if analyzer.rewritten:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from closerlook.core.errors import CloserlookError
-from closerlook.models.load import load_base, load_tokenizer, load_tuned
+from closerlook.models.load import context_length, load_base, load_tokenizer, load_tuned
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED, pack
 
@@ -31,8 +31,7 @@ class ModelPair:
                 "since distributions over different tokens cannot be compared (was a padding token added in training?)"
             )
         self.vocabulary = sizes["base"]
-        contexts = [getattr(network.config, "max_position_embeddings", None) or 1 << 40 for _, network in self._named()]
-        self.context: int = min(contexts)
+        self.context = min(context_length(network.config) for _, network in self._named())
         for _, network in self._named():
             network.check()
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from closerlook.core.errors import CloserlookError
 
 KEPT_BYTES = 1 << 29
-"""Most bytes of exponentials: trained tokens are taken in pieces of so many."""
+"""Most bytes of exponentials at a time. More trained tokens are processed in several pieces."""
 BLOCK = {"cpu": 1 << 12, "cuda": 1 << 30}
 """Tokens of the vocabulary per block: few on a CPU, whose cache then holds the logits until they are used; on a GPU, all."""
 

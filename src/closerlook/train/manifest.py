@@ -3,13 +3,13 @@
 import platform
 import resource
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from statistics import fmean
 from typing import Any
 
 import torch
 from torch import nn
 
+from closerlook.core.versions import installed_version
 from closerlook.models.device import device_name
 from closerlook.train.batches import BatchSchedule
 from closerlook.train.distributed import Distributed
@@ -52,16 +52,8 @@ def run_facts(log: Log, schedule: BatchSchedule, module: nn.Module, world: Distr
         "peak_memory_bytes": _peak_memory(world.device),
         "device": device_name(world.device),
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: installed_version(name) for name in PACKAGES},
     }
-
-
-def _version(package: str) -> str | None:
-    """The version of an installed package; None for one that is not, such as deepspeed, which plain trainings do without."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _peak_memory(device: torch.device) -> int:

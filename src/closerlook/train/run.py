@@ -18,6 +18,7 @@ from closerlook.core.files import read_parquet, record_digest, replacing, sha256
 from closerlook.core.fingerprint import fingerprint
 from closerlook.models.device import deterministic_algorithms, device_kind
 from closerlook.models.load import load_base, load_tokenizer
+from closerlook.models.precision import dtype_name
 from closerlook.train import checkpoints, held_out, manifest
 from closerlook.train.batches import BatchSchedule, MicroBatch, order, tokenize
 from closerlook.train.distributed import Distributed, join_ranks
@@ -101,7 +102,7 @@ def _facts(job: Job, world: Distributed) -> dict[str, Any]:
     """What two runs must share for one to resume the other's checkpoint; micro-batches and the like may differ."""
     return {
         "config_digest": job.config.training_digest,
-        "precision": str(job.dtype(world)).removeprefix("torch."),
+        "precision": dtype_name(job.dtype(world)),
         "deterministic": job.engine.deterministic,
         "device": device_kind(world.device),
         "deepspeed": Path(job.engine.deepspeed).read_text() if job.engine.deepspeed else None,

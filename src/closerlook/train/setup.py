@@ -12,7 +12,7 @@ from transformers.integrations import HfDeepSpeedConfig
 from closerlook.config.cell import CellConfig
 from closerlook.config.settings import EngineSettings, TrainSettings
 from closerlook.core.errors import CloserlookError
-from closerlook.models.load import hidden_size, load_base
+from closerlook.models.load import load_base, text_config
 from closerlook.models.packed import PACKED
 from closerlook.models.precision import fast_dtype
 from closerlook.train import zero
@@ -53,7 +53,7 @@ class Job:
 
     def dtype(self, world: Distributed) -> torch.dtype:
         """The dtype of forward and backward passes."""
-        return fast_dtype(self.engine.precision, world.device, hidden_size(self.model))
+        return fast_dtype(self.engine.precision, world.device, text_config(self.model).hidden_size)
 
 
 def set_up(job: Job, world: Distributed) -> DataParallel | Zero:
@@ -64,9 +64,8 @@ def set_up(job: Job, world: Distributed) -> DataParallel | Zero:
     dtype, config = job.dtype(world), None
     if job.engine.deepspeed:
         bfloat16 = dtype == torch.bfloat16
-        config = zero.read_config(
-            Path(job.engine.deepspeed), job.settings, bfloat16, world.size, hidden_size(job.model)
-        )
+        hidden_size = text_config(job.model).hidden_size
+        config = zero.read_config(Path(job.engine.deepspeed), job.settings, bfloat16, world.size, hidden_size)
         zero.join(world.device)
         # While this object is alive, from_pretrained divides the weights among the ranks (stage 3).
         loading = HfDeepSpeedConfig(config)

@@ -114,8 +114,8 @@ def test_a_job_is_what_python_would_have_run(run: Run) -> None:
     job = run.tell(command)
     alone = run.tell(command.replace("python", sys.executable))
     assert job["parent"] != alone["parent"]
-    for told in (job, alone):
-        del told["pid"], told["parent"]
+    for reported in (job, alone):
+        del reported["pid"], reported["parent"]
     assert job == alone | {"path": str(run.folder / "programs")}
 
 

@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from tests.support.tiny_training import lines, losses, make_model, make_rows, make_tokenizer
 from transformers import PreTrainedModel
 
+from closerlook.core import versions
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import DIGEST_RECORD, sha256
 from closerlook.data.prompts import encode_prompt, encode_response
 from closerlook.models.load import load_base, load_tokenizer, load_tuned
-from closerlook.train import manifest, run
+from closerlook.train import run
 from closerlook.train.distributed import Distributed
 from closerlook.train.run import train
 
@@ -60,9 +61,9 @@ def test_a_package_that_is_not_installed_has_no_version(trained, monkeypatch):
             raise PackageNotFoundError(name)
         return "1.0"
 
-    monkeypatch.setattr(manifest, "version", version)
-    versions = json.loads((trained() / "manifest.json").read_text())["versions"]
-    assert (versions["deepspeed"], versions["closerlook"], versions["torch"]) == (None, None, "1.0")
+    monkeypatch.setattr(versions, "version", version)
+    found = json.loads((trained() / "manifest.json").read_text())["versions"]
+    assert (found["deepspeed"], found["closerlook"], found["torch"]) == (None, None, "1.0")
 
 
 def test_no_rank_leaves_before_all_is_written(make_job, monkeypatch):
