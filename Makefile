@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONFIGFILE ?= config/mini.yaml
 SNAKEMAKE := $(BIN)/snakemake --cores all --configfile
 
-.PHONY: demo small test quick test-ranks test-e2e test-slurm test-browser test-latex test-model lint format schema bench report profile docs clean help
+.PHONY: demo small test quick test-ranks test-e2e test-slurm test-browser test-latex test-model lint format schema bench gpu-prepare gpu-check report profile docs clean help
 help:
 	@echo "make demo     the miniature, end to end; prints its tables        (six minutes on two cores)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint     ruff, snakefmt, mypy, import-linter, snakemake --lint;  make format: repair what can be repaired"
 	@echo "make profile  what \`snakemake --profile slurm\` needs, on a cluster's login node"
 	@echo "make bench    speed and memory compared with the alternatives, into benchmarks/results/"
+	@echo "make gpu-check  correctness and speed on this machine's GPU, in 15 minutes (make gpu-prepare first: docs/gpu.md)"
 	@echo "make report   Snakemake's report of a finished run, one HTML file   (CONFIGFILE=config/small.yaml for another)"
 	@echo "make docs     the documentation as a site, into build/site/; fails on a broken link"
 	@echo "make schema   the JSON schemas that editors check presets and the catalog with"
@@ -86,6 +87,15 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/tracing.py
 	$(BIN)/python benchmarks/per_response.py
 	$(BIN)/python benchmarks/start.py
+
+# Without a GPU, a rehearsal: make gpu-check GPU_CHECK="--device cpu --tiny"
+GPU_CHECK ?=
+gpu-check: .venv/dev
+	$(BIN)/python benchmarks/gpu/check.py $(GPU_CHECK)
+
+# Needs a network; gpu-check does not.
+gpu-prepare: .venv/dev
+	$(BIN)/python benchmarks/gpu/prepare.py --no-wheels
 
 # Snakemake looks for profiles by name in this folder. Another profile of that name is not replaced.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake

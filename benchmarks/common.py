@@ -146,6 +146,24 @@ def llama(vocabulary: int = 49152, **changes: Any) -> Any:
     return LlamaForCausalLM(LlamaConfig(**options | changes)).eval()
 
 
+def byte_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
+    """A tokenizer of at most so many tokens, made of the texts; any text can be written in it."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, vocabulary, 1, False, ["<pad>", "<s>", "</s>"])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe._tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
+
+
+class NoText:
+    """Stands for a tokenizer where responses never end and no text is wanted."""
+
+    eos_token_id = None
+
+
 def prompts(count: int) -> list[list[int]]:
     """Random tokens, of the lengths that instructions in a template have: log-normal, median 60, from 15 to 400."""
     draw = random.Random(0)

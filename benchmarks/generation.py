@@ -8,7 +8,7 @@ most 64 at a time. On AMD's processors about a third of its lead is due to oneDN
 
 import time
 
-from common import compare, llama, prompts
+from common import NoText, compare, llama, prompts
 
 NEW_TOKENS = 128
 BATCH = 64
@@ -21,9 +21,6 @@ def ours() -> float:
     from closerlook.generate.ragged_cache import RAGGED
     from closerlook.generate.response import new_response
     from closerlook.models.logits import Network
-
-    class NoText:
-        eos_token_id = None
 
     model = llama()
     model.set_attn_implementation(RAGGED)

@@ -17,6 +17,7 @@ from typing import Any
 
 from common import (
     SHARED,
+    byte_tokenizer,
     in_process,
     instruction_of,
     llama,
@@ -67,8 +68,6 @@ def main() -> None:
 def prepare(folder: Path, data: Path, count: int, threads: int, model: Path | None) -> None:
     """Write tokenizer, model and rows, the same for all methods."""
     import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import PreTrainedTokenizerFast
 
     from closerlook.core.files import write_parquet
     from closerlook.core.schemas import INSTANCES
@@ -79,12 +78,7 @@ def prepare(folder: Path, data: Path, count: int, threads: int, model: Path | No
     if model:
         (folder / "model").symlink_to(model.resolve(), target_is_directory=True)
     else:
-        bpe = ByteLevelBPETokenizer()
-        words = ["<pad>", "<s>", "</s>"]
-        bpe.train_from_iterator([*texts, *(row["output"] for row in rows)], 49152, 1, False, words)
-        tokenizer = PreTrainedTokenizerFast(
-            tokenizer_object=bpe._tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-        )
+        tokenizer = byte_tokenizer([*texts, *(row["output"] for row in rows)], 49152)
         tokenizer.save_pretrained(folder / "model")
         llama(max_position_embeddings=2048, eos_token_id=2).save_pretrained(folder / "model")
     chosen = [i for i, row in enumerate(rows) if row["output"].strip()][:count]
@@ -108,7 +102,7 @@ def measure(name: str, folder: Path, threads: int) -> dict[str, float]:
     return {"tokens_per_second": speed, "peak_gb": peak_gb()}
 
 
-def ours(folder: Path, lora: bool, precision: str) -> float:
+def ours(folder: Path, lora: bool, precision: str, micro: int = OUR_MICRO) -> float:
     """closerlook's training."""
     from closerlook.config.cell import CellConfig, PromptTemplate
     from closerlook.config.settings import EngineSettings, TrainSettings
@@ -117,7 +111,7 @@ def ours(folder: Path, lora: bool, precision: str) -> float:
 
     settings = TrainSettings(kind="lora" if lora else "full", epochs=1.0, batch_size=BATCH, max_length=PACKED_LENGTH)
     with TemporaryDirectory() as out:
-        engine = EngineSettings(micro_batch=OUR_MICRO, precision=precision)
+        engine = EngineSettings(micro_batch=micro, precision=precision)
         config = CellConfig(template=PromptTemplate(text=TEMPLATE), train=settings)
         train(Job(config, folder / "model", folder / "data.parquet", Path(out), engine))
         lines = [json.loads(line) for line in (Path(out) / "train_log.jsonl").read_text().splitlines()]
@@ -157,19 +151,20 @@ def load(folder: Path, lora: bool) -> Any:
     return get_peft_model(model, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")) if lora else model
 
 
-def trainer(folder: Path, lora: bool) -> float:
+def trainer(folder: Path, lora: bool, micro: int = MICRO) -> float:
     """transformers' Trainer with a padding collator."""
+    import torch
     from datasets import Dataset
     from transformers import AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
     rows = Dataset.from_list(examples(folder)).remove_columns("completion_mask")
     arguments = TrainingArguments(
         folder / "out",
-        per_device_train_batch_size=MICRO,
-        gradient_accumulation_steps=BATCH // MICRO,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=BATCH // micro,
         num_train_epochs=1,
-        use_cpu=True,
-        bf16=is_real(folder),
+        use_cpu=not torch.cuda.is_available(),
+        bf16=is_real(folder) or torch.cuda.is_available(),
         report_to=[],
         save_strategy="no",
         logging_steps=1,
@@ -178,8 +173,9 @@ def trainer(folder: Path, lora: bool) -> float:
     return timed(Trainer(load(folder, lora), arguments, collator, rows), rows)
 
 
-def trl(folder: Path, packed: bool) -> float:
+def trl(folder: Path, packed: bool, micro: int = MICRO) -> float:
     """TRL's SFTTrainer, all parameters: its defaults, or packed into rows of 1024 tokens."""
+    import torch
     from datasets import Dataset
     from transformers import AutoTokenizer
     from trl import SFTConfig, SFTTrainer
@@ -187,13 +183,13 @@ def trl(folder: Path, packed: bool) -> float:
     rows = Dataset.from_list(examples(folder)).remove_columns("labels")
     arguments = SFTConfig(
         folder / "out",
-        per_device_train_batch_size=MICRO,
-        gradient_accumulation_steps=1 if packed else BATCH // MICRO,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=1 if packed else BATCH // micro,
         packing=packed,
         max_length=PACKED_LENGTH,
         num_train_epochs=1,
-        use_cpu=True,
-        bf16=is_real(folder),
+        use_cpu=not torch.cuda.is_available(),
+        bf16=is_real(folder) or torch.cuda.is_available(),
         report_to=[],
         save_strategy="no",
         logging_steps=1,
@@ -204,12 +200,15 @@ def trl(folder: Path, packed: bool) -> float:
 
 def timed(trainer: Any, rows: Any) -> float:
     """Real tokens per second of the trainer's optimizer steps."""
+    import torch
     from transformers import TrainerCallback
 
     moments: list[float] = []
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             moments.append(time.perf_counter())
 
         on_step_end = on_step_begin

@@ -67,6 +67,7 @@ def own_modules() -> set[str]:
     return {path.stem for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")} | {
         "tests",
         "closerlook",
+        "gpu",  # a folder of benchmarks
     }
 
 

@@ -87,20 +87,25 @@ def _link(folder: Path, out: Path) -> None:
 
 
 def _convert(source: GgufPackageModel, out: Path) -> None:
-    """Dequantize a package's GGUF file to float32 safetensors; tied embeddings stay tied."""
-    assemble = _import_assemble(source)
+    """Put the weights and the tokenizer of a package's GGUF file into `out`."""
+    assemble = import_assemble(source)
     with TemporaryDirectory(dir=out.parent, prefix=".gguf-") as folder:
-        file = assemble(Path(folder) / "model.gguf").name
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+        file = assemble(Path(folder) / "model.gguf")
+        AutoTokenizer.from_pretrained(folder, gguf_file=file.name).save_pretrained(out)
+        dequantize(file, out)
+
+
+def dequantize(file: Path, out: Path) -> None:
+    """Write a GGUF file's weights as float32 safetensors, with their configuration; tied embeddings stay tied."""
+    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     # The weights are float32 now, but transformers does not save a model that it takes for a quantized one.
     del model.hf_quantizer, model.config.quantization_config
     model.is_quantized = False  # type: ignore[assignment]
-    tokenizer.save_pretrained(out)
     model.save_pretrained(out)
 
 
-def _import_assemble(source: GgufPackageModel) -> Callable[[Path], Path]:
+def import_assemble(source: GgufPackageModel) -> Callable[[Path], Path]:
+    """The function of a GGUF package that writes its file, and returns the path. Raises CloserlookError if there is none."""
     try:
         return importlib.import_module(source.gguf_package.replace("-", "_")).assemble
     except ModuleNotFoundError:
