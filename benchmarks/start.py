@@ -62,8 +62,8 @@ def seconds(command: str, folder: Path, environment: dict[str, str]) -> float:
     return time.perf_counter() - start
 
 
-def own_work(command: str) -> None:
-    """Run a program in a fork and then, when everything is imported that it imported, in this process; print these seconds."""
+def own_work(command: str, repeats: int) -> None:
+    """Run a program in a fork and then, when everything is imported that it imported, in this process; print its median."""
     found = PROGRAM.search(command)
     assert found, command
     sys.argv = subprocess.run(
@@ -78,9 +78,12 @@ def own_work(command: str) -> None:
         for module in modules.read().splitlines():
             with contextlib.suppress(Exception):
                 importlib.import_module(module)
-    start = time.perf_counter()
-    runpy.run_path(sys.argv[0], run_name="__main__")
-    print(json.dumps({"own": time.perf_counter() - start}))
+    runs = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        runs.append(time.perf_counter() - start)
+    print(json.dumps({"own": statistics.median(runs)}))
 
 
 def measure(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
@@ -94,9 +97,9 @@ def measure(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
     for rule, job in jobs.items():
         seconds(job.command, folder, environments[1])  # the server learns
         runs = [[seconds(job.command, folder, each) for each in environments] for _ in range(repeats)]
-        own = [in_process(rule, __file__, "--own", job.command, "--folder", folder)["own"] for _ in range(repeats)]
+        own = in_process(rule, __file__, "--own", job.command, "--folder", folder, "--repeats", repeats)
         medians = map(statistics.median, zip(*runs, strict=True))
-        result[rule] = {"jobs": job.count, "own": statistics.median(own)} | dict(zip(WAYS, medians, strict=True))
+        result[rule] = {"jobs": job.count} | own | dict(zip(WAYS, medians, strict=True))
         report(rule, result[rule])
     return result
 
@@ -110,7 +113,7 @@ def main() -> None:
     if arguments.own:
         os.environ |= THREADS | {"HF_HUB_OFFLINE": "1"}
         os.chdir(arguments.folder)
-        return own_work(arguments.own)
+        return own_work(arguments.own, arguments.repeats)
     if not (REPOSITORY / RESULTS / "report/index.html").exists():
         sys.exit(f"{RESULTS} is missing or not finished; run: make demo")
     with tempfile.TemporaryDirectory() as name:

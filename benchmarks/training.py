@@ -23,6 +23,7 @@ from common import (
     llama,
     make_parser,
     medians,
+    names,
     peak_gb,
     read_jsonl,
     setting,
@@ -248,8 +249,8 @@ def write_table(runs: list[dict[str, dict[str, float]]], arguments: argparse.Nam
     about = setting(arguments.repeats, "torch", "transformers", "trl", "peft", threads=arguments.threads)
     result = {"runs": runs, "median_tokens_per_second": speed, "median_peak_gb": memory, "ratios": ratios}
     about = f"{steps}; {about}"
-    stem = f"training_{arguments.model.name}" if arguments.model else "training"
-    write(arguments.out, stem, __doc__, about, lines, result | {"setting": about}, "Training speed")
+    stem, title = names("training", arguments.model)
+    write(arguments.out, stem, __doc__, about, lines, result | {"setting": about}, title)
 
 
 if __name__ == "__main__":

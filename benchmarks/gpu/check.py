@@ -83,9 +83,9 @@ def measure(arguments: argparse.Namespace, out: Path, folder: Path, deadline: fl
     session = Session(out / f"{name}_{arguments.part}.jsonl", deadline)
     session.file.write_text("")
     if arguments.part != "real":
-        for group in (machine, correctness, training, decoding, shift, determinism):
-            for measurement in group.MEASUREMENTS:
-                session.take(measurement, bench)
+        groups = (machine, correctness, training, decoding, shift, determinism)
+        for measurement in [*(one for group in groups for one in group.MEASUREMENTS), training.COMPILED]:
+            session.take(measurement, bench)
     if arguments.part != "core":
         real.run(bench, session, arguments.keep)
     return session

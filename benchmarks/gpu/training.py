@@ -109,8 +109,11 @@ def micro_batch_of(bench: Bench, lengths: list[int], vocabulary: int) -> tuple[M
     return micro_batch(instances, list(range(len(instances))), 0, bench.device), trained
 
 
-def step_of_7b(kind: str, layers: int, tokens: int, checkpointing: bool) -> Callable[[Bench], Result]:
-    """Measures a training step of one micro-batch of the shape of Llama 2 7B, with so many of its 32 layers."""
+def step_of_7b(kind: str, layers: int, tokens: int, option: str) -> Callable[[Bench], Result]:
+    """Measures a training step of one micro-batch of the shape of Llama 2 7B, with so many of its 32 layers.
+
+    option: "", "checkpointing" of gradients, or "compiled", which closerlook does not do: whether it would be worth its start.
+    """
 
     def measure(bench: Bench) -> Result:
         architecture = bench.architecture("llama-2-7b", layers)
@@ -120,18 +123,21 @@ def step_of_7b(kind: str, layers: int, tokens: int, checkpointing: bool) -> Call
         batch, trained = micro_batch_of(bench, lengths, architecture.vocab_size)
         loaded = torch.bfloat16 if kind == "lora" else torch.float32
         model = bench.build(architecture, loaded, PACKED)
-        if checkpointing:
+        if option == "checkpointing":
             model.gradient_checkpointing_enable({"use_reentrant": False})
+        if option == "compiled":
+            for layer in model.model.layers:
+                layer.compile(backend="aot_eager" if bench.tiny else "inductor", dynamic=True)
         module = apply_method(model, settings).train()
         world = Distributed(0, 1, bench.device)
         engine = DataParallel(module, torch.bfloat16, lambda found: build_optimizer(found, settings), 1.0, world)
         loss = loss_of(HeadLoss(module), trained)
         bench.forget_peak()
+        first = bench.seconds(lambda: engine.step([batch], loss, RATE))
         found = bench.in_turn({"step": lambda: engine.step([batch], loss, RATE)}, bench.times(1, 5))["step"]
         speed = flops(architecture, settings, lengths, trained) / found["seconds"]
-        return {"ms_per_step": 1e3 * found["seconds"], "tokens": sum(lengths), "peak_gb": bench.peak_gb()} | bench.mfu(
-            speed
-        )
+        step = {"first_ms": 1e3 * first, "ms_per_step": 1e3 * found["seconds"], "tokens": sum(lengths)}
+        return step | {"peak_gb": bench.peak_gb()} | bench.mfu(speed)
 
     return measure
 
@@ -205,16 +211,17 @@ MEASUREMENTS = [
     *(Measurement(f"training, repeat {repeat}", 40, compare_with_peers) for repeat in (1, 2, 3)),
     *(
         Measurement(
-            f"7B, {layers} layers, {kind}, {tokens} tokens" + ", checkpointing" * checkpointing,
+            f"7B, {layers} layers, {kind}, {tokens} tokens{', ' * bool(option)}{option}",
             seconds,
-            step_of_7b(kind, layers, tokens, checkpointing),
+            step_of_7b(kind, layers, tokens, option),
         )
-        for kind, layers, tokens, checkpointing, seconds in (
-            ("full", 8, 4096, False, 6),
-            ("full", 8, 8192, False, 6),
-            ("full", 8, 8192, True, 6),
-            ("lora", 32, 4096, False, 15),
+        for kind, layers, tokens, option, seconds in (
+            ("full", 8, 4096, "", 6),
+            ("full", 8, 8192, "", 6),
+            ("full", 8, 8192, "checkpointing", 6),
+            ("lora", 32, 4096, "", 15),
         )
     ),
     Measurement("ZeRO on one rank", 40, zero_on_one_rank, is_check=True),
 ]
+COMPILED = Measurement("7B, 8 layers, full, 4096 tokens, compiled", 60, step_of_7b("full", 8, 4096, "compiled"))

@@ -46,11 +46,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return make
 
 
-def start(name: str, gpus: int | None, seconds: float) -> subprocess.Popen[bytes]:
+def start(name: str, gpus: int | None, seconds: float, stderr: int | None = None) -> subprocess.Popen[str]:
     words = [sys.executable, str(REPOSITORY / "workflow/scripts/supervise.py"), "--stage", "train", "--folder", name]
     words += ["--outputs", f"{name}/out", "--inputs", "in", "--log", f"{name}.log"]
     words += [] if gpus is None else ["--gpus", str(gpus)]
-    return subprocess.Popen([*words, "--", sys.executable, "-c", USE, name, str(seconds)])
+    return subprocess.Popen([*words, "--", sys.executable, "-c", USE, name, str(seconds)], stderr=stderr, text=True)
 
 
 def wait_for(file: Path) -> str:
@@ -117,8 +117,9 @@ def test_a_job_that_waits_for_a_gpu_can_be_stopped(machine: Callable[[str], Path
     folder = machine("a")
     first = start("first", 1, 60)
     wait_for(folder / "pid-first")
-    waiting = start("waiting", 1, 0)
-    time.sleep(0.5)
+    waiting = start("waiting", 1, 0, stderr=subprocess.PIPE)
+    assert waiting.stderr is not None
+    assert waiting.stderr.readline() == "waits until 1 of the GPUs a are free\n"
     waiting.send_signal(signal.SIGTERM)
     assert waiting.wait(10) != 0
     first.terminate()

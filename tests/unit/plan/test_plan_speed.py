@@ -1,5 +1,7 @@
 """Estimated step times: near the figures that they were made from, and longer where there is more to do."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from closerlook.plan.work import count_flops, count_micro_steps
 MODELS = read("config/mini.yaml", REPOSITORY).catalog.models
 SHAPES = {name: Shape(model.architecture) for name, model in MODELS.items() if model.architecture}
 PEAK = 989e12
-RATE = 0.45 * PEAK
+RATE = 0.40 * PEAK
 
 
 def seconds(
@@ -30,16 +32,16 @@ def seconds(
     return time, flops / time / PEAK
 
 
-@pytest.mark.parametrize(
-    ("tokens", "as_it_was", "without"),
-    [(390, 0.025, 0.07), (880, 0.06, 0.15), (1560, 0.10, 0.27), (3040, 0.20, 0.41), (8192, 0.33, 0.46)],
-)
-def test_seven_billion_on_eight_gpus(tokens: int, as_it_was: float, without: float) -> None:
-    """The estimates of docs/plan.md: ZeRO-3 with checkpointing, and ZeRO-2 without."""
-    old = seconds("llama-2-7b", tokens, EngineSettings(gradient_checkpointing=True), zero(3), 8)
-    assert old[1] == pytest.approx(as_it_was, rel=0.2)
-    new = seconds("llama-2-7b", tokens, EngineSettings(), zero(2), 8)
-    assert new[1] == pytest.approx(without, rel=0.3)
+def test_the_manual_has_these_estimates() -> None:
+    """Its table for 7B on eight GPUs, at the default 40% of the peak: ZeRO-3 with checkpointing, and ZeRO-2 without."""
+    manual = (REPOSITORY / "docs/plan.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*?([\d,]+)\)? \| (\d\S*)% \| (\d\S*)% \|$", manual, re.MULTILINE)
+    assert len(rows) == 4
+    for written, checkpointing, without in rows:
+        tokens = float(written.replace(",", ""))
+        engines = ((EngineSettings(gradient_checkpointing=True), zero(3)), (EngineSettings(), zero(2)))
+        estimates = [100 * seconds("llama-2-7b", tokens, *engine, 8)[1] for engine in engines]
+        assert [float(checkpointing), float(without)] == pytest.approx(estimates, abs=0.6)
 
 
 @given(
@@ -56,7 +58,7 @@ def test_more_work_takes_longer(
     config = None if stage is None else zero(stage)
     engine = EngineSettings(micro_batch=32, gradient_checkpointing=checkpointing)
     time, mfu = seconds(model, tokens, engine, config, ranks, kind)
-    assert 0 < mfu < 0.45
+    assert 0 < mfu < 0.40
     assert seconds(model, 2 * tokens, engine, config, ranks, kind)[0] >= time
     small = engine.model_copy(update={"micro_batch": 1})
     assert seconds(model, tokens, small, config, ranks, kind)[0] >= time * 0.999

@@ -1,0 +1,94 @@
+"""Write the README's summary of the benchmarks from benchmarks/results/, between its two comments."""
+
+import json
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from common import REPOSITORY, medians, table
+
+README, RESULTS = REPOSITORY / "README.md", REPOSITORY / "benchmarks" / "results"
+BEGIN, END = "<!-- written by benchmarks/summary.py -->", "<!-- end of the summary -->"
+MODELS = {
+    "": "**a Llama of 17M parameters**, vocabulary 49k, float32",
+    "_gemma-3-270m": "**Gemma 3 270M**, vocabulary 262k, bfloat16 (shift: float32)",
+}
+"""What the names of result files end in, by model."""
+
+
+def summary(results: Path = RESULTS) -> str:
+    """The lines between the comments."""
+    rows: list[list[str]] = []
+    for suffix, model in MODELS.items():
+        rows += [[model, "", "", ""], *model_rows(results, suffix)]
+    lines = table("llll", ["tokens/s", "closerlook", "alternatives", "times as fast"], rows)
+    return "\n".join([*lines, "", *sentences(results)])
+
+
+def model_rows(results: Path, suffix: str) -> Iterable[list[str]]:
+    """The rows of a model: training, generation, shift."""
+    training = read(results, f"training{suffix}")
+    speed, memory = training["median_tokens_per_second"], training["median_peak_gb"]
+    for kind, label in (("full", "training, all parameters"), ("LoRA", "training, LoRA")):
+        found = {name: f"{speed[name]:,.0f} ({memory[name]:.1f} GB)" for name in speed if name.endswith(kind)}
+        ours = found.pop(f"ours {kind}")
+        peers = "; ".join(f"{name.removesuffix(f' {kind}')} {text}" for name, text in found.items())
+        yield [label, ours, peers, f"{training['ratios'][f'ours {kind}']:.1f}"]
+    for stage in ("generation", "shift"):
+        result = read(results, f"{stage}{suffix}")
+        seconds = medians(result["runs"], lambda run, name: run[name]["seconds_per_token"])
+        peers = [name for name in seconds if not name.startswith("ours")]
+        texts = "; ".join(f"{name} {rate(1 / seconds[name])}" for name in peers)
+        yield [stage, rate(1 / seconds["ours"]), texts, "; ".join(rate(result["ratio"][name]) for name in peers)]
+
+
+def rate(number: float) -> str:
+    """A rate or a ratio, with a digit after the point where it is small."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
+
+
+def sentences(results: Path) -> list[str]:
+    """What was measured besides."""
+    small, large = read(results, "tracing")["results"]
+    python, pandas = ([one["searches"][name]["ratio"] for one in (small, large)] for name in ("Python's in", "pandas"))
+    index, rows = large["builds"]["index"], read(results, "tracing")["embedded_rows_per_second"]
+    judging, shift = read(results, "judging"), read(results, "shift")["once"]
+    responses = read(results, "per_response")
+    stages = {
+        name: statistics.median(run[name] for run in responses["runs"][str(responses["responses"])])
+        / responses["responses"]
+        for name in ("shift", "words", "spans", "borrowing")
+    }
+    gigabytes = [shift[f"{name}, 262k vocabulary"]["peak_gb"] for name in ("ours", "one at a time")]
+    text, memory = large["bytes"] / 1e6, index["peak_bytes"] / large["bytes"]
+    calls = "; ".join(
+        f"{judging['calls_per_second'][count]:.0f} calls/s with {count} at a time ({judging['share'][count]:.0%} of the limit)"
+        for count in ("16", "32")
+    )
+    return [
+        f"- Searching instruction data for phrases of 1 to 8 words: {python[0]:,.0f} times as fast as Python's `in` in "
+        f"{small['rows']:,} rows of Alpaca, {python[1]:,.0f} times in {large['rows']:,} (and {pandas[0]:,.0f} and "
+        f"{pandas[1]:,.0f} times as fast as pandas). The index of these {text:.0f} MB of text took {index['seconds']:.0f} s and "
+        f"{memory:.1f} times their size in memory; Sentence-BERT embeds {rows:.0f} rows a second.",
+        f"- From shift to borrowing, a response of Gemma 3 270M takes {sum(stages.values()):.1f} s, {stages['shift']:.1f} s of "
+        f"them the shift. The shift of a response of 500 tokens with a vocabulary of 262k takes {gigabytes[0]:.2f} GB; a plain "
+        f"script, {gigabytes[1]:.2f} GB.",
+        f"- Judging, against a server that takes {1000 * judging['latency']:.0f} ms for a call: {calls}.",
+    ]
+
+
+def read(results: Path, stem: str) -> Any:
+    """The numbers of a benchmark."""
+    return json.loads((results / f"{stem}.json").read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Replace the summary."""
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    README.write_text(f"{before}{BEGIN}\n\n{summary()}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
