@@ -71,7 +71,7 @@ def setting(repeats: int, *packages: str, threads: int | None = None) -> str:
     """How and where a benchmark ran, in one sentence."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     limit = f", {threads} thread(s)" if threads else ""
-    return f"{repeats} repeats{limit}; {os.cpu_count()} cores, {platform.machine()}; {versions}."
+    return f"{repeats} repeat{'s' * (repeats > 1)}{limit}; {os.cpu_count()} cores, {platform.machine()}; {versions}."
 
 
 def write(

@@ -4,12 +4,13 @@ Alpaca rows in steps of 32, and 32 held-out rows. In bfloat16, passes have bfloa
 CPU without bfloat16 products, the losses are the same, but it takes longer.
 """
 
+import argparse
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common import SHARED, expect_shared, make_parser, names, report, setting, table, write
+from common import SHARED, expect_shared, names, report, setting, table, write
 from training import BATCH, PACKED_LENGTH, TEMPLATE, prepare
 
 RATES = {"full": 5e-5, "lora": 5e-4}
@@ -38,7 +39,10 @@ def losses(folder: Path, kind: str, precision: str) -> dict[str, Any]:
 
 def main() -> None:
     """Train in both precisions, write the table."""
-    parser = make_parser(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out", type=Path, default=Path("benchmarks/results"), metavar="DIR", help="folder to write to"
+    )
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="a model with its tokenizer")
     parser.add_argument("--steps", type=int, default=12, metavar="N", help="optimizer steps (default: 12)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads (default: 1)")

@@ -74,8 +74,22 @@ def sentences(results: Path) -> list[str]:
         f"- From shift to borrowing, a response of Gemma 3 270M takes {sum(stages.values()):.1f} s, {stages['shift']:.1f} s of "
         f"them the shift. The shift of a response of 500 tokens with a vocabulary of 262k takes {gigabytes[0]:.2f} GB; a plain "
         f"script, {gigabytes[1]:.2f} GB.",
+        precision_sentence(read(results, "precision_gemma-3-270m")),
         f"- Judging, against a server that takes {1000 * judging['latency']:.0f} ms for a call: {calls}.",
     ]
+
+
+def precision_sentence(kinds: dict[str, Any]) -> str:
+    """How far losses in bfloat16 are from those in float32."""
+    worst, steps = {}, 0
+    for kind, found in kinds.items():
+        exact, short = ([*found[dtype]["steps"], found[dtype]["held_out"]] for dtype in ("float32", "bfloat16"))
+        worst[kind] = max(abs(b - a) / a for a, b in zip(exact, short, strict=True))
+        steps = len(exact) - 1
+    return (
+        f"- In bfloat16, the losses of {steps} steps of Gemma 3 270M and those of held-out rows are at most {worst['full']:.2%} "
+        f"(all parameters) and {worst['lora']:.2%} (LoRA) from those in float32."
+    )
 
 
 def read(results: Path, stem: str) -> Any:
