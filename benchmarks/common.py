@@ -159,7 +159,7 @@ def llama(vocabulary: int = 49152, **changes: Any) -> Any:
 
 
 def byte_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """A tokenizer of at most so many tokens, made of the texts; any text can be written in it."""
+    """Train a tokenizer with at most `vocabulary` tokens on the texts. It encodes any text, byte by byte where it must."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import PreTrainedTokenizerFast
 
@@ -171,9 +171,22 @@ def byte_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
 
 class NoText:
-    """Stands for a tokenizer where responses never end and no text is wanted."""
+    """Takes the place of a tokenizer whose model never ends a response and whose text is not read."""
 
     eos_token_id = None
+
+
+def with_adapter(model: Any) -> Any:
+    """The model with a random LoRA of rank 8 on all linear layers, not merged."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    adapted = get_peft_model(model, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")).eval()
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.02)
+    return adapted
 
 
 def prompts(count: int) -> list[list[int]]:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from common import SHARED, expect_shared, names, report, setting, table, write
-from training import BATCH, PACKED_LENGTH, TEMPLATE, prepare
+from training import BATCH, prepare, train_rows
 
 RATES = {"full": 5e-5, "lora": 5e-4}
 DTYPES = ("float32", "bfloat16")
@@ -19,19 +19,9 @@ DTYPES = ("float32", "bfloat16")
 
 def losses(folder: Path, kind: str, precision: str) -> dict[str, Any]:
     """Train; the loss of each step and of the held-out rows afterwards."""
-    from closerlook.config.cell import CellConfig, PromptTemplate
-    from closerlook.config.settings import EngineSettings, TrainSettings
-    from closerlook.train.run import train
-    from closerlook.train.setup import Job
-
-    settings = TrainSettings(
-        kind=kind, learning_rate=RATES[kind], epochs=1.0, batch_size=BATCH, max_length=PACKED_LENGTH, held_out=BATCH
-    )
     out = folder / f"{kind}_{precision}"
-    config = CellConfig(template=PromptTemplate(text=TEMPLATE), train=settings)
-    engine = EngineSettings(micro_batch=BATCH, precision=precision)
-    train(Job(config, folder / "model", folder / "data.parquet", out, engine))
-    steps = [json.loads(line)["loss"] for line in (out / "train_log.jsonl").read_text().splitlines()]
+    lines = train_rows(folder, out, BATCH, precision, kind=kind, learning_rate=RATES[kind], held_out=BATCH)
+    steps = [line["loss"] for line in lines]
     held_out = json.loads((out / "manifest.json").read_text())["held_out"]
     report(f"{kind}, {precision}", {"first": steps[0], "last": steps[-1], "held_out": held_out["loss"]})
     return {"steps": steps, "held_out": held_out["loss"], "held_out_before": held_out["base_loss"]}

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import compare, llama, prompts
+from common import compare, llama, prompts, with_adapter
 
 TOKENS = 128
 
@@ -130,19 +130,6 @@ def ours(model: Path | None, adapter: bool, vocabulary=49152, count=None, tokens
     start = time.perf_counter()
     analyzer.rows(responses, Progress(count, 0, "shift"))
     return (time.perf_counter() - start) / (count * tokens)
-
-
-def with_adapter(base):
-    """The model with a random LoRA of rank 8 on all linear layers."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    adapted = get_peft_model(base, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM"))
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0, 0.02)
-    return adapted
 
 
 if __name__ == "__main__":

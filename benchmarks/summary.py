@@ -1,7 +1,6 @@
 """Write the README's summary of the benchmarks from benchmarks/results/, between its two comments."""
 
 import json
-import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -49,31 +48,16 @@ def rate(number: float) -> str:
 
 
 def sentences(results: Path) -> list[str]:
-    """What was measured besides."""
-    small, large = read(results, "tracing")["results"]
-    python, pandas = ([one["searches"][name]["ratio"] for one in (small, large)] for name in ("Python's in", "pandas"))
-    index, rows = large["builds"]["index"], read(results, "tracing")["embedded_rows_per_second"]
+    """The other results, a sentence each."""
     judging, shift = read(results, "judging"), read(results, "shift")["once"]
-    responses = read(results, "per_response")
-    stages = {
-        name: statistics.median(run[name] for run in responses["runs"][str(responses["responses"])])
-        / responses["responses"]
-        for name in ("shift", "words", "spans", "borrowing")
-    }
     gigabytes = [shift[f"{name}, 262k vocabulary"]["peak_gb"] for name in ("ours", "one at a time")]
-    text, memory = large["bytes"] / 1e6, index["peak_bytes"] / large["bytes"]
     calls = "; ".join(
         f"{judging['calls_per_second'][count]:.0f} calls/s with {count} at a time ({judging['share'][count]:.0%} of the limit)"
         for count in ("16", "32")
     )
     return [
-        f"- Searching instruction data for phrases of 1 to 8 words: {python[0]:,.0f} times as fast as Python's `in` in "
-        f"{small['rows']:,} rows of Alpaca, {python[1]:,.0f} times in {large['rows']:,} (and {pandas[0]:,.0f} and "
-        f"{pandas[1]:,.0f} times as fast as pandas). The index of these {text:.0f} MB of text took {index['seconds']:.0f} s and "
-        f"{memory:.1f} times their size in memory; Sentence-BERT embeds {rows:.0f} rows a second.",
-        f"- From shift to borrowing, a response of Gemma 3 270M takes {sum(stages.values()):.1f} s, {stages['shift']:.1f} s of "
-        f"them the shift. The shift of a response of 500 tokens with a vocabulary of 262k takes {gigabytes[0]:.2f} GB; a plain "
-        f"script, {gigabytes[1]:.2f} GB.",
+        f"- The shift of a response of 500 tokens with a vocabulary of 262k takes {gigabytes[0]:.2f} GB; a plain script, "
+        f"{gigabytes[1]:.2f} GB.",
         precision_sentence(read(results, "precision_gemma-3-270m")),
         f"- Judging, against a server that takes {1000 * judging['latency']:.0f} ms for a call: {calls}.",
     ]

@@ -105,18 +105,23 @@ def measure(name: str, folder: Path, threads: int) -> dict[str, float]:
 
 def ours(folder: Path, lora: bool, precision: str, micro: int = OUR_MICRO) -> float:
     """closerlook's training."""
+    with TemporaryDirectory() as out:
+        lines = train_rows(folder, Path(out), micro, precision, kind="lora" if lora else "full")
+    return without_warm_up([line["tokens"] for line in lines], [line["seconds"] for line in lines])
+
+
+def train_rows(folder: Path, out: Path, micro: int, precision: str, **settings: Any) -> list[dict[str, Any]]:
+    """Train an epoch of the rows by closerlook's code; returns the lines of its log."""
     from closerlook.config.cell import CellConfig, PromptTemplate
     from closerlook.config.settings import EngineSettings, TrainSettings
     from closerlook.train.run import train
     from closerlook.train.setup import Job
 
-    settings = TrainSettings(kind="lora" if lora else "full", epochs=1.0, batch_size=BATCH, max_length=PACKED_LENGTH)
-    with TemporaryDirectory() as out:
-        engine = EngineSettings(micro_batch=micro, precision=precision)
-        config = CellConfig(template=PromptTemplate(text=TEMPLATE), train=settings)
-        train(Job(config, folder / "model", folder / "data.parquet", Path(out), engine))
-        lines = [json.loads(line) for line in (Path(out) / "train_log.jsonl").read_text().splitlines()]
-    return without_warm_up([line["tokens"] for line in lines], [line["seconds"] for line in lines])
+    settings |= {"epochs": 1.0, "batch_size": BATCH, "max_length": PACKED_LENGTH}
+    config = CellConfig(template=PromptTemplate(text=TEMPLATE), train=TrainSettings(**settings))
+    engine = EngineSettings(micro_batch=micro, precision=precision)
+    train(Job(config, folder / "model", folder / "data.parquet", out, engine))
+    return [json.loads(line) for line in (out / "train_log.jsonl").read_text().splitlines()]
 
 
 def examples(folder: Path) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ class Bench:
         return read("config/small.yaml", REPOSITORY)
 
     def architecture(self, model: str, layers: int | None = None) -> Architecture:
-        """The shape of a model in the catalog, with all its layers or so many."""
+        """The shape of a model in the catalog, with all its layers or with `layers` of them."""
         found = self.small.catalog.models[model].architecture
         assert found is not None
         return found.model_copy(update=TINY if self.tiny else {"num_hidden_layers": layers or found.num_hidden_layers})

@@ -14,7 +14,7 @@ from typing import Any
 
 Result = dict[str, Any]
 OVERTIME = 3
-"""A measurement is ended after so many times its estimate, or when the time is over."""
+"""A measurement is ended after this multiple of its estimate, or when the time is over."""
 
 
 class Skipped(Exception):
@@ -97,7 +97,7 @@ def has_failed(line: Result) -> bool:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeIsUp in the block after so many seconds."""
+    """Raise TimeIsUp in the block after `seconds` seconds."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise TimeIsUp

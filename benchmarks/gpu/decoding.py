@@ -3,8 +3,6 @@
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import PreTrainedModel
 
 from closerlook.config.settings import GenerateSettings
 from closerlook.generate.decoding import Decoder
@@ -12,7 +10,7 @@ from closerlook.generate.ragged_cache import RAGGED
 from closerlook.generate.response import Response, new_response
 from closerlook.generate.transformers_engine import TransformersEngine
 from closerlook.models.logits import Network
-from common import NoText, prompts
+from common import NoText, prompts, with_adapter
 from gpu.bench import Bench
 from gpu.budget import Measurement, Result
 
@@ -35,7 +33,7 @@ def decode(bench: Bench, engine: Any, rows: int, new: int, vocabulary: int) -> N
 
 
 def steps(bench: Bench, engine: Any, rows: int, vocabulary: int) -> Result:
-    """What a step of so many rows takes: the difference between long and short answers, without the prompts."""
+    """Time of a decoding step with `rows` rows: long answers less short ones, so that the prompts cancel out."""
     few, many = bench.times(2, 16), bench.times(6, 80)
     runs = bench.in_turn(
         {
@@ -62,15 +60,6 @@ def calls(bench: Bench, engine: Any, rows: int, vocabulary: int) -> Result:
         counts.append((launched, waited))
     (launches, waits), (more_launches, more_waits) = counts
     return {"launches_per_step": (more_launches - launches) / 8, "waits_per_step": (more_waits - waits) / 8}
-
-
-def with_adapter(model: PreTrainedModel) -> PeftModel:
-    """The model with a random adapter of rank 8 on all linear layers, not merged."""
-    adapted = get_peft_model(model, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")).eval()
-    for name, parameter in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, 0, 0.02)
-    return adapted
 
 
 def closerlook_loop(bench: Bench) -> Result:

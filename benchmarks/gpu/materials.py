@@ -1,4 +1,4 @@
-"""What check.py needs from prepare.py, by name; and tiny stand-ins for a rehearsal."""
+"""The files that check.py needs from prepare.py, and tiny ones for a rehearsal."""
 
 import tarfile
 from pathlib import Path
@@ -37,7 +37,7 @@ def pack_folder(folder: Path, archive: Path) -> None:
 
 
 def make_tiny(architecture: Architecture, folder: Path) -> None:
-    """Write stand-ins for everything: a tiny model, a tokenizer of bytes, a few rows."""
+    """Write tiny versions of all files: a model, a tokenizer of bytes, a few rows."""
     rows = [
         {"id": f"{i:016x}", "instruction": f"say {i}", "response": f"{i} is a number. " * (1 + i % 4), "source": "tiny", "row": i}
         for i in range(32)

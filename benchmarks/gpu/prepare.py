@@ -72,9 +72,9 @@ def write_data(folder: Path, alpaca: Any, just_eval: Any) -> None:
     instances, _, counts = prepare_dataset(alpaca, "alpaca", "alpaca", 0)
     write_parquet(instances, schemas.INSTANCES, folder / "alpaca_9k.parquet")
     write_parquet(instances.slice(0, 1000), schemas.INSTANCES, folder / "alpaca_1k.parquet")
-    questions, _, told = prepare_evalset(just_eval, EVALSET, (0, 800), None)
+    questions, _, question_counts = prepare_evalset(just_eval, EVALSET, (0, 800), None)
     write_parquet(questions, schemas.EVALSET, folder / "just_eval_800.parquet")
-    print(f"data: {counts}; {told}", flush=True)
+    print(f"instances: {counts}; instructions: {question_counts}", flush=True)
 
 
 def write_model(out: Path, source: Any) -> None:

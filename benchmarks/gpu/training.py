@@ -110,7 +110,7 @@ def micro_batch_of(bench: Bench, lengths: list[int], vocabulary: int) -> tuple[M
 
 
 def step_of_7b(kind: str, layers: int, tokens: int, option: str) -> Callable[[Bench], Result]:
-    """Measures a training step of one micro-batch of the shape of Llama 2 7B, with so many of its 32 layers.
+    """Return a measurement of a training step: one micro-batch, the shape of Llama 2 7B with `layers` of its 32 layers.
 
     option: "", "checkpointing" of gradients, or "compiled", which closerlook does not do: whether it would be worth its start.
     """

@@ -80,7 +80,8 @@ class VllmEngine:
             parameters = SamplingParams(
                 temperature=self.settings.temperature,
                 top_p=self.settings.top_p,
-                seed=seed_of(self.settings.seed, response.id) % (1 << 64) >> 1 if self.settings.temperature else None,
+                # vLLM takes 63 bits without a sign.
+                seed=(seed_of(self.settings.seed, response.id) % 2**64) >> 1 if self.settings.temperature else None,
                 max_tokens=response.room,
                 stop=list(self.settings.stop),
                 stop_token_ids=sorted(self._ending.end_tokens),
