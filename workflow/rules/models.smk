@@ -43,6 +43,8 @@ rule pretrain:
         model=one_of(MINIATURE_MODELS),
     conda:
         "../../envs/closerlook.yaml"
+    # All of the run waits for it, and two threads compute the same bytes as one.
+    threads: 2
     resources:
         **job_resources(cpu_job(hours=1, gigabytes=4)),
     params:
