@@ -166,8 +166,11 @@ class Server:
         return None
 
     def _serves(self, request: Request) -> bool:
-        known = request.program.parent == self.programs and request.program.is_file()
-        return known and shared(request.environment) == self.environment
+        if request.program.parent != self.programs or not request.program.is_file():
+            return False
+        wanted, started, now = shared(request.environment), self.environment, shared(os.environ)
+        # Libraries set variables when they are imported. A program that a fork starts has those, too.
+        return all(wanted.get(name) in (started.get(name), now.get(name)) for name in wanted.keys() | started.keys())
 
     def _forward(self, job: Job) -> None:
         """Forward the client's signals; if it was killed, kill its job."""

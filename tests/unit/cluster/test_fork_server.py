@@ -159,6 +159,21 @@ def test_only_the_workflows_programs_in_its_environment_are_served(run: Run) -> 
     assert run.run("python programs/absent.py")[0] == 2
 
 
+def test_a_program_that_a_job_starts_is_served_whatever_libraries_have_set(run: Run) -> None:
+    (run.folder / "lib").mkdir()
+    (run.folder / "lib/sets_variables.py").write_text("import os; os.environ |= {'SET': '1', 'CHANGED': '2'}")
+    path = f"{run.folder / 'lib'}:{os.environ.get('PYTHONPATH', '')}"
+    other = Run(run.folder, {"PYTHONPATH": path, "CHANGED": "1"})
+    server = other.tell("python programs/tell.py")["parent"]
+    (run.folder / "programs/learn.py").write_text(TELL.replace("wave", "sets_variables") + "import sets_variables\n")
+    until(lambda: other.tell("python programs/learn.py")["known"])
+    (run.folder / "programs/starts.py").write_text("import os; os.system('python programs/tell.py')\n")
+    assert other.tell("python programs/starts.py")["parent"] == server
+    assert other.tell("CHANGED=3 python programs/tell.py")["parent"] != server
+    other.snakemake.kill()
+    other.snakemake.wait()
+
+
 def test_a_library_that_starts_a_thread_ends_the_service(run: Run) -> None:
     (run.folder / "programs/threads").mkdir()
     (run.folder / "lib").mkdir()
