@@ -18,6 +18,7 @@ from closerlook.core.schemas import INSTANCES
 from closerlook.models.load import load_tokenizer
 from closerlook.models.packed import PACKED
 from closerlook.train.batches import Instance, MicroBatch, micro_batch, tokenize
+from closerlook.train.compiled import compile_layers
 from closerlook.train.distributed import Distributed, join_ranks
 from closerlook.train.loss import HeadLoss
 from closerlook.train.methods import apply_method
@@ -112,7 +113,7 @@ def micro_batch_of(bench: Bench, lengths: list[int], vocabulary: int) -> tuple[M
 def step_of_7b(kind: str, layers: int, tokens: int, option: str) -> Callable[[Bench], Result]:
     """Return a measurement of a training step: one micro-batch, the shape of Llama 2 7B with `layers` of its 32 layers.
 
-    option: "", "checkpointing" of gradients, or "compiled", which closerlook does not do: whether it would be worth its start.
+    option: "", "checkpointing" of gradients, or "compiled" layers.
     """
 
     def measure(bench: Bench) -> Result:
@@ -126,8 +127,7 @@ def step_of_7b(kind: str, layers: int, tokens: int, option: str) -> Callable[[Be
         if option == "checkpointing":
             model.gradient_checkpointing_enable({"use_reentrant": False})
         if option == "compiled":
-            for layer in model.model.layers:
-                layer.compile(backend="aot_eager" if bench.tiny else "inductor", dynamic=True)
+            compile_layers(model, "aot_eager" if bench.tiny else "inductor")
         module = apply_method(model, settings).train()
         world = Distributed(0, 1, bench.device)
         engine = DataParallel(module, torch.bfloat16, lambda found: build_optimizer(found, settings), 1.0, world)

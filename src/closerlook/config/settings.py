@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from closerlook.core.files import write_text
 
@@ -79,6 +79,10 @@ class EngineSettings(Settings):
         None, description="DeepSpeed JSON, e.g. config/deepspeed/zero3.json; null for plain data parallelism"
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations in the backward pass to save memory")
+    compile: bool = Field(
+        False,
+        description="compile the model's layers, which needs a C++ compiler; not with deepspeed or gradient_checkpointing",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="auto: bfloat16 on a GPU, and on a CPU that multiplies it for a hidden size of at least 512; else float32",
@@ -91,6 +95,13 @@ class EngineSettings(Settings):
     report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
         [], description="experiment trackers that receive the log"
     )
+
+    @field_validator("compile")
+    @classmethod
+    def _compile_alone(cls, compile: bool, info: ValidationInfo) -> bool:
+        if compile and (info.data.get("deepspeed") or info.data.get("gradient_checkpointing")):
+            raise ValueError("false with deepspeed or gradient_checkpointing")
+        return compile
 
 
 class GenerateSettings(Settings):

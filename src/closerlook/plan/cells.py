@@ -240,12 +240,13 @@ class CellPlanner:
 
 
 def _launched_like(manifest: Mapping[str, Any], launch: Launch) -> bool:
-    """Whether a finished run had the same ranks, micro-batch, checkpointing and engine, and so comparable memory."""
+    """Whether a finished run had the same ranks, micro-batch and engine, and so comparable memory."""
     engine = manifest["engine"]
     return (
         manifest["world_size"] == launch.ranks
         and engine.get("micro_batch") == launch.micro_batch
         and engine.get("micro_tokens") == launch.micro_tokens
         and engine["gradient_checkpointing"] == launch.gradient_checkpointing
+        and engine.get("compile", False) == launch.compile
         and (engine.get("deepspeed") is None) == (launch.deepspeed is None)
     )

@@ -16,6 +16,7 @@ from closerlook.models.load import load_base, text_config
 from closerlook.models.packed import PACKED
 from closerlook.models.precision import fast_dtype
 from closerlook.train import zero
+from closerlook.train.compiled import compile_layers
 from closerlook.train.distributed import Distributed
 from closerlook.train.methods import apply_method, draw_seed
 from closerlook.train.parallel import DataParallel, Zero
@@ -72,6 +73,8 @@ def set_up(job: Job, world: Distributed) -> DataParallel | Zero:
     # Float32 weights are the master weights of what is trained; DeepSpeed makes its own.
     loaded = dtype if job.settings.kind == "lora" or config is not None else torch.float32
     model = load_base(job.model, world.device, loaded, PACKED)
+    if job.engine.compile:
+        compile_layers(model)
     if job.engine.gradient_checkpointing:
         # Adapters under ZeRO-3 need the reentrant kind, which in turn needs inputs that require gradients.
         reentrant = config is not None and zero.stage(config) == 3 and job.settings.kind == "lora"
