@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from closerlook.cluster import fork_server
+from closerlook.cluster.fork_environment import THREAD_LIMITS
 from closerlook.core.scripts import prefer_this_python
 from common import REPOSITORY, in_process, make_parser, report, setting, table, write
 
 RESULTS = Path("results/mini")
 NOT_ALONE = {"pretrain", "miniature"}
 """Rules that are left out: they take minutes, or every other job would have to be run again after them."""
-THREADS = {f"{name}_NUM_THREADS": "1" for name in fork_server.THREAD_LIMITS} | {"VECLIB_MAXIMUM_THREADS": "1"}
+THREADS = {f"{name}_NUM_THREADS": "1" for name in THREAD_LIMITS} | {"VECLIB_MAXIMUM_THREADS": "1"}
 PROGRAM = re.compile(r"python (workflow/scripts/(?!supervise)\w+\.py .*?)(?: 2> \S+)?$")
 WAYS = ("ordinary Pythons", "forks of the server")
 
@@ -123,21 +124,31 @@ def main() -> None:
         shutil.copytree(REPOSITORY / RESULTS, folder / RESULTS, symlinks=True)
         result = measure(folder, arguments.repeats)
 
-    rows, lines = [], []
+    rows = []
     for rule, of in result.items():
         starts = [f"{of[way] - of['own']:.2f}" for way in WAYS]
         rows.append([rule, f"{of['jobs']}", f"{of['own']:.2f}", *starts])
-    for way in WAYS:
-        starts = [of[way] - of["own"] for of in result.values() for _ in range(int(of["jobs"]))]
-        whole = sum(of[way] * of["jobs"] for of in result.values())
-        lines.append(
-            f"In {way}: median start of a job {statistics.median(starts):.2f} s; "
-            f"all starts {sum(starts):.0f} s, {sum(starts) / whole:.0%} of the {whole:.0f} s of all jobs."
-        )
+    all_jobs = {way: totals(result, way) for way in WAYS}
     header = ["rule", "jobs", "own work, s", *(f"start in {way}, s" for way in WAYS)]
-    lines = [*table("lrrrr", header, rows), "", *lines]
+    lines = [*table("lrrrr", header, rows), "", *(f"In {way}: {sentence(found)}." for way, found in all_jobs.items())]
     about = setting(arguments.repeats, "torch", "transformers", "snakemake", threads=1)
-    write(arguments.out, "start", __doc__ or "", about, lines, result)
+    write(arguments.out, "start", __doc__ or "", about, lines, {"rules": result, "all jobs": all_jobs})
+
+
+def totals(rules: dict[str, dict[str, float]], way: str) -> dict[str, float]:
+    """Over all jobs: the median start, and the sums of the starts and of the whole seconds."""
+    starts = [of[way] - of["own"] for of in rules.values() for _ in range(int(of["jobs"]))]
+    whole = sum(of[way] * of["jobs"] for of in rules.values())
+    return {"median_start": statistics.median(starts), "starts": sum(starts), "whole": whole}
+
+
+def sentence(found: dict[str, float]) -> str:
+    """The totals of a way, in words."""
+    share = found["starts"] / found["whole"]
+    return (
+        f"median start of a job {found['median_start']:.2f} s; "
+        f"all starts {found['starts']:.0f} s, {share:.0%} of the {found['whole']:.0f} s of all jobs"
+    )
 
 
 if __name__ == "__main__":

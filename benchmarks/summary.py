@@ -60,7 +60,29 @@ def sentences(results: Path) -> list[str]:
         f"{gigabytes[1]:.2f} GB.",
         precision_sentence(read(results, "precision_gemma-3-270m")),
         f"- Judging, against a server that takes {1000 * judging['latency']:.0f} ms for a call: {calls}.",
+        search_sentence(read(results, "tracing")["results"][-1]),
+        start_sentence(read(results, "start")["all jobs"]),
     ]
+
+
+def search_sentence(dataset: dict[str, Any]) -> str:
+    """How fast a phrase is found in the larger dataset."""
+    ours, plain = (dataset["searches"][name] for name in ("closerlook", "Python's in"))
+    return (
+        f"- All instances with a phrase are found among {dataset['rows']:,} in {ours['milliseconds']:.2f} ms; Python's `in` "
+        f"takes {plain['milliseconds']:.0f} ms."
+    )
+
+
+def start_sentence(ways: dict[str, dict[str, float]]) -> str:
+    """What the starts of jobs take of a run on one machine."""
+    fork, ordinary = ways["forks of the server"], ways["ordinary Pythons"]
+    share, ordinary_share = (way["starts"] / way["whole"] for way in (fork, ordinary))
+    return (
+        f"- The start of a job of `make demo` takes {fork['median_start']:.2f} s (median) in a fork of a process that "
+        f"has imported what it needs, and {ordinary['median_start']:.2f} s in a Python of its own; all starts are {share:.0%} "
+        f"and {ordinary_share:.0%} of the seconds of all jobs."
+    )
 
 
 def precision_sentence(kinds: dict[str, Any]) -> str:
