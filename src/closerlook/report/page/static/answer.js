@@ -1,7 +1,7 @@
 // One answer: tokens in the color of their class, marked spans underlined. A token under the pointer or cursor shows its numbers.
 "use strict";
 {
-  const { html, useEffect, useMemo, useRef, useState } = htmPreact;
+  const { html, useEffect, useLayoutEffect, useMemo, useRef, useState } = htmPreact;
 
   closerlook.Answer = ({ cell, index, marker, selected, onSelect }) => {
     const text = cell.texts[index];
@@ -13,7 +13,7 @@
       setCurrent(null);
       last.current = -1;
     }, [cell, index]);
-    useEffect(() => {
+    useLayoutEffect(() => {
       const element = current !== null && box.current.querySelector(`[data-s="${current}"]`);
       if (element) element.classList.add("cursor");
       return () => element && element.classList.remove("cursor");
