@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.support.tiny_training import REPOSITORY, command, lines, losses, make_model, make_tokenizer, run_script
+from tests.support.training import NEEDS_COMPILER
 
 from closerlook.models.load import load_tuned
 
@@ -46,6 +47,7 @@ def check_same(cell, reference, base):
     ("kind", "ranks", "deepspeed", "engine"),
     [
         ("full", 2, None, {}),
+        pytest.param("full", 2, None, {"compile": True}, marks=NEEDS_COMPILER),
         ("lora", 2, None, {}),
         ("full", 2, "zero2", {"micro_batch": 8, "micro_tokens": 90}),
         ("full", 2, "zero3", {"micro_batch": 8, "micro_tokens": 90}),

@@ -1,5 +1,6 @@
 """A base model, and a way to train it in this process."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from closerlook.train.setup import Job
 from tests.support.tiny_training import make_model, make_rows, make_tokenizer
 
 torch.set_num_threads(1)
+
+NEEDS_COMPILER = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler, which torch.compile needs")
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,12 @@ import pytest
 from tests.support import REPOSITORY
 
 NO_BENCHMARKS = {"common", "summary"}
-BENCHMARKS = sorted(file for file in (REPOSITORY / "benchmarks").glob("*.py") if file.stem not in NO_BENCHMARKS)
+FOLDER = REPOSITORY / "benchmarks"
+PROGRAMS = sorted(file for file in FOLDER.glob("*.py") if file.stem not in NO_BENCHMARKS)
+PROGRAMS += [FOLDER / "gpu/check.py", FOLDER / "gpu/prepare.py"]
 
 
-@pytest.mark.parametrize("program", BENCHMARKS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda file: file.stem)
 def test_it_starts(program):
     done = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

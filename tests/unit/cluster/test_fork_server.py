@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ class Run:
         assert status == 0, errors
         return json.loads(output)
 
+    def end(self) -> None:
+        """Kill the process that starts jobs."""
+        self.snakemake.kill()
+        self.snakemake.wait()
+
 
 def read(file: Path) -> str:
     """The content of a file, as soon as it has any."""
@@ -104,8 +109,7 @@ def programs(tmp_path: Path) -> Path:
 def run(programs: Path) -> Iterator[Run]:
     run = Run(programs.parent)
     yield run
-    run.snakemake.kill()
-    run.snakemake.wait()
+    run.end()
 
 
 def test_a_job_is_what_python_would_have_run(run: Run) -> None:
@@ -159,34 +163,42 @@ def test_only_the_workflows_programs_in_its_environment_are_served(run: Run) -> 
     assert run.run("python programs/absent.py")[0] == 2
 
 
-def test_a_program_that_a_job_starts_is_served_whatever_libraries_have_set(run: Run) -> None:
-    (run.folder / "lib").mkdir()
-    (run.folder / "lib/sets_variables.py").write_text("import os; os.environ |= {'SET': '1', 'CHANGED': '2'}")
-    path = f"{run.folder / 'lib'}:{os.environ.get('PYTHONPATH', '')}"
-    other = Run(run.folder, {"PYTHONPATH": path, "CHANGED": "1"})
-    server = other.tell("python programs/tell.py")["parent"]
-    (run.folder / "programs/learn.py").write_text(TELL.replace("wave", "sets_variables") + "import sets_variables\n")
-    until(lambda: other.tell("python programs/learn.py")["known"])
+@pytest.fixture
+def run_with_library(programs: Path) -> Iterator[Callable[..., Run]]:
+    """Start a run whose programs can import a module `library` with this text; learn.py tells about itself, then does so."""
+    lib = programs.parent / "lib"
+    lib.mkdir()
+    path = {"PYTHONPATH": f"{lib}:{os.environ.get('PYTHONPATH', '')}"}
+    with contextlib.ExitStack() as runs:
+
+        def start(text: str, environment: dict[str, str] | None = None) -> Run:
+            (lib / "library.py").write_text(text)
+            (programs / "learn.py").write_text(TELL.replace("wave", "library") + "import library\n")
+            run = Run(programs.parent, path | (environment or {}))
+            runs.callback(run.end)
+            return run
+
+        yield start
+
+
+def test_a_program_that_a_job_starts_is_served_whatever_libraries_have_set(
+    run_with_library: Callable[..., Run],
+) -> None:
+    run = run_with_library("import os; os.environ |= {'SET': '1', 'CHANGED': '2'}", {"CHANGED": "1"})
+    server = run.tell("python programs/tell.py")["parent"]
+    until(lambda: run.tell("python programs/learn.py")["known"])
     (run.folder / "programs/starts.py").write_text("import os; os.system('python programs/tell.py')\n")
-    assert other.tell("python programs/starts.py")["parent"] == server
-    assert other.tell("CHANGED=3 python programs/tell.py")["parent"] != server
-    other.snakemake.kill()
-    other.snakemake.wait()
+    assert run.tell("python programs/starts.py")["parent"] == server
+    assert run.tell("CHANGED=3 python programs/tell.py")["parent"] != server
 
 
-def test_a_library_that_starts_a_thread_ends_the_service(run: Run) -> None:
-    (run.folder / "programs/threads").mkdir()
-    (run.folder / "lib").mkdir()
-    (run.folder / "lib/starts_a_thread.py").write_text(
+def test_a_library_that_starts_a_thread_ends_the_service(run_with_library: Callable[..., Run]) -> None:
+    run = run_with_library(
         "import threading, time; threading.Thread(target=time.sleep, args=(300,), daemon=True).start()"
     )
-    other = Run(run.folder, {"PYTHONPATH": f"{run.folder / 'lib'}:{os.environ.get('PYTHONPATH', '')}"})
-    server = other.tell("python programs/tell.py")["parent"]
-    (run.folder / "programs/learn.py").write_text(f"{TELL}\nimport starts_a_thread\n")
-    assert other.tell("python programs/learn.py")["parent"] == server
-    until(lambda: other.tell("python programs/tell.py")["parent"] != server)
-    other.snakemake.kill()
-    other.snakemake.wait()
+    server = run.tell("python programs/tell.py")["parent"]
+    assert run.tell("python programs/learn.py")["parent"] == server
+    until(lambda: run.tell("python programs/tell.py")["parent"] != server)
 
 
 @pytest.mark.parametrize("sent", [b"", b"\1", b"\4\0\0\0", b"\4\0\0\0abcd", b"\1\0\0\0N", b"\2\0\0\0)\0", b"\xff\xff"])
