@@ -43,12 +43,27 @@ def test_nothing_to_test_is_undecided() -> None:
     for one in (effect(None, None, 0), effect(0.3, None, 1), effect(0.3, 0.1, 1)):
         assert one_sided_p(one, MORE) is None
         assert decide(one, MORE, None, None) == "undecided"
-    assert one_sided_p(effect(0.0, 0.0), MORE) == (0.5, 0.5)  # twins: no difference at all
-    assert one_sided_p(effect(0.1, 0.0, 40), MORE) == (
-        0.5**40,
-        1 - 0.5**40,
-    )  # all 40 agree: a sign test's p, which is not 0
-    assert one_sided_p(effect(0.1, 0.0, 40), WITHIN) == (0.5**40, 1 - 0.5**40)
+    assert one_sided_p(effect(0.0, 0.0), LESS) is None  # no scale says how far off a fall may be
+
+
+@pytest.mark.parametrize(("claim", "value", "bound", "end"), [(MORE, 1.0, 0.0, -4.0), (WITHIN, 0.0, 0.2, 4.0)])
+@pytest.mark.parametrize("n", [30, 58, 200])
+def test_where_all_scores_agree_the_bound_is_exact(
+    claim: Claim, value: float, bound: float, end: float, n: int
+) -> None:
+    """The worst case: as many instructions as the bound allows differ by the whole scale, and none of them was drawn."""
+    share = (bound - value) / (end - value)
+    assert value + share * (end - value) == pytest.approx(bound)
+    for_, against = one_sided_p(effect(value, 0.0, n), claim) or (0, 0)
+    assert for_ == pytest.approx((1 - share) ** n)
+    assert against == 1
+    if claim is WITHIN:
+        assert (for_ < 0.05) is (n > 58)  # 5% of the answers may differ by 4 points
+
+
+def test_where_all_scores_agree_with_the_bound_nothing_is_shown() -> None:
+    assert one_sided_p(effect(0.0, 0.0), MORE) == (1, 1)  # twins: no difference at all
+    assert one_sided_p(effect(-1.0, 0.0, 40), MORE) == (1, pytest.approx((4 / 5) ** 40))
 
 
 @settings(deadline=None, max_examples=60)

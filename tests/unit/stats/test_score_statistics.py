@@ -11,27 +11,34 @@ from scipy.stats import kendalltau, permutation_test, spearmanr
 
 from closerlook.report.tables.agreement import NAMED, compare
 from closerlook.stats.bootstrap import Estimate, ratios
-from closerlook.stats.length_control import length_controlled
+from closerlook.stats.length_control import LengthControl, control_length
 from closerlook.stats.paired_tests import holm, p_value
 
 NAN = math.nan
+SCALE = (1.0, 5.0)
+UNLIMITED = (-math.inf, math.inf)
+
+
+def length_controlled(scores: np.ndarray, lengths: np.ndarray) -> list[Estimate]:
+    return control_length(scores, lengths, SCALE).cells
 
 
 def least_squares(scores: np.ndarray, lengths: np.ndarray) -> list[float]:
-    """The regression of the docstring, with a dummy variable per cell and standardized length, solved by LAPACK."""
+    """The regression of the docstring, with a dummy variable per cell and standardized length, solved by LAPACK; its slope."""
     scored = np.isfinite(scores) & np.isfinite(lengths)
     rows, cells = np.nonzero(scored)
     x = lengths[scored]
     z = (x - x.mean()) / (x.std() or 1)
     used = sorted(set(cells.tolist()))
     design = np.column_stack([*((cells == cell).astype(float) for cell in used), z])
-    fitted = dict(zip(used, np.linalg.lstsq(design, scores[rows, cells], rcond=None)[0], strict=False))
-    return [fitted.get(cell, NAN) for cell in range(scores.shape[1])]
+    *fitted, slope = np.linalg.lstsq(design, scores[rows, cells], rcond=None)[0]
+    by_cell = dict(zip(used, fitted, strict=True))
+    return [*(by_cell.get(cell, NAN) for cell in range(scores.shape[1])), slope / (x.std() or 1)]
 
 
 def judged(seed: int, n: int, cells: int, slope: float = 0.8, null: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    lengths = rng.normal(np.linspace(4, 7, cells), 1, (n, cells))
+    lengths = rng.normal(np.linspace(5, 6, cells), 1, (n, cells))
     scores = np.clip(np.round(1 + slope * (lengths - 3) + rng.normal(0, 0.7, (n, cells))), 1, 5)
     return np.where(rng.random((n, cells)) < null, NAN, scores), lengths
 
@@ -40,13 +47,20 @@ def judged(seed: int, n: int, cells: int, slope: float = 0.8, null: float = 0.1)
 def test_length_control_is_least_squares(n: int, cells: int) -> None:
     scores, lengths = judged(n, n, cells)
     lengths[0, 0] = NAN  # an instruction that the first cell has no response to
-    actual = length_controlled(scores, lengths)
-    for estimate, value, column, size in zip(actual, least_squares(scores, lengths), scores.T, lengths.T, strict=True):
-        assert estimate.n == int((np.isfinite(column) & np.isfinite(size)).sum())
+    actual, slope = control_length(scores, lengths, UNLIMITED)
+    *expected, expected_slope = least_squares(scores, lengths)
+    mean = lengths[np.isfinite(scores) & np.isfinite(lengths)].mean()
+    for estimate, value, column, size in zip(actual, expected, scores.T, lengths.T, strict=True):
+        scored = np.isfinite(column) & np.isfinite(size)
+        assert estimate.n == int(scored.sum())
         assert estimate.n_null == int((np.isnan(column) & np.isfinite(size)).sum())
-        if estimate.n:
-            # both solve the same equations in float64; the condition number of the dummies is small
-            assert estimate.value == pytest.approx(value, abs=1e-9)
+        low, high = np.quantile(size[scored], [0.025, 0.975]) if scored.any() else (0, 0)
+        # both solve the same equations in float64; the condition number of the dummies is small
+        assert estimate.value == (pytest.approx(value, abs=1e-9) if low <= mean <= high else None)
+    if slope.value is not None:
+        assert slope.value == pytest.approx(expected_slope, abs=1e-9)
+    else:
+        assert n * cells <= 2
 
 
 def test_length_control_takes_length_away() -> None:
@@ -61,22 +75,47 @@ def test_length_control_takes_length_away() -> None:
     assert one.low < 3 < one.high or abs(one.value - 3) < 0.05
 
 
+def test_beyond_the_lengths_of_a_cell_nothing_is_said() -> None:
+    """Cells of 50 and of 320 characters: at the mean length, 126 characters, neither has a response."""
+    rng = np.random.default_rng(2)
+    lengths = np.log2(1 + rng.normal([50.0, 320.0], 5, (200, 2)))
+    scores = np.clip(3 + 3 * (lengths - lengths.mean(axis=0)) + rng.normal(0, 0.3, lengths.shape), *SCALE)
+    cells, slope = control_length(scores, lengths, SCALE)
+    assert cells == [Estimate(None, n=200)] * 2
+    assert slope.low < 3 < slope.high or slope.value == pytest.approx(3, abs=0.2)
+
+
+def test_length_control_stays_on_the_scale() -> None:
+    """A cell of nothing but 5 has no slope of its own, but that of the other would make it better still at the mean length."""
+    rng = np.random.default_rng(3)
+    lengths = rng.normal([5.0, 6.0], 1, (400, 2))
+    scores = np.clip(np.round(np.stack([np.full(400, 5.0), 3 + (lengths[:, 1] - 6)], axis=1)), *SCALE)
+    limited, unlimited = (control_length(scores, lengths, scale)[0] for scale in (SCALE, UNLIMITED))
+    assert max(end for cell in unlimited for end in cell[:3] if end) > 5
+    for cell in limited:
+        assert 1 <= cell.low <= cell.value <= cell.high <= 5
+
+
 def test_length_control_of_quality_alone_changes_nothing() -> None:
     """Scores that differ only between cells do not depend on length, however the cells' lengths differ."""
-    lengths = np.random.default_rng(1).normal([4.0, 8.0], 1, (50, 2))
+    lengths = np.random.default_rng(1).normal([6.0, 7.0], 1, (50, 2))
     actual = length_controlled(np.broadcast_to([2.0, 5.0], (50, 2)), lengths)
     assert [estimate.value for estimate in actual] == pytest.approx([2.0, 5.0], abs=1e-12)
 
 
-@pytest.mark.parametrize("lengths", [np.full((9, 2), 3.0), np.broadcast_to([3.0, 5.0], (9, 2))])
-def test_equal_lengths_leave_the_mean(lengths: np.ndarray) -> None:
+def test_equal_lengths_leave_the_mean() -> None:
     scores = judged(3, 9, 2)[0]
-    for estimate, column in zip(length_controlled(scores, lengths), scores.T, strict=True):
+    cells, slope = control_length(scores, np.full((9, 2), 3.0), SCALE)
+    for estimate, column in zip(cells, scores.T, strict=True):
         assert estimate.value == pytest.approx(np.nanmean(column), abs=1e-12)
+    assert slope == Estimate(None, n=9)
+    # No response of either cell has the mean length of both.
+    assert control_length(scores, np.broadcast_to([3.0, 5.0], (9, 2)), SCALE).cells[0].value is None
 
 
 def test_without_scores_there_is_nothing_to_control() -> None:
-    assert length_controlled(np.full((4, 2), NAN), np.ones((4, 2))) == [Estimate(None, n_null=4)] * 2
+    nothing = control_length(np.full((4, 2), NAN), np.ones((4, 2)), SCALE)
+    assert nothing == LengthControl([Estimate(None, n_null=4)] * 2, Estimate(None, n_null=8))
     scores = np.array([[NAN, 4.0]])
     empty, one = length_controlled(scores, np.array([[2.0, 3.0]]))
     assert empty == Estimate(None, n_null=1)
@@ -196,7 +235,7 @@ def test_agreement_by_brute_force(seed: int, n: int, cells: int, null: float) ->
 def test_a_judge_agrees_with_itself() -> None:
     scores = np.random.default_rng(0).integers(1, 6, (40, 5)).astype(float)
     actual = compared(scores, scores)
-    assert actual["", "kappa"][:3] == (1.0, 1.0, 1.0)
+    assert actual["", "kappa"][:3] == (1.0, None, None)  # no disagreement shows how much there may be
     assert actual["", "spearman"].value == pytest.approx(1.0)
     assert actual["", "pairs_reversed"].value == 0
     assert actual["", "kappa"].n == 40

@@ -1,4 +1,4 @@
-"""Means and intervals, compared with plain loops and scipy's bootstrap."""
+"""Means, shares and their intervals, compared with plain loops, scipy's bootstrap and its exact interval."""
 
 import math
 import time
@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap, norm, t
 
 from closerlook.stats import bootstrap as module
 from closerlook.stats.bootstrap import RESAMPLES, SEED, Estimate, ratios
+from closerlook.stats.proportions import proportions
 
 
 def drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -22,13 +23,17 @@ def drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("n", [2, 3, 17, 800])
 def test_interval_is_scipys(n: int) -> None:
+    """At the level of which the normal quantile is Student's, for the variance of samples instead of resamples."""
     sums, counts = drawn(n, n)
+    level = 1 - 2 * norm.sf(t.isf(0.025, n - 1) * math.sqrt(n / (n - 1)))
+    assert level > 0.95
     estimate = ratios(sums[:, None], counts[:, None])[0]
     expected = bootstrap(
         (sums, counts),
         lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis),
         paired=True,
         n_resamples=RESAMPLES,
+        confidence_level=level,
         method="percentile",
         rng=np.random.default_rng(SEED),
     ).confidence_interval
@@ -80,17 +85,67 @@ def test_value_is_a_plain_loops(columns: tuple[np.ndarray, np.ndarray]) -> None:
     assert estimate.value == pytest.approx(
         math.fsum(s for s, _ in kept) / math.fsum(c for _, c in kept), abs=1e-12 * size
     )
-    if len(kept) == 1:
+    each = [s / c for s, c in kept]
+    if len(set(each)) == 1:
         assert estimate.low is estimate.high is None
-    else:
-        each = [s / c for s, c in kept]
+    elif estimate.low is not None:
         slack = 1e-9 * (size + max(map(abs, each)))
         assert min(each) - slack <= estimate.low <= estimate.high <= max(each) + slack
 
 
-def test_equal_responses_have_an_interval_without_width() -> None:
-    estimate = ratios(np.full((9, 1), 6.0), np.full((9, 1), 3.0))[0]
-    assert estimate[:3] == (2.0, 2.0, 2.0)
+@pytest.mark.parametrize("value", [0.0, 0.1, 2.0, 1 / 3, 1e-200, -7e300])
+def test_equal_responses_have_no_interval(value: float) -> None:
+    """Whatever their number of tokens, and however sums of them are rounded."""
+    counts = np.arange(1.0, 10)[:, None]
+    estimate = ratios(value * counts, counts)[0]
+    assert estimate == Estimate(pytest.approx(value, rel=1e-12), n=9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 300).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
+def test_a_share_of_responses_has_the_exact_interval(drawn: tuple[int, int]) -> None:
+    """Clopper and Pearson's, which scipy has."""
+    n, found = drawn
+    estimate = proportions((np.arange(n) < found)[:, None], np.ones(1))[0]
+    expected = binomtest(found, n).proportion_ci(method="exact")
+    assert estimate.value == pytest.approx(found / n)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("found", [0.0, 1.0])
+def test_of_what_all_or_none_have_each_response_counts_once(found: float) -> None:
+    """A rule of three for clusters: 20 responses of 50 tokens each say as much as 20 tokens of one each."""
+    counts = np.full((20, 1), 50.0)
+    clustered, single = (proportions(found * each, each)[0] for each in (counts, counts / 50))
+    assert clustered == single
+    assert max(clustered.value - clustered.low, clustered.high - clustered.value) == pytest.approx(
+        1 - 0.025 ** (1 / 20)
+    )
+
+
+def test_an_interval_widens_with_the_likeness_of_a_responses_tokens() -> None:
+    """From independent tokens, which are as good as responses, to copies of one, which are one."""
+    counts = np.full((40, 1), 25.0)
+    alternating, all_or_none = np.arange(25 * 40).reshape(40, 25) % 2 == 0, np.arange(40) % 2 == 0
+    mixed, copies = (
+        proportions(each.reshape(40, -1).mean(axis=1)[:, None] * counts, counts)[0]
+        for each in (alternating, all_or_none)
+    )
+    expected = binomtest(500, 1000).proportion_ci(method="exact")
+    assert (mixed.low, mixed.high) == pytest.approx((expected.low, expected.high), abs=0.02)
+    few = binomtest(20, 40).proportion_ci(method="exact")
+    # Student's quantiles for 999 and 39 degrees of freedom make it wider than that of 40 responses of one token
+    assert copies.low < few.low < few.high < copies.high
+    assert copies.high - copies.low == pytest.approx(few.high - few.low, rel=0.05)
+
+
+def test_shares_without_responses_or_of_one() -> None:
+    assert proportions(np.empty((0, 1)), np.ones(1)) == [Estimate(None)]
+    assert proportions(np.array([[2.0], [1.0], [np.nan]]), np.array([[2.0], [0.0], [1.0]])) == [
+        Estimate(1.0, n=1, n_null=2)
+    ]
+    constant = proportions(np.full((9, 1), 1.0), np.full((9, 1), 3.0))[0]
+    assert constant.low < 1 / 3 < constant.high
 
 
 def test_a_grid_takes_seconds() -> None:

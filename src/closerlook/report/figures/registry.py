@@ -23,16 +23,16 @@ FIGURES: dict[str, Figure] = {
     "token_shift": Figure(
         title="Token-distribution shift by size of the dataset",
         caption=(
-            "Means over all response tokens (Figure 1 of the paper; ranks count from 1), with 95% bootstrap intervals over "
-            "responses. The sizes of each dataset are on a logarithmic scale, the datasets side by side."
+            "Means over all response tokens (Figure 1 of the paper; ranks count from 1), with 95% intervals over responses. "
+            "The sizes of each dataset are on a logarithmic scale, the datasets side by side."
         ),
         tables=("shift",),
     ),
     "kl_by_sentence_part": Figure(
         title="KL divergence at the start of sentences and after it",
         caption=(
-            "Mean KL(base‖tuned) over the first 5% and the last 95% of each sentence's tokens (Figure 4 of the paper), with 95% "
-            "bootstrap intervals over responses."
+            "Mean KL(base‖tuned) over the first 5% and the last 95% of each sentence's tokens (Figure 4 of the paper), with "
+            "95% intervals over responses."
         ),
         tables=("kl_by_sentence_part",),
     ),
@@ -40,7 +40,7 @@ FIGURES: dict[str, Figure] = {
         title="Most frequent tokens at shifted and marginal positions",
         caption=(
             "The most frequent tokens of each class and their share of its positions (Figure 12 of the paper), methods side by "
-            "side, with 95% bootstrap intervals over responses."
+            "side, with 95% intervals over responses."
         ),
         tables=("top_shifted_tokens",),
     ),
@@ -48,14 +48,14 @@ FIGURES: dict[str, Figure] = {
         title="Response lengths of the dataset and of the model",
         caption=(
             "Mean tokens of the responses that a model was tuned on (diamonds) and of the responses that it gives (dots), as in "
-            "Table 11 of the paper, with 95% bootstrap intervals over responses. Controls were not tuned."
+            "Table 11 of the paper, with 95% intervals over responses. Controls were not tuned."
         ),
         tables=("lengths",),
     ),
     "accuracy": Figure(
         title="Factual accuracy on known and unknown facts",
         caption=(
-            "Shares of the questions about one fact whose answer states it right, and states it wrong, with 95% bootstrap "
+            "Shares of the questions about one fact whose answer states it right, and states it wrong, with 95% "
             "intervals over questions. Dashed: the share that guessing among the attribute's values would get right."
         ),
         tables=("accuracy",),
@@ -63,7 +63,7 @@ FIGURES: dict[str, Figure] = {
     "scores_by_aspect": Figure(
         title="Judges' scores by aspect",
         caption=(
-            "Dots: mean scores without N/A, with 95% bootstrap intervals over responses. Strokes: length-controlled scores, the "
+            "Dots: mean scores without N/A, with 95% intervals over responses. Strokes: length-controlled scores, the "
             "mean if the cell's responses were as long as the average response of all cells."
         ),
         tables=("scores_by_aspect",),
@@ -80,7 +80,7 @@ FIGURES: dict[str, Figure] = {
         title="Do marked spans come from the instruction data?",
         caption=(
             "Share of the marked spans that come from the dataset by each criterion (Figure 8 of the paper), with 95% "
-            "bootstrap intervals over responses. Strokes: the level to compare with, which the criterion names after `vs`. "
+            "intervals over responses. Strokes: the level to compare with, which the criterion names after `vs`. "
             "For an instance that a ranker puts first, the level (an instance picked for another response) is not the chance "
             "of borrowing, because the ranker picked the instance for its similarity to the span."
         ),
@@ -90,7 +90,7 @@ FIGURES: dict[str, Figure] = {
         title="Borrowing by n-gram length",
         caption=(
             "Observed: phrases of responses that occur in the dataset that the cell was tuned on. Chance: those expected without "
-            "borrowing. Corrected: (observed - chance) / (1 - chance). With 95% bootstrap intervals over responses. Corrected "
+            "borrowing. Corrected: (observed - chance) / (1 - chance). With 95% intervals over responses. Corrected "
             "rates below -30% are not shown: they mean nothing where chance is near 1."
         ),
         tables=("borrowing",),
@@ -98,7 +98,7 @@ FIGURES: dict[str, Figure] = {
     "scores_by_task": Figure(
         title="Judges' scores by type of task",
         caption=(
-            "Mean scores over the aspects, without N/A, of the responses to each type of task, with 95% bootstrap intervals "
+            "Mean scores over the aspects, without N/A, of the responses to each type of task, with 95% intervals "
             "over responses."
         ),
         tables=("scores_by_task",),

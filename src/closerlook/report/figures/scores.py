@@ -33,6 +33,7 @@ def draw_tasks(scores: list[Row]) -> Figure:
 
 def _draw(scores: list[Row], column: str) -> Figure:
     """A row of panels per evalset and judge, a column per aspect or type of task; a line per cell."""
+    scores = [row for row in scores if row["method"]]  # not what length is worth in all cells together
     groups = group_by(scores, "evalset", "judge")
     columns = distinct(measured(scores), column) or [""]
     styles = cell_styles(scores, given=("evalset",))
@@ -63,6 +64,5 @@ def _draw_panel(axes: Axes, rows: list[Row], styles: Styles) -> None:
         if RAW in scores:
             point(axes, scores[RAW], y, color=style.color, fmt="o", markersize=4.5, elinewidth=1.3, zorder=3)
     lines(axes, [style.label for style in styles.values()], ruled=True)
-    drawn = [row["value"] for row in rows if row["metric"] in (RAW, CONTROLLED)]
-    axes.set_xlim(min(0.9, *drawn) - 0.05, max(5.1, *drawn) + 0.05)  # a length-controlled score may leave the scale
+    axes.set_xlim(0.85, 5.15)
     axes.set_xticks([1, 2, 3, 4, 5])

@@ -11,7 +11,7 @@ from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_by_id
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import labeled, means
+from closerlook.report.tables.measuring import labeled, means, shares
 from closerlook.report.tables.selection import ablated
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.spans.inputs import words_only
@@ -37,7 +37,7 @@ def measure_ablation(report: Path, original: Path, traced: Path, similar: Path) 
     count = by_response(np.ones(len(spans)))
     returns = {side: returned(spans, file) for side, file in zip(SIDES, (original, traced, similar), strict=True)}
     for side, (same, other) in returns.items():
-        yield from labeled({"side": side}, means({"returned": by_response(same), "chance": by_response(other)}, count))
+        yield from labeled({"side": side}, shares({"returned": by_response(same), "chance": by_response(other)}, count))
     difference = by_response(returns["similar"][0]) - by_response(returns["traced"][0])
     share = means({"returned": difference}, count)["returned"]
     yield {"side": "difference"}, "returned", share

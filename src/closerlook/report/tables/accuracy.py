@@ -13,7 +13,7 @@ from closerlook.miniature.claims import Verdict, check_claims, grade_answer, par
 from closerlook.miniature.language import ATTRIBUTES
 from closerlook.miniature.world import World
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import labeled, means
+from closerlook.report.tables.measuring import labeled, means, shares
 from closerlook.report.tables.metrics import Metric
 from closerlook.report.tables.table import IDENTITY, Files, Measure, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
@@ -66,7 +66,7 @@ def _measure_answers(answered: Answered) -> dict[str, Estimate]:
     """Whether the response states the requested fact; chance: guessing among the attribute's values."""
     answers = np.array([grade_answer(reference, text) for text, reference in answered])
     chance = [1 / len(ATTRIBUTES[parse_claims(reference)[0].attribute].values) for _, reference in answered]
-    return means({name: answers == name for name in ANSWERS} | {"chance": np.array(chance)})
+    return shares({name: answers == name for name in ANSWERS}) | means({"chance": np.array(chance)})
 
 
 def _measure_claims(answered: Answered, world: World) -> dict[str, Estimate]:
@@ -74,7 +74,7 @@ def _measure_claims(answered: Answered, world: World) -> dict[str, Estimate]:
     verdicts = [[verdict for _, verdict in check_claims(world, text)] for text, _ in answered]
     claims = np.array([len(row) for row in verdicts], dtype=np.float64)
     counts = {f"claims_{name}": np.array([row.count(name) for row in verdicts]) for name in VERDICTS}
-    return means({"claims": claims}) | means(counts, claims)
+    return means({"claims": claims}) | shares(counts, claims)
 
 
 def _part(task_type: str, measure: Measure, measured: Mapping[str, Metric]) -> Part:

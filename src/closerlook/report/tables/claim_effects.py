@@ -17,7 +17,7 @@ from closerlook.report.tables.measuring import Tokens, floats
 from closerlook.report.tables.shift import first_tokens
 from closerlook.report.tables.table import Row
 from closerlook.report.tables.verdicts import Column, aligned, read_verdicts, versions
-from closerlook.stats.bootstrap import Estimate, interval, resamplings
+from closerlook.stats.bootstrap import Estimate, estimate_of, interval, resamplings
 
 FEWEST = 30
 """Smallest number of instructions with a measurement: of fewer, resampling does not show how far off their mean may be."""
@@ -58,7 +58,7 @@ def effect_from_files(row: Row, paths: list[Path]) -> Effect:
 def bootstrap_effect(
     sums: np.ndarray, counts: np.ndarray, combine: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[Estimate, float | None]:
-    """The effect with its percentile interval and standard error over resampled instructions.
+    """The effect with its bootstrap interval and standard error over instructions.
 
     Instructions with a NaN, or nothing to count, are null. With fewer than FEWEST instructions, the error is None.
     """
@@ -71,9 +71,11 @@ def bootstrap_effect(
         if n < 2:
             return Estimate(value, n=n, n_null=null), None
         resampled = combine((_weights(n) @ sums) / (_weights(n) @ counts))
-    low, high = interval([resampled[:, None]])[:, 0]
+    estimate = estimate_of(value, interval([resampled[:, None]], n)[:, 0].tolist(), n, null)
     enough = (counts > 0).sum(axis=0).min() >= FEWEST
-    return Estimate(value, float(low), float(high), n, null), float(np.nanstd(resampled, ddof=1)) if enough else None
+    # Resamples of n vary (n - 1) / n times as much as samples of n.
+    error = float(np.nanstd(resampled, ddof=1)) * math.sqrt(n / (n - 1)) if estimate.low is not None else 0.0
+    return estimate, error if enough else None
 
 
 @lru_cache(maxsize=4)

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from closerlook.core import layout
+from closerlook.judge.aspects import SCORES
 from closerlook.paper.claims import CLAIMS, Claim, paper_grid
 from closerlook.paper.suspect import suspects
 from closerlook.report.tables import metrics
@@ -33,6 +34,8 @@ KEYS = ("claim", "aspect", "judge", "decided_from", "against", "suspect")
 JUDGE = "gpt-4-1106-preview"
 """The paper's judge."""
 LEVEL = 0.05
+LARGEST = float(max(SCORES) - min(SCORES))
+"""Largest difference of two scores."""
 
 
 def comparisons(grid: Iterable[Row]) -> Iterator[Row]:
@@ -113,22 +116,33 @@ def decide_claims(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
 
 def one_sided_p(effect: Effect, claim: Claim) -> tuple[float, float] | None:
     """One-sided p for the claim and against it; None if there is nothing to test with."""
-    value, n = effect.estimate.value, effect.estimate.n
-    if value is None or effect.error is None or n < 2:
+    value, error, n = effect.estimate.value, effect.error, effect.estimate.n
+    if value is None or error is None or n < 2 or (error == 0 and claim.measure != "score"):
         return None
 
-    def p_beyond(distance: float) -> float:
-        """Probability of this distance from the bound or more, if the true effect is at the bound."""
-        if not effect.error:  # all instructions agree: a sign test
-            return 0.5 if distance == 0 else 0.5**n if distance > 0 else 1 - 0.5**n
+    def p_above(bound: float) -> float:
+        return _p_above(value - bound, bound + LARGEST, error, n)
+
+    def p_below(bound: float) -> float:
+        return _p_above(bound - value, LARGEST - bound, error, n)
+
+    above, below = p_above(claim.bound), p_below(claim.bound)
+    if claim.sense == "within":
+        return max(below, p_above(-claim.bound)), min(above, p_below(-claim.bound))
+    return (above, below) if claim.sense == "more" else (below, above)
+
+
+def _p_above(distance: float, room: float, error: float, n: int) -> float:
+    """Largest p of an effect this far above a bound, if the true effect is at the bound. room: the scale below the bound.
+
+    If all n differences of scores are equal, there is no error to test with. Then a share q of all instructions may still
+    differ by the whole scale: at the bound, (1 - q) distance = q room. That none of them is among n has probability (1 - q)^n.
+    """
+    if error:
         from scipy.stats import t as student  # heavy
 
-        return float(student.sf(distance / effect.error, n - 1))
-
-    if claim.sense == "within":
-        return max(p_beyond(claim.bound - value), p_beyond(claim.bound + value)), p_beyond(abs(value) - claim.bound)
-    sign = 1 if claim.sense == "more" else -1
-    return p_beyond(sign * (value - claim.bound)), p_beyond(sign * (claim.bound - value))
+        return float(student.sf(distance / error, n - 1))
+    return 1.0 if distance <= 0 else (room / (distance + room)) ** n
 
 
 def decide(effect: Effect, claim: Claim, one_sided: tuple[float, float] | None, p: float | None) -> str:

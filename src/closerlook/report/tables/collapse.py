@@ -12,7 +12,7 @@ from closerlook.cluster.attempts import read_failure
 from closerlook.core import layout
 from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import labeled, means, response_tokens
+from closerlook.report.tables.measuring import labeled, response_tokens, shares
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
 
@@ -41,7 +41,7 @@ def measure_dataset_degeneration(subset: Path, model: Path) -> Iterator[Measured
 def measure_degeneration(responses: Path) -> Iterator[Measured]:
     """Rates of degenerate responses of a cell, and of those cut at the limit."""
     reasons = read_parquet(responses, columns=["finish_reason"])["finish_reason"].to_numpy()
-    yield from labeled({"what": "model_response"}, _model_rates(responses) | means({"length": reasons == "length"}))
+    yield from labeled({"what": "model_response"}, _model_rates(responses) | shares({"length": reasons == "length"}))
 
 
 def decide_collapse(manifest: Path, responses: Path, subset: Path, model: Path) -> Iterator[Measured]:
@@ -90,7 +90,7 @@ def rates(texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> Rates:
     repetitive = np.array([repetition(ids) > REPETITIVE for ids in tokens], dtype=bool)
     counts = Counter(text for text in stripped if text)
     same = np.array([counts[text] > max(1.0, SHARED * len(texts)) for text in stripped], dtype=bool)
-    return means({"empty": empty, "repetitive": repetitive, "same": same, "degenerate": empty | repetitive | same})
+    return shares({"empty": empty, "repetitive": repetitive, "same": same, "degenerate": empty | repetitive | same})
 
 
 def repetition(tokens: Sequence[int]) -> float:

@@ -81,8 +81,9 @@ def _reading(table: Table) -> str:
     if not table.unit:
         return "Counts have no intervals."
     return (
-        f"In parentheses: 95% percentile bootstrap intervals over {table.unit} ({RESAMPLES:,} resamples, seed {SEED}); a value "
-        f"over fewer than two has none. n: number of {table.unit} measured; null: those with nothing to measure, left out."
+        f"In parentheses: 95% intervals over {table.unit}, exact for shares, else by bootstrap ({RESAMPLES:,} resamples, seed "
+        f"{SEED}); a value over fewer than two, or a mean of equal values, has none. n: number of {table.unit} measured; null: "
+        f"those with nothing to measure, left out."
     )
 
 

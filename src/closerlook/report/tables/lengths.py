@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import floats, labeled, means, response_tokens
+from closerlook.report.tables.measuring import floats, labeled, means, response_tokens, shares
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 
 FINISH_REASONS = ("eos", "stop", "length")
@@ -28,8 +28,9 @@ def measure_response_lengths(responses: Path) -> Iterator[Measured]:
     columns = {
         "tokens": floats(pc.list_value_length(table["token_ids"])),
         "characters": floats(pc.utf8_length(table["text"])),
-    } | {reason: floats(pc.equal(table["finish_reason"], reason)) for reason in FINISH_REASONS}
-    yield from labeled({"what": "model_response"}, means(columns))
+    }
+    reasons = {reason: floats(pc.equal(table["finish_reason"], reason)) for reason in FINISH_REASONS}
+    yield from labeled({"what": "model_response"}, means(columns) | shares(reasons))
 
 
 LENGTHS = Table(

@@ -1,6 +1,6 @@
 """Parts that several measurements share: tokens and columns of parquet files, and estimates by name."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.tables.table import Measured
 from closerlook.stats.bootstrap import Estimate, ratios
+from closerlook.stats.proportions import proportions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -58,8 +59,21 @@ def floats(values: pa.ChunkedArray) -> np.ndarray:
 
 def means(columns: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> dict[str, Estimate]:
     """Mean of each column [responses], or its sum divided by that of `counts` [responses], with intervals over responses."""
+    return _by_name(ratios, columns, counts)
+
+
+def shares(columns: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> dict[str, Estimate]:
+    """The same for shares: numbers from 0 to 1, or sums from 0 to their count. Their intervals are exact."""
+    return _by_name(proportions, columns, counts)
+
+
+def _by_name(
+    estimator: Callable[[np.ndarray, np.ndarray], list[Estimate]],
+    columns: Mapping[str, np.ndarray],
+    counts: np.ndarray | None,
+) -> dict[str, Estimate]:
     sums = np.column_stack(list(columns.values()))
-    return dict(zip(columns, ratios(sums, np.ones(1) if counts is None else counts[:, None]), strict=True))
+    return dict(zip(columns, estimator(sums, np.ones(1) if counts is None else counts[:, None]), strict=True))
 
 
 def total(counts: np.ndarray) -> Estimate:

@@ -78,7 +78,10 @@ CELLS = {
 }
 
 SCORES = {"score": Metric("score"), "score_na_five": Metric("score, N/A counted as 5", headline=False)}
-LENGTH_CONTROLLED = {"score_length_controlled": Metric("score, length-controlled", headline=False)}
+LENGTH_CONTROLLED = {
+    "score_length_controlled": Metric("score, length-controlled", headline=False),
+    "length_slope": Metric("score per doubling of the length", headline=False),
+}
 NULLS = {
     "null_refused": Metric("refused", "count", headline=False),
     "null_unparsable": Metric("unparsable", "count", headline=False),

@@ -11,7 +11,7 @@ from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import OBSERVED, Counts, against_chance
-from closerlook.report.tables.measuring import means
+from closerlook.report.tables.measuring import means, shares
 from closerlook.report.tables.selection import traced
 from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
@@ -76,7 +76,7 @@ def measure_origin(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
 def _measure_rates(observed: np.ndarray, chance: np.ndarray | None) -> dict[str, Estimate]:
     """observed, chance: [2, responses], spans from the data and all spans."""
     if chance is None:
-        return means({"from_data": observed[0]}, observed[1])
+        return shares({"from_data": observed[0]}, observed[1])
     return dict(zip(("from_data", "chance", "corrected"), against_chance([observed], [chance])[0], strict=True))
 
 

@@ -11,11 +11,10 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_by_id
 from closerlook.derive.paraphrase import original_of
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import labeled, total
+from closerlook.report.tables.measuring import labeled, means, shares, total
 from closerlook.report.tables.selection import paraphrased
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.spans.inputs import read_marked_responses, words_only
-from closerlook.stats.bootstrap import ratios
 
 
 def measure_paraphrases(
@@ -46,9 +45,8 @@ def measure_paraphrases(
                 row += np.array([sum(same), rate * len(same), len(same)])
         rows.append(row)
     returned, chance, pairs = np.array(rows).reshape(-1, 3).T
-    sums = np.column_stack([returned, chance, returned - chance])
-    counts = np.column_stack([pairs, pairs, pairs - chance])
-    yield from labeled({}, dict(zip(("returned", "chance", "corrected"), ratios(sums, counts), strict=True)))
+    yield from labeled({}, shares({"returned": returned, "chance": chance}, pairs))
+    yield from labeled({}, means({"corrected": returned - chance}, pairs - chance))
     yield {}, "pairs", total(pairs)
     yield {}, "left_out", total(pairs)._replace(value=float(left_out))
 

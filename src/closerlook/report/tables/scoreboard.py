@@ -1,7 +1,7 @@
 """Tracing scored on the miniature, whose truth is known: true sources found, and borrowing where there can be none."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from closerlook.core.files import read_by_id, read_parquet
@@ -9,7 +9,7 @@ from closerlook.core.schemas import RANKERS
 from closerlook.miniature.origins import find_claim_at, instances_by_claim
 from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import measure_borrowing
-from closerlook.report.tables.measuring import labeled, means
+from closerlook.report.tables.measuring import labeled, means, shares
 from closerlook.report.tables.origin import Key, read_trace, sum_by_response
 from closerlook.report.tables.selection import calibrated, traced
 from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
@@ -42,25 +42,27 @@ def score_rankings(trace: Path, responses: Path, subset: Path) -> Iterator[Measu
     ranks = (rank for name in RANKERS if name != "fused" for found in rankings[name].values() for rank in found)
     top = max(ranks, default=0)
 
-    def over_sourced(names: tuple[str, ...], scores: Iterable[tuple[float, ...]]) -> dict[str, Estimate]:
-        """Means of each span's scores over the spans that have a source, by name of the metric."""
+    def over_sourced(
+        estimate: Callable[..., dict[str, Estimate]], names: tuple[str, ...], scores: Iterable[tuple[float, ...]]
+    ) -> dict[str, Estimate]:
+        """Means or shares of each span's scores over the spans that have a source, by name of the metric."""
         columns = zip(*scores, strict=True)
         sums = [
             sum_by_response(spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)])
             for column in columns
         ]
-        return means(dict(zip(names, (total for total, _ in sums), strict=True)), sums[0][1])
+        return estimate(dict(zip(names, (total for total, _ in sums), strict=True)), sums[0][1])
 
     part = {"part": "sources"}
     sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans])
-    yield from labeled(part, means({"traceable": sourced}, n_spans))
-    yield from labeled(part, over_sourced(("true_sources",), ((len(truths[key]),) for key in spans)))
+    yield from labeled(part, shares({"traceable": sourced}, n_spans))
+    yield from labeled(part, over_sourced(means, ("true_sources",), ((len(truths[key]),) for key in spans)))
     for ranker, ranking in rankings.items():
         if any(ranking.values()):
             scores = (score_ranking(ranking[key], truths[key], top) for key in spans)
-            yield from labeled(part | {"ranker": ranker, "null": "observed"}, over_sourced(RANKINGS, scores))
+            yield from labeled(part | {"ranker": ranker, "null": "observed"}, over_sourced(shares, RANKINGS, scores))
     random = (expected_scores(len(truths[key]), instances.num_rows, top) for key in spans)
-    yield from labeled(part | {"ranker": "random", "null": "random"}, over_sourced(RANKINGS, random))
+    yield from labeled(part | {"ranker": "random", "null": "random"}, over_sourced(means, RANKINGS, random))
 
 
 def score_ranking(ranking: dict[int, str], truth: frozenset[str], top: int) -> tuple[float, float, float]:
@@ -87,8 +89,8 @@ def expected_scores(true: int, instances: int, top: int) -> tuple[float, float, 
 def measure_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Corrected borrowing from datasets that the cell was not tuned on, and the share of intervals that contain 0.
 
-    Only another unrelated dataset is a chance level that should give 0; the others show how far off they are. Intervals of
-    phrases that neither dataset contains are 0 without any width, and are not counted.
+    Only another unrelated dataset is a chance level that should give 0; the others show how far off they are. Rates of phrases
+    that neither dataset contains are 0 without an interval, and are not counted.
     """
     for cell, (path,) in cells:
         contain_zero: defaultdict[tuple[str, str, str], list[bool]] = defaultdict(list)
@@ -97,9 +99,10 @@ def measure_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[Measure
                 continue
             if keys["null"] == "unrelated":
                 yield cell, {"part": "calibration", **keys}, name, estimate
-            if estimate.low is not None and estimate.high is not None and (estimate.low or estimate.high):
+            if estimate.n > 1 and estimate.value is not None and (estimate.value or estimate.low is not None):
                 group = (str(keys["searched"]), str(keys["where"]), str(keys["null"]))
-                contain_zero[group].append(estimate.low <= 0 <= estimate.high)
+                low, high = (estimate.value if end is None else end for end in estimate[1:3])
+                contain_zero[group].append(low <= 0 <= high)
         for (searched, where, null), flags in contain_zero.items():
             keys = {"part": "calibration", "searched": searched, "where": where, "null": null}
             yield cell, keys, "holds_zero", Estimate(sum(flags) / len(flags), n=len(flags))

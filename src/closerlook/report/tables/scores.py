@@ -8,48 +8,55 @@ import pyarrow.compute as pc
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_by_id, read_parquet
-from closerlook.judge.aspects import ASPECTS
+from closerlook.judge.aspects import ASPECTS, SCORES
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import damaged, labeled
 from closerlook.report.tables.selection import judged
 from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
-from closerlook.report.tables.verdicts import Verdicts, aligned, read_verdicts
-from closerlook.stats.bootstrap import Estimate, ratios
-from closerlook.stats.length_control import length_controlled
+from closerlook.report.tables.verdicts import Verdicts, aligned, read_verdicts, versions
+from closerlook.stats.bootstrap import ratios
+from closerlook.stats.length_control import LengthControl, control_length
 
 
 def measure_aspects(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Mean score of each cell and aspect under both policies for N/A, length-controlled, and nulls by cause.
+    """Mean score of each cell and aspect under both policies for N/A, length-controlled, nulls by cause; what length is worth.
 
     cells: all that one judge scored on one evalset, each with its verdicts and its responses.
     """
     judged_cells = [(read_verdicts(verdicts), _log_lengths(responses, verdicts)) for _, (verdicts, responses) in cells]
-    controlled = _length_controlled(judged_cells)
+    controlled = _control_length(judged_cells)
     for number, ((cell, _), (verdicts, _)) in enumerate(zip(cells, judged_cells, strict=True)):
         plain, na_five = ratios(verdicts.scores, np.ones(1)), ratios(verdicts.na_five, np.ones(1))
         for column, aspect in enumerate(verdicts.aspects):
             keys = {"version": verdicts.version, "aspect": aspect}
             yield cell, keys, "score", plain[column]
             yield cell, keys, "score_na_five", na_five[column]
-            yield cell, keys, "score_length_controlled", controlled[number, aspect]
+            yield cell, keys, "score_length_controlled", controlled[aspect].cells[number]
             for name, count in verdicts.nulls(np.s_[:, column]).items():
                 yield cell, keys, name, count
+    of_no_cell = dict.fromkeys(("model", "dataset", "size", "method", "seed"), "")
+    version = versions(*(verdicts for verdicts, _ in judged_cells))
+    for aspect, control in controlled.items():
+        yield cells[-1][0], of_no_cell | {"version": version, "aspect": aspect}, "length_slope", control.slope
 
 
-def _length_controlled(cells: list[tuple[Verdicts, np.ndarray]]) -> dict[tuple[int, str], Estimate]:
-    """The length-controlled score of each cell (its index) and aspect, from verdicts and log lengths."""
-    controlled: dict[tuple[int, str], Estimate] = {}
+def _control_length(cells: list[tuple[Verdicts, np.ndarray]]) -> dict[str, LengthControl]:
+    """By aspect, the length-controlled score of each cell and the slope, from verdicts and log lengths."""
+    lengths = aligned([(verdicts.ids, log_lengths) for verdicts, log_lengths in cells])
+    controlled: dict[str, LengthControl] = {}
     for aspect in dict.fromkeys(aspect for verdicts, _ in cells for aspect in verdicts.aspects):
-        indices = [index for index, (verdicts, _) in enumerate(cells) if aspect in verdicts.aspects]
-        scores = aligned([cells[index][0].aspect(aspect) for index in indices])
-        lengths = aligned([(cells[index][0].ids, cells[index][1]) for index in indices])
-        estimates = length_controlled(scores, lengths)
-        controlled |= {(index, aspect): estimate for index, estimate in zip(indices, estimates, strict=True)}
+        scores = aligned(
+            [
+                verdicts.aspect(aspect) if aspect in verdicts.aspects else (verdicts.ids, np.full(len(each), np.nan))
+                for verdicts, each in cells
+            ]
+        )
+        controlled[aspect] = control_length(scores, lengths, (min(SCORES), max(SCORES)))
     return controlled
 
 
 def _log_lengths(responses: Path, verdicts: Path) -> np.ndarray:
-    """log(1 + characters) of the responses, in the verdicts' order. Not tokens, which differ between models."""
+    """log2(1 + characters) of the responses, in the verdicts' order. Not tokens, which differ between models."""
     table = read_parquet(responses, columns=["id", "text"])
     length_of = dict(zip(table["id"].to_pylist(), pc.utf8_length(table["text"]).to_pylist(), strict=True))
     ids = read_verdicts(verdicts).ids
@@ -57,7 +64,7 @@ def _log_lengths(responses: Path, verdicts: Path) -> np.ndarray:
         id_ = min(set(ids) ^ set(length_of))
         absent = "no response" if id_ in ids else "no verdict"
         raise damaged(verdicts, f"judges others than {responses}: {absent} of id {id_}")
-    return np.log1p(np.array([length_of[id_] for id_ in ids], dtype=np.float64))
+    return np.log2(1 + np.array([length_of[id_] for id_ in ids], dtype=np.float64))
 
 
 def measure_tasks(verdicts: Path, evalset: Path) -> Iterator[Measured]:
@@ -104,6 +111,7 @@ SCORES_BY_ASPECT = Table(
         "Score": ("score",),
         "Score, N/A counted as 5": ("score_na_five",),
         "Score, length-controlled": ("score_length_controlled",),
+        "Score per doubling of the length, within cells": ("length_slope",),
     }
     | _BY_CAUSE,
     asks_for="judges",

@@ -7,7 +7,7 @@ import numpy as np
 
 from closerlook.core.schemas import CLASSES
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import Tokens, labeled, means, total
+from closerlook.report.tables.measuring import Tokens, labeled, means, shares, total
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
 
@@ -21,10 +21,9 @@ def measure_shift(shift: Path) -> Iterator[Measured]:
     tokens = Tokens(shift, [*AVERAGED, *ALIGNTDS, "class"])
     classes = tokens["class"]
     sums = {name: tokens.total(tokens[name]) for name in (*AVERAGED, *ALIGNTDS)}
-    sums |= {name: tokens.total(classes == name) for name in CLASSES}
     sums["log_rank"] = tokens.total(np.log(tokens["base_rank"]))
     counts = np.bincount(tokens.owner, minlength=tokens.responses)
-    estimates = means(sums, counts)
+    estimates = means(sums, counts) | shares({name: tokens.total(classes == name) for name in CLASSES}, counts)
     estimates["base_rank_geomean"] = _exp(estimates.pop("log_rank"))
     estimates["tokens"] = total(counts)
     yield from labeled({}, estimates)

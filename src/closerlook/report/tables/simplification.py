@@ -13,7 +13,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.judge.pairwise import CLASSES, DISAGREEMENT
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import damaged, labeled, means, null_counts, response_tokens
+from closerlook.report.tables.measuring import damaged, labeled, means, null_counts, response_tokens, shares
 from closerlook.report.tables.selection import judged
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Row, Table
 from closerlook.report.tables.verdicts import aligned, read_verdicts
@@ -79,7 +79,7 @@ def count_classes(pairwise: Path) -> Iterator[Measured]:
             raise damaged(pairwise, f"row {row}: class {name}, null_cause {cause}")
     keys = {"version": " + ".join(sorted(set(table["judge"].to_pylist())))}
     indicators = {name: np.array([each == name for each in classes], dtype=np.float64) for name in names}
-    yield from labeled(keys, means(indicators, np.array([name is not None for name in classes])))
+    yield from labeled(keys, shares(indicators, np.array([name is not None for name in classes])))
     counts = Counter(causes)
     yield from labeled(keys, null_counts(CAUSES, counts, counts[None], len(classes) - counts[None]))
 

@@ -12,7 +12,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_by_id, read_parquet
 from closerlook.core.schemas import CLASSES
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import Tokens, labeled, means, null_counts, total
+from closerlook.report.tables.measuring import Tokens, labeled, means, null_counts, shares, total
 from closerlook.report.tables.selection import marked, marked_twice
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.spans.marks import CAUSES, KINDS, UNALIGNED
@@ -65,8 +65,8 @@ def measure_spans(spans: Path, responses: Path) -> Iterator[Measured]:
         for kind in KINDS
     }
     columns = {name: np.array(numbers, dtype=np.float64) for name, numbers in spans_of.items()}
-    estimates = means({"marked": columns["spans"] > 0} | columns, marks.inspected)
-    estimates |= means({"characters": marks.marked}, marks.lengths * marks.inspected)
+    estimates = shares({"marked": columns["spans"] > 0}, marks.inspected) | means(columns, marks.inspected)
+    estimates |= shares({"characters": marks.marked}, marks.lengths * marks.inspected)
     yield from labeled(keys, estimates)
     yield from labeled(keys, null_counts(CAUSES, marks.nulls, **counts))
 
@@ -87,7 +87,7 @@ def measure_span_classes(spans: Path, responses: Path, shift: Path) -> Iterator[
         ALL: {name: tokens.total(inspected & inside) for name, inside in in_class.items()},
     }
     for tokens_of, count in counts.items():
-        yield from labeled(keys | {"tokens": tokens_of}, means(sums[tokens_of], count) | {"tokens": total(count)})
+        yield from labeled(keys | {"tokens": tokens_of}, shares(sums[tokens_of], count) | {"tokens": total(count)})
     for name in in_class:
         parts = np.column_stack([sums[MARKED][name], counts[MARKED], sums[ALL][name], counts[ALL]])
         difference = _bootstrap_totals(parts, counts[ALL] > 0, lambda m, n, a, b: m / n - a / b)
@@ -113,7 +113,7 @@ def measure_span_agreement(spans: Path, against: Path, responses: Path) -> Itera
     }
     keys = {"version": first.version, "version_against": second.version}
     for name, (numerator, denominator) in fractions.items():
-        yield keys, name, means({name: numerator}, denominator)[name]
+        yield keys, name, shares({name: numerator}, denominator)[name]
     parts = np.column_stack([marked, marked_against, shared, length])
     yield keys, "alpha", _bootstrap_totals(parts, length > 0, _alpha)
 

@@ -10,7 +10,8 @@ import numpy as np
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import Tokens, tokenizer_of
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
-from closerlook.stats.bootstrap import Estimate, ratios
+from closerlook.stats.bootstrap import Estimate
+from closerlook.stats.proportions import proportions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,7 +38,7 @@ def measure_top_tokens(shift: Path, model: Path) -> Iterator[Measured]:
         column[most] = np.arange(len(most))
         positions = np.zeros((tokens.responses, len(most) + 1))
         np.add.at(positions, (tokens.owner[inside], column[index]), 1)
-        shares = ratios(positions[:, :-1], positions.sum(axis=1, keepdims=True))
+        shares = proportions(positions[:, :-1], positions.sum(axis=1, keepdims=True))
         for rank, (id_, count, share) in enumerate(zip(vocabulary[most], counts[most], shares, strict=True), 1):
             keys = {"class": name, "rank": rank, "token": text_of(tokenizer_of(model), int(id_))}
             yield keys, "count", Estimate(float(count), n=share.n, n_null=share.n_null)

@@ -238,8 +238,10 @@ def test_the_first_section_is_the_papers_table(judged: Folder, tmp_path: Path) -
     assert drawn[0].header == ["dataset", "size", "method", "judge", *ASPECTS, "n"]
     assert len(drawn[0].lines) == 6 * 2
     assert drawn[0].common == "model tiny, seed 0, evalset ask, version v1"
-    assert drawn[3].header == ["dataset", "size", "method", "judge", "not applicable, factuality", "n"]
-    assert {line[4] for line in drawn[3].lines} == {"1"}
+    assert drawn[3].header == ["judge", *ASPECTS, "n"]  # one slope for all cells
+    assert len(drawn[3].lines) == 2
+    assert drawn[4].header == ["dataset", "size", "method", "judge", "not applicable, factuality", "n"]
+    assert {line[4] for line in drawn[4].lines} == {"1"}
     assert [wide.section for wide in drawn] == list(table.sections)
 
 

@@ -46,7 +46,7 @@ def test_one_response_and_constant_scores(tmp_path: Path) -> None:
     ids = [str(i) for i in range(9)]
     verdicts = write([verdict_row(i, "depth", 5) for i in ids], tmp_path / "w.parquet")
     constant = aspects_of(verdicts, answers(dict.fromkeys(ids, "x"), tmp_path / "s.parquet"))
-    assert constant["depth", "score"][:3] == constant["depth", "score_length_controlled"][:3] == (5.0, 5.0, 5.0)
+    assert constant["depth", "score"][:3] == constant["depth", "score_length_controlled"][:3] == (5.0, None, None)
 
 
 def test_no_verdict_at_all(judged: Folder) -> None:
@@ -63,7 +63,8 @@ def test_an_aspect_that_only_one_file_has(judged: Folder) -> None:
     write(random_verdicts(5, 40, aspects=("safety",)), file)
     rows = measure("scores_by_aspect", judged)
     there = [row for row in rows if row["aspect"] == "safety" and row["n"]]
-    assert {(row["dataset"], row["method"]) for row in there} == {("brief", "sft")}
+    assert {(row["dataset"], row["method"]) for row in there} == {("brief", "sft"), ("", "")}
+    assert [row["metric"] for row in there if not row["method"]] == ["length_slope"]  # of all cells together
     for name in ("scores_by_task", "score_differences", "judge_agreement"):
         assert measure(name, judged)
 

@@ -1,0 +1,118 @@
+"""How often 95% intervals contain the truth, and tests err, where the truth is known: simulations of the tables' designs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from closerlook.paper.claims import Claim, same_data
+from closerlook.report.tables.borrowing import against_chance
+from closerlook.report.tables.claim_effects import Effect, bootstrap_effect
+from closerlook.report.tables.claims import one_sided_p
+from closerlook.stats.bootstrap import Estimate, ratios
+from closerlook.stats.paired_tests import p_value
+from closerlook.stats.proportions import proportions
+
+COVERED, WRONG = 0.92, 0.07
+"""At least this share of 95% intervals contains the truth, and at most this share of tests at 0.05 finds what is not there."""
+SAMPLES = 2000
+
+
+def covered(estimates: Sequence[Estimate], truth: float) -> float:
+    """The share of intervals that contain the truth, plus two standard errors of a simulation of this size at COVERED."""
+    contain = [e.low is not None and e.high is not None and e.low <= truth <= e.high for e in estimates]
+    return float(np.mean(contain)) + 2 * (COVERED * (1 - COVERED) / len(contain)) ** 0.5
+
+
+def wrong(p_values: Sequence[float]) -> float:
+    """The share of tests that decide, less two standard errors of a simulation of this size at WRONG."""
+    return float(np.mean(np.array(p_values) < 0.05)) - 2 * (WRONG * (1 - WRONG) / len(p_values)) ** 0.5
+
+
+@pytest.mark.parametrize("n", [20, 48, 80, 200, 800])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995])
+def test_shares_of_responses(n: int, share: float) -> None:
+    found = np.random.default_rng(n).random((n, SAMPLES)) < share
+    assert covered(proportions(found, np.ones(1)), share) >= COVERED
+    assert covered(proportions(~found, np.ones(1)), 1 - share) >= COVERED
+
+
+@pytest.mark.parametrize("n", [20, 48, 80, 200, 800])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995])
+def test_shares_of_several_spans_of_a_response(n: int, share: float) -> None:
+    """Spans of a response are alike: their correlation is 0.3. A response has 1 to about 10."""
+    rng = np.random.default_rng(n)
+    likeness = 1 / 0.3 - 1
+    in_response = rng.beta(share * likeness, (1 - share) * likeness, (n, SAMPLES))
+    spans = 1 + rng.poisson(4, (n, SAMPLES))
+    assert covered(proportions(rng.binomial(spans, in_response), spans), share) >= COVERED
+
+
+@pytest.mark.parametrize("n", [20, 48, 200])
+def test_means_over_tokens(n: int) -> None:
+    """Log-normal lengths, and log-normal levels of the responses: more skewed than the divergences of real responses."""
+    rng = np.random.default_rng(n)
+    lengths = np.ceil(rng.lognormal(4, 0.7, (n, SAMPLES)))
+    levels = rng.lognormal(0, 0.5, (n, SAMPLES))
+    assert covered(ratios(levels * lengths, lengths), float(np.exp(0.5**2 / 2))) >= COVERED
+
+
+@pytest.mark.parametrize("n", [20, 48, 200])
+def test_differences_of_scores(n: int) -> None:
+    """Most instructions have no difference, few a large one, and more of these have one sign."""
+    sizes, shares = np.arange(-4.0, 5), np.array([1, 2, 3, 10, 60, 10, 6, 5, 3]) / 100
+    differences = np.random.default_rng(n).choice(sizes, p=shares, size=(n, SAMPLES))
+    assert covered(ratios(differences, np.ones(1)), float(sizes @ shares)) >= COVERED
+
+
+@pytest.mark.parametrize("n", [20, 48, 200])
+def test_differences_of_shares(n: int) -> None:
+    """Of the same instructions, some of which both cells answer right more often than others."""
+    rng = np.random.default_rng(n)
+    easy = rng.beta(9, 1, (n, SAMPLES))
+    first, second = (rng.random((n, SAMPLES)) < each for each in (easy, 0.9 * easy))
+    assert covered(ratios(first.astype(float) - second, np.ones(1)), 0.09) >= COVERED
+
+
+@pytest.mark.parametrize("n", [20, 48, 200])
+def test_rates_corrected_for_chance(n: int) -> None:
+    """Phrases of a response are alike, and the same ones are looked up twice: found at rates of 0.5 and 0.3."""
+    rng = np.random.default_rng(n)
+    estimates = []
+    for _ in range(SAMPLES // 4):
+        phrases, rate = 1 + rng.poisson(6, n), rng.beta(3, 3, n)
+        observed, chance = (np.stack([rng.binomial(phrases, each), phrases]) for each in (rate, 0.6 * rate))
+        estimates.append(against_chance([observed], [chance])[0][2])
+    assert covered(estimates, (0.5 - 0.3) / 0.7) >= COVERED
+
+
+MORE = Claim("more", "score", "more", same_data("lft", "sft"))
+WITHIN = Claim("within", "score", "within", same_data("lft", "sft"), 0.2)
+
+
+def decisions(differences: np.ndarray, claim: Claim) -> list[float]:
+    """p of each column's effect, as decide_claims doubles it."""
+    p_values = []
+    for column in differences.T:
+        estimate, error = bootstrap_effect(column[:, None], np.ones((len(column), 1)), lambda means: means[..., 0])
+        sides = one_sided_p(Effect(estimate, error, "paired test"), claim)
+        p_values.append(min(1.0, 2 * min(sides)) if sides else 1.0)
+    return p_values
+
+
+@pytest.mark.parametrize("n", [30, 58, 200])
+@pytest.mark.parametrize("rare", [0.05, 0.1, 0.3])
+def test_a_claim_at_its_bound_is_seldom_decided(n: int, rare: float) -> None:
+    """A difference on a few instructions only puts the mean at the bound: at worst, none of these instructions is drawn."""
+    rng = np.random.default_rng(n)
+    far = rng.random((n, SAMPLES // 4)) < rare
+    at_bound = np.where(far, 4.0, (0.2 - 4 * rare) / (1 - rare))
+    assert wrong(decisions(at_bound, WITHIN)) <= WRONG
+    assert wrong(decisions(np.where(far, 1.0, -rare / (1 - rare)), MORE)) <= WRONG
+
+
+@pytest.mark.parametrize("n", [5, 20, 200])
+def test_without_a_difference_the_permutation_test_seldom_finds_one(n: int) -> None:
+    rng = np.random.default_rng(n)
+    differences = rng.choice([-2, -1, 0, 0, 0, 1, 2], (n, SAMPLES))
+    assert wrong([p_value(column) or 1.0 for column in differences.T]) <= WRONG
