@@ -12,8 +12,8 @@ from tests.support import REPOSITORY
 
 
 def grid_row(**fields: Any) -> dict[str, Any]:
-    """A row as tables read it; by default a cell of model m without judges, markers and tracing."""
-    known = {"cell": "m/it/lft", "model": "m", "method": "lft", "evalset": "ask"}
+    """A row as tables read it; by default a cell of model m without judges, markers and tracing, on questions of known truth."""
+    known = {"cell": "m/it/lft", "model": "m", "method": "lft", "evalset": "ask", "truth_known": True}
     return GridRow(**(known | fields)).model_dump()
 
 

@@ -173,22 +173,27 @@ def instances(seed: int, rows: int, mean: float) -> list[dict[str, Any]]:
 
 
 def fill(
-    folder: Folder, subsets: tuple[str, ...], methods: tuple[str, ...], responses: int, evalset: str = "ask"
+    folder: Folder,
+    subsets: tuple[str, ...],
+    methods: tuple[str, ...],
+    responses: int,
+    evalset: str = "ask",
+    seed: int = 0,
 ) -> None:
-    """Every cell of subsets x methods, and the controls base and icl, with all files that tables read."""
+    """Every cell of subsets x methods, and once the controls base and icl, with all files that tables read."""
     folder.tokenizer()
     for i, subset in enumerate(subsets):
         mean = 20 * (1 + i)
         write_parquet(instances(i, 50, mean), INSTANCES, folder.path / "data" / f"{subset}.parquet")
         cleaning(folder, subset, evalset, responses)
         for j, method in enumerate(methods):
-            cell = folder.cell(subset, method, evalset)
-            write_parquet(random_shift(10 * i + j, responses, 0.6 + j), SHIFT, cell / "shift.parquet")
-            write_parquet(
-                random_responses(10 * i + j, responses, mean * (1 + j / 4)), RESPONSES, cell / "responses.parquet"
-            )
+            cell, drawn = folder.cell(subset, method, evalset, seed=seed), 1000 * seed + 10 * i + j
+            write_parquet(random_shift(drawn, responses, 0.6 + j), SHIFT, cell / "shift.parquet")
+            write_parquet(random_responses(drawn, responses, mean * (1 + j / 4)), RESPONSES, cell / "responses.parquet")
             training(cell.parent)
-            judge(cell, 10 * i + j, responses, 3 + i / 4 - j / 2)
+            judge(cell, drawn, responses, 3 + i / 4 - j / 2)
+    if any(row["method"] == "base" for row in folder.rows):
+        return
     for number, method in enumerate(("base", "icl")):
         cell = folder.cell("", method, evalset)
         write_parquet(random_responses(99, responses), RESPONSES, cell / "responses.parquet")

@@ -1,7 +1,7 @@
 # Instruction datasets and evalsets, from their sources; the miniature's are made here.
 from closerlook.config.catalog import ParaphrasedSource
 from closerlook.config.derived import DerivedSource
-from closerlook.config.grid import dataset_and_size
+from closerlook.config.grid import dataset_and_size, draw_of
 
 MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
 DERIVED_DATASETS = [
@@ -25,6 +25,11 @@ def world_settings(wildcards):
 def evalset_rows(wildcards):
     rows = CATALOG.evalsets[wildcards.evalset].rows
     return f"--rows {rows[0]} {rows[1]}" if rows else ""
+
+
+def redrawn(wildcards):
+    draw = draw_of(f"{wildcards.name}@{wildcards.size}")
+    return f"--seed {CONFIG.preset.subset_seed + draw}" if draw else ""
 
 
 localrules:
@@ -79,7 +84,7 @@ rule dataset:
 
 
 rule subset:
-    """The first instances of a dataset: a smaller subset is part of every larger one."""
+    """The first instances of a dataset: a smaller subset is part of every larger one of the same draw."""
     input:
         at(layout.dataset("{name}")),
     output:
@@ -90,9 +95,10 @@ rule subset:
         "../../envs/closerlook.yaml"
     params:
         size=lambda wildcards: dataset_and_size(f"{wildcards.name}@{wildcards.size}")[1],
+        redrawn=redrawn,
     shell:
         python("subset_dataset")
-        + " --dataset {input} --size {params.size} --out {output} 2> {log}"
+        + " --dataset {input} --size {params.size} {params.redrawn} --out {output} 2> {log}"
 
 
 rule evalset:

@@ -24,11 +24,13 @@ def main() -> None:
     from closerlook.report.figures.drawing import DRAW
     from closerlook.report.figures.page import page
     from closerlook.report.figures.style import STYLE, save
+    from closerlook.report.tables.pooling import summarized
     from closerlook.report.tables.registry import table_of
     from closerlook.report.tables.tidy import read_csv
 
     figure = FIGURES[arguments.name]
-    tables = [read_csv(path, table_of(path)) for path in (arguments.results / path for path in figure.inputs)]
+    paths = [arguments.results / path for path in figure.inputs]
+    tables = [summarized(read_csv(path, table_of(path))) for path in paths]
     with matplotlib.rc_context(STYLE):
         save(DRAW[arguments.name](*tables), arguments.out)
     again = [arguments.name, "--results", str(arguments.results), "--out", str(arguments.out)]

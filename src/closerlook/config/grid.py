@@ -34,7 +34,7 @@ class Cell:
 
 def dataset_and_size(reference: str) -> tuple[str, int | None]:
     """Split `alpaca@1k` into ("alpaca", 1000); without a size, into ("alpaca", None). Raises ValueError for a malformed size."""
-    name, at, written = reference.partition("@")
+    name, at, written = _without_draw(reference).partition("@")
     if not at:
         return name, None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(k|m)?", written, re.IGNORECASE)
@@ -42,6 +42,15 @@ def dataset_and_size(reference: str) -> tuple[str, int | None]:
     if size < 1 or size != int(size):
         raise ValueError(f"{written} is not a size")
     return name, int(size)
+
+
+def draw_of(reference: str) -> int:
+    """Which draw of a subset it is: 2 for alpaca@1k-d2, 0 for alpaca@1k."""
+    return int(reference.removeprefix(_without_draw(reference)).removeprefix("-d") or 0)
+
+
+def _without_draw(reference: str) -> str:
+    return re.sub(r"(?<=@)([^@]+)-d[1-9]\d*$", r"\1", reference)
 
 
 def expand(preset: Preset, catalog: Catalog) -> dict[Cell, list[str]]:
@@ -62,7 +71,8 @@ def cells_of(block: Block, catalog: Catalog) -> Iterator[Cell]:
             else:
                 for dataset in block.datasets:
                     for seed in block.seeds:
-                        yield Cell(model, dataset, method, seed)
+                        redrawn = block.redraw and seed and "@" in dataset
+                        yield Cell(model, f"{dataset}-d{seed}" if redrawn else dataset, method, seed)
 
 
 def originals(cells: Iterable[Cell], catalog: Catalog) -> dict[Cell, Cell]:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from closerlook.config.catalog import Catalog, ParaphrasedSource
 from closerlook.config.derived import AblatedSource, AblationSettings
-from closerlook.config.grid import Cell, cells_of, dataset_and_size
+from closerlook.config.grid import Cell, cells_of, dataset_and_size, draw_of
 from closerlook.config.preset import Preset
 
 BASE = "base"
@@ -107,7 +107,7 @@ class Lineage:
         sizes = {
             other: dataset_and_size(other)[1] or math.inf
             for other in self.indexed_datasets
-            if dataset_and_size(other)[0] == name
+            if dataset_and_size(other)[0] == name and draw_of(other) == draw_of(dataset)
         }
         return max(sizes, key=lambda other: sizes[other])
 

@@ -18,6 +18,10 @@ class Block(Settings):
     datasets: list[str] = Field([], description="names from the catalog, with @size for a subset: alpaca, alpaca@1k")
     methods: list[str] = Field(min_length=1, description="names from the catalog; controls (base, icl) take no dataset")
     seeds: list[int] = Field([0], min_length=1, description="one cell per seed; seed 0 is the one without a suffix")
+    redraw: bool = Field(
+        False,
+        description="whether each seed also draws its own subset of a dataset with @size: alpaca@1k-d2 for seed 2",
+    )
     evalsets: list[str] = Field(min_length=1, description="names from the catalog")
     markers: list[str] = Field([], description="further markers of spans in these responses, after the preset's")
 

@@ -30,6 +30,8 @@ class GridRow(Settings):
     sweep: str = ""
     """The method of which this one is a learning rate."""
     evalset: str
+    truth_known: bool = False
+    """Whether it is known which answers are true: the miniature's."""
     judges: list[str] = Field([])
     original: str = ""
     """For a cell tuned on simplified responses: the cell tuned on the original ones, if it answers the evalset too."""
@@ -80,6 +82,7 @@ def grid_rows(configuration: Configuration) -> list[GridRow]:
                 seed=cell.seed,
                 sweep=families.get(cell.method, ""),
                 evalset=evalset,
+                truth_known=configuration.catalog.knows_truth(evalset),
                 judges=configuration.preset.judges,
                 **_simplification(configuration, cell, evalset),
                 **_tracing(configuration, cell, evalset),

@@ -29,6 +29,28 @@ class Estimate(NamedTuple):
     n_null: int = 0
 
 
+class Units(NamedTuple):
+    """What an estimate is the ratio of sums of: [units] float64 each; a unit with a count of 0 is null. is_share: from 0 to 1."""
+
+    sums: np.ndarray
+    counts: np.ndarray
+    is_share: bool
+
+
+class Ratio(Estimate):
+    """An estimate with its units, so that those of several trainings can be pooled (see `stats.seeds`)."""
+
+    units: Units | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate, sums: np.ndarray, counts: np.ndarray, *, is_share: bool = False) -> "Ratio":
+        """The estimate with the units that it was made from, of which those that are null have neither a sum nor a count."""
+        valid = np.isfinite(sums) & (counts > 0)
+        ratio = cls(*estimate)
+        ratio.units = Units(np.where(valid, sums, 0.0), np.where(valid, counts, 0.0), is_share)
+        return ratio
+
+
 def ratios(sums: np.ndarray, counts: np.ndarray) -> list[Estimate]:
     """The ratio of sums of each column, with bootstrap intervals over rows (see `interval`; ratio estimator).
 
@@ -51,7 +73,7 @@ def ratios(sums: np.ndarray, counts: np.ndarray) -> list[Estimate]:
         ratio_of_sums = bootstrap(parts, np.divide, n_null=len(sums) - n)
         for column, estimate in zip(columns, ratio_of_sums, strict=True):
             estimates[column] = estimate
-    return estimates
+    return [Ratio.of(*each) for each in zip(estimates, sums.T, counts.T, strict=True)]
 
 
 def bootstrap(

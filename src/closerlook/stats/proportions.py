@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from closerlook.stats.bootstrap import CONFIDENCE, Estimate
+from closerlook.stats.bootstrap import CONFIDENCE, Estimate, Ratio
 
 TAIL = (1 - CONFIDENCE) / 2
 
@@ -23,7 +23,8 @@ def proportions(sums: np.ndarray, counts: np.ndarray) -> list[Estimate]:
     """
     sums = np.asarray(sums, dtype=np.float64)
     counts = np.broadcast_to(np.asarray(counts, dtype=np.float64), sums.shape)
-    return [_proportion(*columns) for columns in zip(sums.T, counts.T, strict=True)]
+    columns = zip(sums.T, counts.T, strict=True)
+    return [Ratio.of(_proportion(*each), *each, is_share=True) for each in columns]
 
 
 def _proportion(sums: np.ndarray, counts: np.ndarray) -> Estimate:
@@ -35,24 +36,26 @@ def _proportion(sums: np.ndarray, counts: np.ndarray) -> Estimate:
     share = float(np.clip(sums.sum() / counts.sum(), 0, 1))
     if n < 2:
         return Estimate(share, n=n, n_null=null)
-    variance = n / (n - 1) * float(np.square(sums - share * counts).sum()) / float(counts.sum()) ** 2
-    return Estimate(share, *_exact(share, _effective_size(share, variance, n, float(counts.sum()))), n, null)
+    count = float(counts.sum())
+    variance = n / (n - 1) * float(np.square(sums - share * counts).sum()) / count**2
+    return Estimate(share, *exact_interval(share, variance * student(n - 1) ** 2, count, n), n, null)
 
 
-def _effective_size(share: float, variance: float, n: int, count: float) -> float:
+def student(freedom: float) -> float:
+    """Student's quantile: standard errors in half of an interval."""
     from scipy.special import stdtrit  # slow to import, and every job imports this module
 
+    return float(stdtrit(freedom, 1 - TAIL))
+
+
+def exact_interval(share: float, half_squared: float, count: float, n: int) -> tuple[float, float]:
+    """The exact interval of a share of a count in n responses, from the squared half of the interval of a mean."""
+    from scipy.special import betaincinv  # slow to import
+
+    size = float(n)
     independent = share * (1 - share) / (count - 1)
-    if independent < 1e-12 / count:  # none or all, but for rounding
-        return n
-    quantiles = float(stdtrit(count - 1, TAIL) / stdtrit(n - 1, TAIL))
-    return count / max(1.0, variance / independent / quantiles**2)
-
-
-def _exact(share: float, size: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share, for a size that need not be whole."""
-    from scipy.special import betaincinv
-
+    if independent > 1e-12 / count:  # else none or all, but for rounding
+        size = count / max(1.0, half_squared / (independent * student(count - 1) ** 2))
     found = share * size
     missing = size - found
     low = betaincinv(found, missing + 1, TAIL) if found > 1e-9 else 0.0

@@ -13,7 +13,7 @@ from tests.support.preset import FILE, PRESET
 
 from closerlook import cli
 from closerlook.config import load
-from closerlook.config.grid import Cell, dataset_and_size
+from closerlook.config.grid import Cell, dataset_and_size, draw_of
 from closerlook.core.errors import CloserlookError
 
 
@@ -51,6 +51,23 @@ def test_a_seed_names_its_cell_and_reaches_the_training(preset: dict) -> None:
     assert configuration.train_settings(configuration.cell_of["miniature/brief/sft"]).seed == 0
 
 
+def test_a_seed_may_draw_its_own_subset(preset: dict) -> None:
+    preset["grid"][0] |= {"seeds": [0, 2], "redraw": True}
+    names = [cell.name for cell in load.load(preset, FILE, REPOSITORY).cells]
+    assert names[:4] == [
+        "miniature/brief@100/lft",
+        "miniature/brief@100-d2/lft-s2",
+        "miniature/brief/lft",
+        "miniature/brief/lft-s2",
+    ]
+    assert [dataset_and_size(name) for name in ("it@1.5k-d12", "it-d2@9", "it-d2")] == [
+        ("it", 1500),
+        ("it-d2", 9),
+        ("it-d2", None),
+    ]
+    assert [draw_of(name) for name in ("it@1.5k-d12", "it@1k", "it-d2@9", "it-d2", "it")] == [12, 0, 0, 0, 0]
+
+
 def _set(preset: dict, keys: str, value: object) -> None:
     *parents, last = [int(key) if key.isdigit() else key for key in keys.split(".")]
     for key in parents:
@@ -82,6 +99,17 @@ MISTAKES = {
     "trained on nothing": ("grid.0.datasets", [], ["grid[0].datasets", "lft, sft must be trained on"]),
     "control with data": ("grid.1.datasets", ["brief"], ["grid[1].datasets", "controls train on none"]),
     "negative seed": ("grid.0.seeds", [-1], ["grid[0].seeds[0]", "-1", "0 or more"]),
+    "draw is none": ("grid.0.datasets", ["brief@100-d0"], ["grid[0].datasets[0]", "whole number of instances"]),
+    "nothing to redraw": (
+        "grid.0",
+        {**PRESET["grid"][0], "datasets": ["brief"], "redraw": True},
+        ["grid[0].redraw", "datasets with @size"],
+    ),
+    "redrawn longest": (
+        "grid.0",
+        {**PRESET["grid"][0], "datasets": ["alpaca-longest@1k"], "redraw": True},
+        ["grid[0].datasets[0]", "'alpaca-longest@1k'", "its longest instances"],
+    ),
     "seed is text": ("grid.0.seeds", ["0"], ["grid[0].seeds[0]", "'0'", "a number"]),
     "cell twice in a block": (
         "grid.0.methods",

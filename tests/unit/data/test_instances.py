@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from itertools import combinations
 
 import pyarrow.parquet as pq
 import pytest
@@ -111,6 +112,20 @@ def test_subsets_are_nested_whatever_the_source_order(tmp_path):
     assert subset(tmp_path / "full.parquet", 500) == first
     # not the file's own order, and every row as likely: 100 of 500 have a mean row near 249.5 (standard error 14)
     assert abs(sum(large["row"].to_pylist()) / 100 - 249.5) < 60
+
+
+def test_another_draw_is_another_subset(tmp_path):
+    rows = [{"prompt": f"question {i}", "completion": f"answer {i}"} for i in range(500)]
+    full, _, _ = prepare_dataset(write(tmp_path / "a.jsonl", rows), "prompt_completion", "x", 0)
+    write_parquet(full, INSTANCES, tmp_path / "full.parquet")
+    drawn = [subset(tmp_path / "full.parquet", 100, seed) for seed in (1, 2)]
+    ids = [set(table["id"].to_pylist()) for table in (full.slice(0, 100), *drawn)]
+    for one, other in combinations(ids, 2):
+        # 100 of 500 share 20 with 100 others (standard deviation 3.6)
+        assert 5 < len(one & other) < 35
+    assert subset(tmp_path / "full.parquet", 10, 1) == drawn[0].slice(0, 10)
+    # the seed that ordered the dataset draws its own subset
+    assert subset(tmp_path / "full.parquet", 100, 0) == full.slice(0, 100)
 
 
 @pytest.mark.parametrize("size", [0, -1, 4])

@@ -177,7 +177,7 @@ def test_before_its_tables_are_there(folder: Folder) -> None:
         "lengths",
         "kl_by_sentence_part",
     }
-    assert {row.get("value", "") for row in rows} == {""}
+    assert {row["value"] for row in rows} == {None}
 
 
 def test_the_whole_paper_is_in_the_table_of_its_preset() -> None:

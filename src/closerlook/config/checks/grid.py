@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from closerlook.config.catalog import ApiModel, Catalog
-from closerlook.config.grid import Cell, cells_of, dataset_and_size
+from closerlook.config.derived import LongestSource
+from closerlook.config.grid import Cell, cells_of, dataset_and_size, draw_of
 from closerlook.config.judges import OpenAIJudge, OracleJudge
 from closerlook.config.preset import Block, Preset
 from closerlook.config.problems import Problem, nearest
@@ -35,7 +36,7 @@ def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Probl
 
 def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     """Combinations that cannot be run, once all names are known."""
-    spelling_of: dict[tuple[str, int | None], str] = {}
+    spelling_of: dict[tuple[str, int | None, int], str] = {}
     for b, block in enumerate(preset.grid):
         yield from _block_problems(block, f"grid[{b}]", spelling_of, preset, catalog, file)
     yield from _duplicate_cells(preset, catalog, file)
@@ -45,7 +46,7 @@ def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator
 def _block_problems(
     block: Block,
     key: str,
-    spelling_of: dict[tuple[str, int | None], str],
+    spelling_of: dict[tuple[str, int | None, int], str],
     preset: Preset,
     catalog: Catalog,
     file: str,
@@ -66,7 +67,13 @@ def _block_problems(
                     f"(if it has, set models.{model}.biases in the catalog)"
                 )
                 yield Problem(file, f"{key}.methods[{i}]", method, expected)
+    if block.redraw and not any("@" in written for written in block.datasets):
+        yield Problem(file, f"{key}.redraw", True, "datasets with @size, of which each seed can draw another subset")
     for i, written in enumerate(block.datasets):
+        name, _, size = written.partition("@")
+        if size and (block.redraw or "-d" in size) and isinstance(catalog.datasets[name].source, LongestSource):
+            expected = f"a dataset of which several subsets can be drawn; those of {name} are its longest instances"
+            yield Problem(file, f"{key}.datasets[{i}]", written, expected)
         yield from _size_problems(written, spelling_of, trained, catalog, file, f"{key}.datasets[{i}]")
     for i, seed in enumerate(block.seeds):
         if seed < 0:
@@ -88,7 +95,7 @@ def _api_model_problems(
 
 def _size_problems(
     written: str,
-    spelling_of: dict[tuple[str, int | None], str],
+    spelling_of: dict[tuple[str, int | None, int], str],
     trained: list[str],
     catalog: Catalog,
     file: str,
@@ -97,13 +104,18 @@ def _size_problems(
     try:
         name, size = dataset_and_size(written)
     except ValueError:
-        yield Problem(file, key, written, "a whole number of instances after the @, such as @500, @1k or @1.5k")
+        yield Problem(
+            file,
+            key,
+            written,
+            "a whole number of instances after the @, such as @500, @1k or @1.5k, then maybe the draw, such as -d2",
+        )
         return
     rows = catalog.datasets[name].rows
     if size and size > rows:
         expected = f"at most {name}'s {rows:,} rows; omit @{written.partition('@')[2]} to use all of them"
         yield Problem(file, key, written, expected)
-    first = spelling_of.setdefault((name, size), written)
+    first = spelling_of.setdefault((name, size, draw_of(written)), written)
     if first != written:
         yield Problem(file, key, written, f"the spelling {first}, which the grid uses elsewhere for the same subset")
     for method in trained:

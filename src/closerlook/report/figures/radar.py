@@ -17,6 +17,7 @@ from closerlook.report.figures.rows import (
     group_by,
     measured,
     plain,
+    seed_label,
     size_label,
     where,
 )
@@ -92,7 +93,7 @@ def _draw_panel(axes: PolarAxes, rows: list[Row], corner: str, colors: dict[str,
             [angles[row[corner]] for row in closed], [row["value"] for row in closed], marker="o", ms=2.5, **style
         )
         size = f" @{size_label(first['size'])}" if tuned and len(sizes) > 1 else ""
-        seed = f" · seed {first['seed']}" if tuned and len(seeds) > 1 else ""
+        seed = f" · {seed_label(first)}" if tuned and len(seeds) > 1 else ""
         legend.append(Line2D([], [], label=plain(first["method"]) + size + seed, **style))
     axes.set_theta_offset(pi / 2)
     axes.set_theta_direction(-1)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from closerlook.core.grouping import grouped
 from closerlook.report.figures.style import drawable, method_colors
+from closerlook.report.tables.pooling import is_mean
 from closerlook.report.tables.registry import IDENTITY
 from closerlook.text.escape import visible
 
@@ -78,6 +79,11 @@ def dataset_label(row: Row) -> str:
     return plain(row["dataset"]) + (f"@{size_label(row['size'])}" if row["size"] else "")
 
 
+def seed_label(row: Row) -> str:
+    """The row's seed, or of how many trainings it is a mean."""
+    return str(row["seed"]) if is_mean(row) else f"seed {row['seed']}"
+
+
 def differing(groups: dict[Key, list[Row]], key: Key) -> Key:
     """`key`, with an empty string for each column in which all groups agree."""
     columns = zip(*groups, strict=True)
@@ -87,6 +93,8 @@ def differing(groups: dict[Key, list[Row]], key: Key) -> Key:
 def cell_styles(rows: list[Row], given: Key = ()) -> Styles:
     """Labels and colors of the cells. A label has the method, dataset@size, and the other columns in which cells differ.
 
+    A control has no seed in its label.
+
     given: columns that labels leave out.
     """
     colors = method_colors(distinct(rows, "method"))
@@ -95,7 +103,11 @@ def cell_styles(rows: list[Row], given: Key = ()) -> Styles:
     for row in rows:
         parts = [plain(row["method"])] if "method" not in given else []
         parts += [dataset_label(row)] if row["dataset"] and "dataset" not in given else []
-        parts += [f"seed {row['seed']}" if name == "seed" else plain(row[name]) for name in varying if row[name]]
+        parts += [
+            seed_label(row) if name == "seed" else plain(row[name])
+            for name in varying
+            if row[name] and (name != "seed" or row["dataset"])
+        ]
         styles[cell_of(row)] = CellStyle(" · ".join(parts), colors[row["method"]])
     return styles
 

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from closerlook.core.grouping import grouped
 from closerlook.core.schemas import CLASS_RANKS
 from closerlook.report.figures.panels import SMALL, canvas, draw_or_say_empty, finish, percent, whiskers
 from closerlook.report.figures.rows import Row, dataset_label, differing, distinct, group_by, measured, plain, where
@@ -18,8 +19,10 @@ BLOCKS = 6
 
 
 def draw(top_shifted_tokens: list[Row]) -> Figure:
-    """A block of panels per model, dataset@size, seed and evalset: a row per class, a column per method."""
+    """A block of panels per model, dataset@size and evalset: rows of classes, columns of methods; of several seeds, the first."""
     shares = where(top_shifted_tokens, metric="share")
+    alike = grouped(shares, ("model", "dataset", "size", "evalset")).values()
+    shares = [row for rows in alike for row in rows if row["seed"] == rows[0]["seed"]]
     methods = distinct(measured(shares), "method")
     groups = group_by(measured(shares), "model", "dataset", "size", "seed", "evalset")
     most = max(len(distinct(rows, "method")) for rows in groups.values())

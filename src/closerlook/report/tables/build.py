@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from closerlook.config.rows import read_grid
 from closerlook.core.grouping import grouped
+from closerlook.report.tables.pooling import with_means
 from closerlook.report.tables.table import VALUE, MeasuredOf, Part, Row, Table
+from closerlook.stats.bootstrap import Estimate
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,12 @@ class Missing:
 def build(name: str, table: Table, results: Path, flags: Sequence[str] = ()) -> tuple[list[Row], list[Missing]]:
     """All rows of a table, in the grid's order within each call of a measurement, and the missing files.
 
-    A row of the grid whose files are missing has one row per metric with an empty value and n = 0.
+    A row of the grid whose files are missing has one row per metric with an empty value and n = 0. Trainings that differ only in
+    their seed are followed by their mean.
     """
     grid = [row.model_dump() for row in read_grid(results)]
     calls = [(part, cells) for part in table.parts for cells in part.calls(grid)]
-    rows: list[Row] = []
+    rows: list[tuple[Row, Estimate]] = []
     missing: dict[Path, Missing] = {}
     for part, cells in tqdm(calls, desc=name, unit="part", disable=None):
         complete: list[tuple[Row, list[Path]]] = []
@@ -42,17 +45,19 @@ def build(name: str, table: Table, results: Path, flags: Sequence[str] = ()) -> 
             if not set(absent) & set(paths[: len(part.needs)]):
                 complete.append((cell, paths))
         rows += _rows(part, cells, complete, table)
-    return rows, list(missing.values())
+    return list(with_means(rows, table)), list(missing.values())
 
 
-def _rows(part: Part, cells: list[Row], complete: list[tuple[Row, list[Path]]], table: Table) -> Iterator[Row]:
+def _rows(
+    part: Part, cells: list[Row], complete: list[tuple[Row, list[Path]]], table: Table
+) -> Iterator[tuple[Row, Estimate]]:
     """The rows of one call: for each identity the measured rows, or one empty row per metric."""
-    measured: dict[tuple[str, ...], list[Row]] = {}
+    measured: dict[tuple[str, ...], list[tuple[Row, Estimate]]] = {}
     for cell, keys, metric, estimate in _measure(part, complete):
-        values = dict(zip(VALUE, (metric, *estimate), strict=True))
-        measured.setdefault(tuple(cell[column] for column in part.of), []).append(
-            {**_blank(part, cell, table), **keys, **values}
-        )
+        row = {**_blank(part, cell, table), **keys, "metric": metric}
+        # The units of what has no mean over trainings are forgotten: those of tokens would fill the memory.
+        kept = estimate if table.metrics[metric].pooled else Estimate(*estimate)
+        measured.setdefault(tuple(cell[column] for column in part.of), []).append((row, kept))
     for identity, group in grouped(cells, part.of).items():
         yield from measured.get(identity) or _empty_rows(part, group[0], table)
 
@@ -68,13 +73,14 @@ def _measure(part: Part, complete: list[tuple[Row, list[Path]]]) -> Iterator[Mea
 
 def _blank(part: Part, cell: Row, table: Table) -> Row:
     """A row with the columns of the cell that the part has, and all others empty."""
-    return {column: cell[column] if column in part.of else "" for column in table.columns}
+    columns = (name for name in table.columns if name not in VALUE)
+    return {column: cell[column] if column in part.of else "" for column in columns}
 
 
-def _empty_rows(part: Part, cell: Row, table: Table) -> Iterator[Row]:
+def _empty_rows(part: Part, cell: Row, table: Table) -> Iterator[tuple[Row, Estimate]]:
     for *values, metric in product(*part.keys.values(), part.metrics):
         keys = dict(zip(part.keys, values, strict=True))
-        yield _blank(part, cell, table) | keys | {"metric": metric, "n": 0, "n_null": 0}
+        yield _blank(part, cell, table) | keys | {"metric": metric}, Estimate(None)
 
 
 def _needed_by(path: Path, cell: Row, part: Part) -> str:

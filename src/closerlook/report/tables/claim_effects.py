@@ -18,6 +18,7 @@ from closerlook.report.tables.shift import first_tokens
 from closerlook.report.tables.table import Row
 from closerlook.report.tables.verdicts import Column, aligned, read_verdicts, versions
 from closerlook.stats.bootstrap import Estimate, estimate_of, interval, resamplings
+from closerlook.stats.seeds import Pooled, pool
 
 FEWEST = 30
 """Smallest number of instructions with a measurement: of fewer, resampling does not show how far off their mean may be."""
@@ -38,12 +39,23 @@ Ratios = tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
 class Effect(NamedTuple):
-    """An effect, its standard error (None: unknown), and what it was decided by."""
+    """An effect, its standard error (None: unknown), and what it was decided by. pooled: if it is a mean over trainings."""
 
     estimate: Estimate
     error: float | None
     by: str
     version: str = ""
+    pooled: Pooled | None = None
+
+
+def pool_effects(effects: list[Effect]) -> Effect:
+    """One effect of several trainings. It has no error if one of them has none."""
+    pooled = pool([effect.estimate for effect in effects])
+    if pooled is None:
+        return effects[-1]
+    error = None if any(effect.error is None for effect in effects) else 0.0
+    versions = " / ".join(dict.fromkeys(effect.version for effect in effects))
+    return Effect(pooled.estimate, error, effects[0].by, versions, pooled)
 
 
 def effect_from_files(row: Row, paths: list[Path]) -> Effect:

@@ -9,8 +9,16 @@ from closerlook.judge.aspects import SCORES
 from closerlook.paper.claims import CLAIMS, Claim, paper_grid
 from closerlook.paper.suspect import suspects
 from closerlook.report.tables import metrics
-from closerlook.report.tables.claim_effects import CLAIM, NUMBERS, Effect, effect_from_files, effect_from_paper
+from closerlook.report.tables.claim_effects import (
+    CLAIM,
+    NUMBERS,
+    Effect,
+    effect_from_files,
+    effect_from_paper,
+    pool_effects,
+)
 from closerlook.report.tables.collapse import COLLAPSE
+from closerlook.report.tables.pooling import MEAN_OF, of_all_seeds
 from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.tidy import read_csv
 from closerlook.stats.bootstrap import Estimate
@@ -31,6 +39,8 @@ READS = {
 """The file that each measure reads of both cells. Length measures also read the data that the cell was tuned on."""
 FILES = ("first_file", "second_file", "first_data", "second_data")
 KEYS = ("claim", "aspect", "judge", "decided_from", "against", "suspect")
+PAIR = ("model", "dataset", "size", "method", "evalset", *KEYS)
+"""What tells comparisons apart. Trainings that differ only in their seed are one comparison."""
 JUDGE = "gpt-4-1106-preview"
 """The paper's judge."""
 LEVEL = 0.05
@@ -90,41 +100,61 @@ def _paper_comparisons(claim: Claim) -> Iterator[Row]:
 
 
 def _against(row: Row, second: Row) -> str:
-    return "" if second is row else second["cell"]
+    """The name of the second cell, if it is another one, without its seed, which is that of the first."""
+    return "" if second is row else str(of_all_seeds({"against": second["cell"]})["against"])
 
 
 def decide_claims(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Effect, p and Holm's p of every comparison, corrected over ours and over the paper's separately."""
+    """Effect, p and Holm's p of every comparison, corrected over ours and over the paper's separately.
+
+    Several trainings of a comparison, which differ only in their seed, are decided together, by their mean.
+    """
+    comparisons = list(_by_pair(cells))
     effects = [
-        effect_from_paper(row) if row["decided_from"] == "paper" else effect_from_files(row, paths)
-        for row, paths in cells
+        pool_effects([effect_from_files(row, paths) for row, paths in trainings])
+        if trainings[0][0]["decided_from"] == "ours"
+        else effect_from_paper(trainings[0][0])
+        for trainings in comparisons
     ]
-    one_sided = [one_sided_p(effect, CLAIM[row["claim"]]) for effect, (row, _) in zip(effects, cells, strict=True)]
+    rows = [trainings[-1][0] for trainings in comparisons]
+    one_sided = [one_sided_p(effect, CLAIM[row["claim"]]) for effect, row in zip(effects, rows, strict=True)]
     two_sided = {i: min(1.0, 2 * min(pair)) for i, pair in enumerate(one_sided) if pair}
     corrected: dict[int, float] = {}
     for family in ("ours", "paper"):
-        tested = [i for i in two_sided if cells[i][0]["decided_from"] == family]
+        tested = [i for i in two_sided if rows[i]["decided_from"] == family]
         corrected |= zip(tested, holm([two_sided[i] for i in tested]), strict=True)
-    for i, ((row, paths), effect, pair) in enumerate(zip(cells, effects, one_sided, strict=True)):
-        keys = {"version": effect.version, "decided_by": effect.by, "suspect": _suspect(row, paths[-1])}
+    for i, (row, effect, pair) in enumerate(zip(rows, effects, one_sided, strict=True)):
+        suspect = "; ".join(filter(None, (_suspect(each, paths[-1]) for each, paths in comparisons[i])))
+        keys = {"version": effect.version, "decided_by": effect.by, "suspect": suspect}
         keys["decision"] = decide(effect, CLAIM[row["claim"]], pair, corrected.get(i))
+        keys["seed"] = f"{MEAN_OF}{effect.pooled.trainings}" if effect.pooled else row["seed"]
         counts = {"n": effect.estimate.n, "n_null": effect.estimate.n_null}
         yield row, keys, "effect", effect.estimate
         yield row, keys, "p", Estimate(two_sided.get(i), **counts)
         yield row, keys, "p_holm", Estimate(corrected.get(i), **counts)
 
 
+def _by_pair(cells: list[tuple[Row, list[Path]]]) -> Iterable[list[tuple[Row, list[Path]]]]:
+    """The comparisons, each with its trainings; each of the paper's by itself."""
+    pairs: dict[tuple[object, ...], list[tuple[Row, list[Path]]]] = {}
+    for number, (row, paths) in enumerate(cells):
+        key = (*(row[name] for name in PAIR), number if row["decided_from"] == "paper" else "")
+        pairs.setdefault(key, []).append((row, paths))
+    return pairs.values()
+
+
 def one_sided_p(effect: Effect, claim: Claim) -> tuple[float, float] | None:
     """One-sided p for the claim and against it; None if there is nothing to test with."""
     value, error, n = effect.estimate.value, effect.error, effect.estimate.n
-    if value is None or error is None or n < 2 or (error == 0 and claim.measure != "score"):
+    pooled = effect.pooled if effect.pooled and effect.pooled.varies else None
+    if value is None or error is None or n < 2 or not (pooled or error or claim.measure == "score"):
         return None
 
     def p_above(bound: float) -> float:
-        return _p_above(value - bound, bound + LARGEST, error, n)
+        return pooled.p_above(bound) if pooled else _p_above(value - bound, bound + LARGEST, error, n)
 
     def p_below(bound: float) -> float:
-        return _p_above(bound - value, LARGEST - bound, error, n)
+        return 1 - pooled.p_above(bound) if pooled else _p_above(bound - value, LARGEST - bound, error, n)
 
     above, below = p_above(claim.bound), p_below(claim.bound)
     if claim.sense == "within":
@@ -186,7 +216,7 @@ CLAIMS_DECIDED: Table = Table(
     tally=(("claim", "decided_from"), "decision"),
     parts=(
         Part(
-            (*IDENTITY, *KEYS),
+            PAIR,
             tuple(f"{{{name}}}" for name in FILES),
             decide_claims,
             tuple(metrics.CLAIMS_DECIDED),

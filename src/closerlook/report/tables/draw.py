@@ -82,8 +82,9 @@ def _reading(table: Table) -> str:
         return "Counts have no intervals."
     return (
         f"In parentheses: 95% intervals over {table.unit}, exact for shares, else by bootstrap ({RESAMPLES:,} resamples, seed "
-        f"{SEED}); a value over fewer than two, or a mean of equal values, has none. n: number of {table.unit} measured; null: "
-        f"those with nothing to measure, left out."
+        f"{SEED}); a value over fewer than two, or a mean of equal values, has none. They cover other {table.unit}, and other "
+        f"seeds only where the seed is a mean of several. n: number of {table.unit} measured; null: those with nothing to "
+        f"measure, left out."
     )
 
 

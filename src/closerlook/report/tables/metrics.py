@@ -1,6 +1,6 @@
 """Metrics of the tables: their column headings and how their values are formatted. docs/tables.md defines each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -12,6 +12,8 @@ class Metric:
     kind: Literal["number", "share", "count", "flag"] = "number"
     headline: bool = True
     """Also shown in the terminal."""
+    pooled: bool = True
+    """Whether its values of several trainings have a mean (a flag: whether any training has it)."""
 
 
 SHIFT = {
@@ -31,7 +33,10 @@ SHIFT = {
 
 SENTENCE_PART = {name: SHIFT[name] for name in ("kl_base_tuned", "kl_tuned_base")} | {"tokens": SHIFT["tokens"]}
 
-TOKENS = {"count": Metric("positions", "count"), "share": Metric("share of the class's positions", "share")}
+TOKENS = {
+    "count": Metric("positions", "count", pooled=False),  # trainings differ in the tokens at a rank
+    "share": Metric("share of the class's positions", "share", pooled=False),
+}
 
 DATASET_LENGTHS = {"tokens": Metric("mean tokens"), "characters": Metric("mean characters")}
 LENGTHS = DATASET_LENGTHS | {
@@ -88,7 +93,8 @@ NULLS = {
     "null_not_applicable": Metric("not applicable", "count", headline=False),
     "null_error": Metric("error", "count", headline=False),
 }
-DIFFERENCES = {"difference": Metric("difference"), "p": Metric("p", headline=False), "p_holm": Metric("p, Holm")}
+P_VALUES = {"p": Metric("p", headline=False, pooled=False), "p_holm": Metric("p, Holm", pooled=False)}
+DIFFERENCES = {"difference": Metric("difference"), **P_VALUES}
 AGREEMENT = {
     "kappa": Metric("weighted kappa"),
     "mean_difference": Metric("mean difference"),
@@ -120,7 +126,7 @@ CLASS_NULLS = {name: NULLS[name] for name in ("null_refused", "null_unparsable",
 ABLATION = {
     "returned": Metric("returned", "share"),
     "chance": Metric("returned by chance", "share"),
-    "p": Metric("p"),
+    "p": Metric("p", pooled=False),
     "spans": Metric("spans", "count"),
     "instances": Metric("instances left out", "count"),
     "similarity": Metric("similarity of instances left out", headline=False),
@@ -204,6 +210,13 @@ COLLAPSE = DEGENERATE | {
     "collapsed": Metric("collapsed", "flag"),
 }
 
+SEEDS = {
+    "mean": Metric("mean over trainings", pooled=False),
+    "sd": Metric("sd between trainings", pooled=False),
+    "lowest": Metric("lowest", pooled=False),
+    "highest": Metric("highest", pooled=False),
+}
+
 SWEEP = {
     "learning_rate": Metric("learning rate"),
     "held_out_loss": Metric("held-out loss"),
@@ -218,7 +231,7 @@ MATCHED = {"score": SCORES["score"], **DIFFERENCES}
 
 REPRODUCTION = {"ours": Metric("ours"), "paper": Metric("paper"), "difference": Metric("difference")}
 CLAIMS_DECIDED = {
-    "effect": Metric("effect"),
-    "p": Metric("p", headline=False),
-    "p_holm": Metric("p, Holm", headline=False),
+    "effect": Metric("effect", pooled=False),
+    "p": P_VALUES["p"],
+    "p_holm": replace(P_VALUES["p_holm"], headline=False),
 }

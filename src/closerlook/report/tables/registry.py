@@ -19,6 +19,7 @@ from closerlook.report.tables.paraphrase import PARAPHRASE
 from closerlook.report.tables.reproduction import reproduction_table
 from closerlook.report.tables.scoreboard import SCOREBOARD
 from closerlook.report.tables.scores import SCORES_BY_ASPECT, SCORES_BY_TASK
+from closerlook.report.tables.seeds import seeds_table
 from closerlook.report.tables.shift import SENTENCE_PARTS, SHIFT
 from closerlook.report.tables.simplification import SIMPLIFICATION
 from closerlook.report.tables.spans import SPAN_AGREEMENT, SPANS
@@ -56,7 +57,8 @@ _MEASURED: dict[str, Table] = {
 }
 
 TABLES: dict[str, Table] = _MEASURED | {
-    table.name: table for table in (reproduction_table(_MEASURED), COLLAPSE, CLAIMS_DECIDED, SWEEP, MATCHED)
+    table.name: table
+    for table in (seeds_table(_MEASURED), reproduction_table(_MEASURED), COLLAPSE, CLAIMS_DECIDED, SWEEP, MATCHED)
 }
 
 

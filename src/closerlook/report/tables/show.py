@@ -10,6 +10,7 @@ from rich.text import Text
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
+from closerlook.report.tables.pooling import summarized
 from closerlook.report.tables.registry import TABLES, table_of
 from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import tally, widen
@@ -35,7 +36,7 @@ def show_results(results: Path) -> None:
 def show(path: Path) -> None:
     """Print a table's CSV: headline metrics, one line per cell. Raises CloserlookError for a file of no table."""
     table = table_of(path)
-    rows = read_csv(path, table)
+    rows = summarized(read_csv(path, table))
     wide = tally(rows, table) if table.tally else widen(rows, table, brief=True)
     cut = f"the first {LINES} of {len(wide.lines):,} lines; " if len(wide.lines) > LINES else ""
     note = Text(f"{cut}{wide.common}{'; ' if wide.common else ''}full table: {path}")

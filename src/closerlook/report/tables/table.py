@@ -133,6 +133,8 @@ class Table:
     def fits(self, grid: Iterable[Row]) -> bool:
         """Whether the grid has such a table."""
         rows = list(grid)
+        if self.truth and not any(row["truth_known"] for row in rows):
+            return False
         if self.selective and not any(True for part in self.parts for _ in part.rows(rows)):
             return False
         return not self.asks_for or any(len(row[self.asks_for]) >= self.at_least for row in rows)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from closerlook.core.grouping import grouped
 from closerlook.report.tables.metrics import Metric
+from closerlook.report.tables.pooling import summarized
 from closerlook.report.tables.table import IDENTITY, Row, Table
 from closerlook.text.escape import number, visible
 
@@ -31,7 +32,8 @@ class Wide:
 
 
 def sections(rows: list[Row], table: Table) -> list[Wide]:
-    """The wide tables of a page: one per section, or a single one."""
+    """The wide tables of a page: one per section, or a single one. Of several trainings, their mean is drawn."""
+    rows = summarized(rows)
     if table.tally:
         return [tally(rows, table), replace(widen(rows, table), section="Every comparison")]
     if not table.sections:

@@ -140,7 +140,7 @@ def test_what_is_not_there_is_named_and_chooses_nothing(swept: Folder) -> None:
     assert {Path(item.command.split()[1]).name for item in missing} == {"manifest.json", "responses.parquet"}
     matched, missing = build("matched", TABLES["matched"], swept.path)
     assert {row["against"] for row in matched if row["metric"] == "difference"} == {"sft-lr5e-6"}
-    assert {row["value"] for row in matched if row["family"] == "nft"} == {""}
+    assert {row["value"] for row in matched if row["family"] == "nft"} == {None}
     assert any("alpha.parquet" in item.command for item in missing)
 
 

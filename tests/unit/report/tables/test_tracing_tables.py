@@ -200,7 +200,7 @@ def test_the_scoreboard_knows_the_true_sources(tmp_path: Path) -> None:
     assert {row["method"] for row in calibration} == {"sft"}
     assert values(calibration) == {"corrected": 0, "holds_zero": 1}
     assert [item.needed_by for item in missing] == ["m/brief@10/lft on ask"] * 2
-    assert {row["value"] for row in rows if row["method"] == "lft"} == {""}
+    assert {row["value"] for row in rows if row["method"] == "lft"} == {None}
 
 
 def test_origin_by_every_criterion(tmp_path: Path) -> None:

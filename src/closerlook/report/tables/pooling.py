@@ -1,0 +1,62 @@
+"""Trainings that differ only in their seed, pooled in every table: a further row has the mean over them."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from closerlook.report.tables.table import VALUE, Row, Table
+from closerlook.stats.bootstrap import Estimate
+from closerlook.stats.seeds import pool
+
+MEAN_OF = "mean of "
+"""Begins the column `seed` of a mean over trainings; their number follows."""
+_SEED = re.compile(r"-d\d+(?=/)|-s\d+$")
+
+Key = tuple[tuple[str, Any], ...]
+"""The columns of a row but its seed and what was measured, with their values."""
+
+
+def of_all_seeds(row: Row) -> Row:
+    """A row as that of every seed: without its seed, and without those in the name of the cell it is compared with."""
+    return row | {"seed": ""} | ({"against": _SEED.sub("", str(row["against"]))} if "against" in row else {})
+
+
+def is_mean(row: Row) -> bool:
+    """Whether a row is a mean over trainings."""
+    return str(row["seed"]).startswith(MEAN_OF)
+
+
+def with_means(measured: list[tuple[Row, Estimate]], table: Table) -> Iterator[Row]:
+    """All rows with their values, and after the last training of each the mean over trainings.
+
+    measured: rows with their identity, keys and metric, and what was measured.
+    """
+    trainings: dict[Key, list[int]] = {}
+    for index, (row, _) in enumerate(measured):
+        if table.metrics[row["metric"]].pooled and not is_mean(row):
+            trainings.setdefault(_key(row), []).append(index)
+    last = {indices[-1]: indices for indices in trainings.values()}
+    for index, (row, estimate) in enumerate(measured):
+        yield row | _values(estimate)
+        estimates = [measured[training][1] for training in last.get(index, ())]
+        if pooled := pool(estimates):
+            mean = pooled.estimate
+            if table.metrics[row["metric"]].kind == "flag":
+                mean = Estimate(max(each.value or 0.0 for each in estimates), n=mean.n, n_null=mean.n_null)
+            elif table.metrics[row["metric"]].kind == "count":
+                mean = Estimate(mean.value, n=mean.n, n_null=mean.n_null)
+            yield of_all_seeds(row) | {"seed": f"{MEAN_OF}{pooled.trainings}"} | _values(mean)
+
+
+def summarized(rows: list[Row]) -> list[Row]:
+    """The rows that are drawn: of values that have a mean over trainings, the mean alone."""
+    means = {_key(row) for row in rows if is_mean(row)}
+    return [row for row in rows if is_mean(row) or _key(row) not in means]
+
+
+def _key(row: Row) -> Key:
+    return tuple((name, value) for name, value in of_all_seeds(row).items() if name not in VALUE[1:])
+
+
+def _values(estimate: Estimate) -> Row:
+    return dict(zip(VALUE[1:], estimate, strict=True))

@@ -1,0 +1,97 @@
+"""Several trainings of one cell, which differ in their seed: their mean, and how far it may be off."""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from closerlook.stats.bootstrap import CONFIDENCE, Estimate, Ratio, Units, estimate_of
+from closerlook.stats.proportions import exact_interval, student
+
+NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+"""Standard errors in half of an interval."""
+SMALLEST = 1e-100
+"""A smaller p is given as this one."""
+
+
+class Pooled(NamedTuple):
+    """The mean over trainings, with an interval that covers other seeds and other responses.
+
+    sd: standard deviation between trainings. trainings: number of them. response_variance: that part of the mean's variance.
+    """
+
+    estimate: Estimate
+    sd: float
+    trainings: int
+    response_variance: float
+
+    @property
+    def varies(self) -> bool:
+        """Whether anything but rounding shows how far off the mean may be."""
+        return self.sd**2 + self.response_variance > (1e-12 * (self.estimate.value or 0.0)) ** 2
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p of a mean this far above a bound: the level at which the interval ends there. The mean must vary."""
+        from scipy.optimize import brentq  # slow to import, and every job imports this module
+        from scipy.special import stdtrit
+
+        distance = (self.estimate.value or 0.0) - bound
+        freedoms = [self.trainings - 1, max(1, self.estimate.n - 1)]
+        variances = np.array([self.sd**2 / self.trainings, self.response_variance])
+
+        def half_squared(log_p: float) -> float:
+            return float(variances @ stdtrit(freedoms, np.exp(log_p)) ** 2) - distance**2
+
+        smallest, largest = np.log(SMALLEST), np.log(0.5)
+        if half_squared(smallest) <= 0:
+            tail = SMALLEST
+        else:
+            tail = float(np.exp(brentq(half_squared, smallest, largest))) if distance else 0.5
+        return tail if distance >= 0 else 1 - tail
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided p of a mean of 0; None if nothing varies."""
+        return 2 * min(self.p_above(0), 1 - self.p_above(0)) if self.varies else None
+
+
+def pool(trainings: Sequence[Estimate]) -> Pooled | None:
+    """Pool the estimates of trainings that answer the same instructions; None if fewer than two have a value.
+
+    With values v[s] of k trainings, the variance of their mean is that of the seeds and that of the responses,
+
+        var(v) / k + n / (n - 1) sum_i (mean_s (sums[s, i] - v[s] counts[s, i]) / sum_i counts[s, i])².
+
+    The second term is that of the mean over trainings of each response's influence, since all trainings answer the same
+    instructions; without units, it is the mean of the squared standard errors, as if all responses were the same. A response's
+    own noise is in both terms, so the interval is a little too wide. With Student's quantiles t for k - 1 and n - 1 degrees of
+    freedom, half of the interval is the root of t[k-1]² times the first and t[n-1]² times the second term (Graybill and Wang
+    1980); Satterthwaite's degrees of freedom are too many for two trainings. The interval of a share is the exact one with this
+    half.
+    """
+    pooled = [estimate for estimate in trainings if estimate.value is not None]
+    k = len(pooled)
+    if k < 2:
+        return None
+    values = np.array([estimate.value for estimate in pooled], dtype=np.float64)
+    mean, sd = float(values.mean()), float(values.std(ddof=1))
+    n, null = max(estimate.n for estimate in pooled), max(estimate.n_null for estimate in pooled)
+    units = [each.units for each in pooled if isinstance(each, Ratio) and each.units]
+    seeds, responses = sd**2 / k, _response_variance(pooled, units)
+    half_squared = seeds * student(k - 1) ** 2 + responses * student(max(1, n - 1)) ** 2
+    low, high = mean - half_squared**0.5, mean + half_squared**0.5
+    if len(units) == k and all(each.is_share for each in units) and n > 1:
+        low, high = exact_interval(mean, half_squared, float(sum(each.counts.sum() for each in units)), n)
+    return Pooled(estimate_of(mean, (low, high), n, null), sd, k, responses)
+
+
+def _response_variance(trainings: list[Estimate], units: list[Units]) -> float:
+    if len(units) == len(trainings) and len({len(each.sums) for each in units}) == 1:
+        influences = np.mean(
+            [(u.sums - u.sums.sum() / u.counts.sum() * u.counts) / u.counts.sum() for u in units], axis=0
+        )
+        n = int(np.any([each.counts > 0 for each in units], axis=0).sum())
+        return n / (n - 1) * float(np.square(influences).sum()) if n > 1 else 0.0
+    widths = [each.high - each.low for each in trainings if each.low is not None and each.high is not None]
+    return float(np.mean(np.square(widths))) / (2 * NORMAL) ** 2 if widths else 0.0
