@@ -46,6 +46,10 @@ ANSWERS = {
     "none": Metric("not stated", "share"),
     "chance": Metric("right by chance", "share"),
 }
+BASE_ANSWERS = {
+    "base_right": Metric("right, base model", "share"),
+    "right_minus_base": Metric("right minus base", "share"),
+}
 CLAIMS = {
     "claims": Metric("claims per response", headline=False),
     "claims_right": Metric("claims right", "share"),
