@@ -57,6 +57,20 @@ CLAIMS = {
     "claims_unverifiable": Metric("claims unverifiable", "share", headline=False),
 }
 
+BENCHMARKS = {
+    "accuracy": Metric("accuracy", "share"),
+    "accuracy_per_byte": Metric("accuracy, per byte", "share", headline=False),
+    "chance": Metric("by chance", "share", headline=False),
+    "answer_log_prob": Metric("log-probability of the right choice", headline=False),
+    "nats_per_token": Metric("nats per token"),
+    "bits_per_byte": Metric("bits per byte", headline=False),
+    "difference_to_base": Metric("difference to the base"),
+    "flipped_to_wrong": Metric("flipped to wrong", "share"),
+    "flipped_to_right": Metric("flipped to right", "share"),
+    "p": Metric("p", headline=False),
+    "p_holm": Metric("p, Holm"),
+}
+
 ROWS = {
     "rows": Metric("rows used", "count"),
     "rows_read": Metric("rows read", "count"),
