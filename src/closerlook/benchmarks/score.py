@@ -15,6 +15,7 @@ from closerlook.config.benchmarks import Task
 from closerlook.config.catalog import BATCH_TOKENS, EngineName
 from closerlook.config.cell import PLACEHOLDER
 from closerlook.config.settings import GenerateSettings
+from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
 from closerlook.core.fingerprint import fingerprint
 from closerlook.core.resumable import Progress, Row, compute_in_parts
@@ -65,7 +66,7 @@ class Scorer:
     def score(self, task: Task, out: Path) -> None:
         """Write BENCHMARK: a row per item of a task, in their order. Resumes where it stopped; ranks share the items.
 
-        Raises CloserlookError for items that cannot be read, prompts that fill the context, and logits that are not finite.
+        Raises CloserlookError for items that cannot be read or do not fit into the context, and logits that are not finite.
         """
         shots, items = read_items(task)
         kinds = {"choices": self._choices, "completion": self._completions, "rolling": self._rolling}
@@ -88,12 +89,18 @@ class Scorer:
             parts, score_parts, BENCHMARK, out, fingerprint(**facts, **rounding_facts(self.target)), "items"
         )
 
-    def _choices(self, _: Task, shots: str, parts: list[list[AnyItem]]) -> Iterator[Row]:
+    def _choices(self, task: Task, shots: str, parts: list[list[AnyItem]]) -> Iterator[Row]:
         """The log-probability of each choice, and whether the right one has the largest: in sum, and per byte."""
         for part in cast(list[list[ChoiceItem]], parts):
             contexts = [shots + item.context for item in part for _ in item.choices]
             choices = [choice for item in part for choice in item.choices]
             continuations = encode_continuations(self.tokenizer, contexts, choices)
+            most, longest = context_length(self.config), max(len(tokens) - 1 for tokens, _ in continuations)
+            if longest > most:
+                raise CloserlookError(
+                    f"{task.file}: found an item of {longest} tokens with its examples, expected at most {most}, the model's "
+                    f"context; lower shots of {task.name}, or leave the item out"
+                )
             scored = zip(log_probs(self.network, continuations, self.limits).tolist(), continuations, strict=True)
             for item in part:
                 sums, read = zip(*islice(scored, len(item.choices)), strict=True)

@@ -123,6 +123,21 @@ def test_examples_stand_in_front_of_each_item_and_are_not_scored(models: Path, t
     assert row == spelled
 
 
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [
+        ("choices", {"id": "a", "context": "x" * 300, "choices": ["y"], "answer": 0}),
+        ("completion", {"id": "a", "prompt": "x" * 300, "accepted": ["y"]}),
+    ],
+)
+def test_an_item_that_does_not_fit_into_the_context_is_refused(
+    kind: str, item: dict[str, Any], models: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CloserlookError, match=r"context of 256|at most 256"):
+        Scorer(models / "base", None).score(task(tmp_path, kind, [item]), tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+
+
 def test_the_program_writes_a_file_per_model_and_task(models: Path, tmp_path: Path) -> None:
     for kind, items in (("choices", CHOICES), ("rolling", TEXTS)):
         task(tmp_path, kind, items)
