@@ -69,6 +69,10 @@ LONG_NAMES: Cells = [
 CONTROL: Cells = [("m", "", "", "base", "0", "ask")]
 
 MEASURED: dict[str, list[dict[str, Any]]] = {
+    "accuracy": [
+        *({"facts": facts, "stated": ""} for facts in ("known", "beside", "unseen")),
+        *({"facts": "taught", "stated": stated} for stated in ("0", "1", "2-3", "4+")),
+    ],
     "top_shifted_tokens": [{"rank": rank, "token": token} for rank, token in enumerate(HOSTILE, 1)],
     "borrowing": [
         {"searched": "s", "unit": unit, "where": "all", "null": "unrelated", "ngram": str(ngram)}

@@ -1,4 +1,5 @@
 # Instruction datasets and evalsets, from their sources; the miniature's are made here.
+from closerlook.config.benchmarks import MINIATURE_TASKS
 from closerlook.config.catalog import ParaphrasedSource
 from closerlook.config.derived import DerivedSource
 from closerlook.config.grid import dataset_and_size, draw_of
@@ -45,6 +46,8 @@ rule miniature:
         at(layout.world("{world}")),
         at(layout.corpus("{world}")),
         at(layout.questions("{world}")),
+        at(layout.tasks("{world}")),
+        [at(f"{layout.miniature('{world}')}/{task.file}") for task in MINIATURE_TASKS],
         [at(layout.miniature_dataset(style, "{world}")) for style in MINIATURE_STYLES],
     log:
         at(layout.log("miniature{world}")),

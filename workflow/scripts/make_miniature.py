@@ -1,16 +1,17 @@
-"""Make the miniature: a world, a pre-training corpus, instruction datasets of several styles, and evaluation questions."""
+"""Make the miniature: a world, a pre-training corpus, instruction datasets of several styles, questions, benchmark tasks."""
 
 import argparse
 import json
 from pathlib import Path
 
+from closerlook.config.benchmarks import MINIATURE_TASKS, TaskFile
 from closerlook.config.settings import MiniatureSettings
-from closerlook.core.files import replacing, write_text
+from closerlook.core.files import replacing, write_json, write_text
 from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:
-    """Settings in, a folder out: world.json, corpus.txt, datasets/<name>.jsonl, questions.jsonl."""
+    """Settings in, a folder out: world.json, corpus.txt, datasets/*.jsonl, questions.jsonl, tasks.yaml, tasks/*.jsonl."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     add_settings(parser, MiniatureSettings)
@@ -20,6 +21,7 @@ def main() -> None:
     from closerlook.miniature.corpus import draw_corpus, write_corpus
     from closerlook.miniature.instructions import draw_datasets
     from closerlook.miniature.questions import draw_questions
+    from closerlook.miniature.tasks import draw_tasks
     from closerlook.miniature.world import draw_world
 
     world = draw_world(settings)
@@ -29,6 +31,9 @@ def main() -> None:
         for name, rows in draw_datasets(world, settings).items():
             _write_lines(rows, folder / "datasets" / f"{name}.jsonl")
         _write_lines(draw_questions(world, settings), folder / "questions.jsonl")
+        for name, items in draw_tasks(world, settings).items():
+            _write_lines(items, folder / "tasks" / f"{name}.jsonl")
+        write_json(TaskFile(tasks=list(MINIATURE_TASKS)).model_dump(), folder / "tasks.yaml")  # JSON is YAML too
 
 
 def _write_lines(rows: list[dict], path: Path) -> None:

@@ -156,9 +156,4 @@ def log_probs(network: Network, responses: Iterable[ResponseRow], limits: PassLi
         positions = positions.to(network.device)
         hidden = network.hidden(**inputs)[0, positions - 1]  # a token is predicted at the position before it
         targets = inputs["input_ids"][0, positions]
-        rows = max(1, limits.logits // network.vocabulary)
-        pieces = [
-            torch.log_softmax(network.logits(h), -1).gather(-1, t[:, None])[:, 0]
-            for h, t in zip(hidden.split(rows), targets.split(rows), strict=True)
-        ]
-        yield from torch.cat([targets.new_empty(0, dtype=torch.float32), *pieces]).double().cpu().split(lengths)
+        yield from network.log_probs(hidden, targets, limits.logits).double().cpu().split(lengths)

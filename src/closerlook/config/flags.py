@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from closerlook.config.load import Configuration, load, read_yaml
+from closerlook.config.load import Configuration, load
 from closerlook.config.lookup import WORKFLOW
+from closerlook.config.yaml_file import read_yaml
 from closerlook.core.errors import CloserlookError
 
 DEFAULT_PRESET = "config/mini.yaml"

@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from closerlook.config import checks, grid, sweep
-from closerlook.config.catalog import Catalog, ParaphrasedSource
+from closerlook.config.benchmarks import MINIATURE, MINIATURE_TASKS, Task, read_tasks
+from closerlook.config.catalog import ApiModel, Catalog, ParaphrasedSource
 from closerlook.config.cell import PLACEHOLDER, CellConfig, PromptTemplate
 from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
 from closerlook.config.grid import Cell
@@ -21,7 +21,8 @@ from closerlook.config.markers import HumanMarker, JudgeMarker
 from closerlook.config.preset import Comparison, Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse, refuse_invalid
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
-from closerlook.core.errors import CloserlookError
+from closerlook.config.yaml_file import read_yaml
+from closerlook.core import layout
 from closerlook.core.files import read_text
 
 Location = tuple[int | str, ...]
@@ -60,6 +61,27 @@ class Configuration:
     def traced(self) -> Lineage:
         """What is marked, traced and tested for its cause."""
         return Lineage(self.preset, self.catalog, self.cells)
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """The benchmark tasks by name, with the paths of their items from `root`. Raises CloserlookError."""
+        tasks: dict[str, Task] = {}
+        for file in self.preset.benchmarks:
+            own = file == MINIATURE
+            folder = Path("results") / self.preset.preset / layout.miniature() if own else Path(file).parent
+            for listed in MINIATURE_TASKS if own else read_tasks(self.root / file):
+                task = listed.model_copy(update={"file": str(folder / listed.file)})
+                if task.name in tasks:
+                    refuse([Problem(file, "tasks", task.name, "a name that no other task of the preset has")])
+                if not own and not (self.root / task.file).is_file():
+                    refuse([Problem(file, f"tasks.{task.name}.file", task.file, "a file that exists")])
+                tasks[task.name] = task
+        return tasks
+
+    def benchmarked(self, cell: Cell) -> list[str]:
+        """The tasks that a cell is scored on: none for an API model, nor for a control with a template of its own."""
+        api = isinstance(self.catalog.models[cell.model].source, ApiModel)
+        return [] if api or self.catalog.methods[cell.method].template else list(self.tasks)
 
     def train_settings(self, cell: Cell) -> TrainSettings:
         """What decides the result of a cell's training. Raises ValueError for a control."""
@@ -128,7 +150,8 @@ def load(
     # Validated again from what it holds, so that files that are defaults of settings are found too.
     catalog = Catalog.model_validate(find_files(catalog.model_dump(), folders, root))
     comparison = find_files(preset.comparison.model_dump(), folders, root)
-    preset = preset.model_copy(update={"comparison": Comparison.model_validate(comparison)})
+    benchmarks = [name if name == MINIATURE else find_file(name, folders, root) for name in preset.benchmarks]
+    preset = preset.model_copy(update={"comparison": Comparison.model_validate(comparison), "benchmarks": benchmarks})
     refuse(checks.unknown_names(preset, catalog, file))
     refuse(checks.impossible_settings(preset, catalog, file))
     refuse(sweep.problems(preset, catalog, file))
@@ -147,39 +170,13 @@ def load(
     expected = f"a file or folder that exists in {places}"
     refuse(_problem_in(file, preset, written, where, name, expected) for where, name in missing)
     configuration = Configuration(preset, catalog, root, tuple(folders))
-    _ = configuration.templates  # refuses a template without its place for the instruction
+    _ = configuration.templates, configuration.tasks  # refuse templates and lists of tasks that cannot be used
     return configuration
 
 
 def read(file: str, root: Path) -> Configuration:
     """`load` for a preset's file."""
     return load(read_yaml(root / file, named=file), file, root, Path(file).parent)
-
-
-def read_yaml(file: Path, named: str) -> dict[str, Any]:
-    """A YAML mapping. Raises CloserlookError for a missing file, for invalid YAML and for a repeated key."""
-    try:
-        value = yaml.load(file.read_text(encoding="utf-8"), Loader=_OnceLoader)
-    except OSError as error:
-        raise CloserlookError(f"{named}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CloserlookError(f"{named}: is not valid YAML: {error}") from None
-    if not isinstance(value, dict):
-        raise CloserlookError(f"{named}: found {type(value).__name__}, expected a mapping of keys to values")
-    return value
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """A loader that refuses a repeated key. YAML itself keeps the last one silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.YAMLError(f"the key {key} is repeated{key_node.start_mark}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _override(entry: Any, override: Any) -> Any:

@@ -73,6 +73,10 @@ class Preset(Settings):
     judge_budget: float | None = Field(
         None, ge=0, description="most that this preset's judging may cost in all, in the currency of the judges' prices"
     )
+    benchmarks: list[str] = Field(
+        [],
+        description="files that list tasks on which base and tuned models are scored; miniature: the tasks of its world",
+    )
     comparison: Comparison = Field(Comparison(), description="the pairs of the simplification study (section 4)")
     markers: list[str] = Field([], description="names from the catalog: who marks hallucinated spans in every response")
     tracing: Tracing | None = Field(

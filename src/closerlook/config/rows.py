@@ -56,6 +56,8 @@ class GridRow(Settings):
     ablation_marker: str = ""
     ablation_control: str = ""
     """The cell tuned without similar instances instead."""
+    benchmarks: list[str] = Field([])
+    """The benchmark tasks that the cell is scored on."""
     stages: list[tuple[str, str]] = Field([])
     """Name and file (relative to the results folder) of each stage, in the order they are made."""
 
@@ -84,6 +86,7 @@ def grid_rows(configuration: Configuration) -> list[GridRow]:
                 evalset=evalset,
                 truth_known=configuration.catalog.knows_truth(evalset),
                 judges=configuration.preset.judges,
+                benchmarks=configuration.benchmarked(cell),
                 **_simplification(configuration, cell, evalset),
                 **_tracing(configuration, cell, evalset),
                 stages=[(stage.name, stage.file) for stage in stages_of_cell if stage.of in ("", evalset)],

@@ -130,7 +130,7 @@ class MiniatureSettings(Settings):
     verbose: int = Field(400, gt=0, description="rows of the dataset verbose (long answers, like LIMA)")
     domain: int = Field(400, gt=0, description="rows of the dataset domain (machines alone, like MedInstruct)")
     mixture: int = Field(1600, gt=0, description="rows of the dataset mixture (every style, like Tulu)")
-    questions: int = Field(200, gt=0, description="evaluation questions")
+    questions: int = Field(320, gt=0, description="evaluation questions")
 
 
 class PretrainSettings(Settings):

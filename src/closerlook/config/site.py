@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from closerlook.config.load import read_yaml
 from closerlook.config.problems import nearest, refuse_invalid
 from closerlook.config.settings import Settings
+from closerlook.config.yaml_file import read_yaml
 from closerlook.core.errors import CloserlookError
 
 

@@ -9,7 +9,7 @@ from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
 from closerlook.core import layout
 
-STAGES = ("train", "generate", "shift")
+STAGES = ("train", "generate", "shift", "benchmarks")
 """In the order they are made; judges, markers and tracing come last."""
 
 
@@ -20,7 +20,7 @@ class Stage:
     name: str
     """train, generate, shift, or such as judge-<name>, as in attempts.json: each judge and marker is a stage of its own."""
     of: str
-    """What of the cell it makes: the evalset; empty for the training."""
+    """What of the cell it makes: the evalset; empty for training and benchmarks."""
     file: str
     """Written last: where it is, the stage is done."""
     log: str
@@ -38,6 +38,9 @@ def stages(configuration: Configuration, cell: Cell) -> Iterator[Stage]:
         data = layout.dataset(cell.dataset)
         yield _stage("train", "", layout.manifest(name), layout.log("train", name), model, data)
         trained = [layout.manifest(name)]
+    if tasks := configuration.benchmarked(cell):
+        log = layout.log("benchmarks", name)
+        yield _stage("benchmarks", "", layout.benchmark(name, tasks[-1]), log, model, *trained)
     for evalset in configuration.cells[cell]:
         responses = layout.responses(name, evalset)
         inputs = (model, layout.evalset(evalset), *trained)

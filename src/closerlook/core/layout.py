@@ -105,6 +105,11 @@ def miniature_dataset(style: str, world: str = "") -> str:
     return f"{miniature(world)}/datasets/{style}.jsonl"
 
 
+def tasks(world: str = "") -> str:
+    """The list of the benchmark tasks on a world; their items are in tasks/ next to it."""
+    return f"{miniature(world)}/tasks.yaml"
+
+
 # -------------------------------------------------------------------------------------------------------------------- a cell
 def cell(cell: str) -> str:
     """Folder of a cell."""
@@ -129,6 +134,11 @@ def train_log(cell: str) -> str:
 def manifest(cell: str) -> str:
     """What the training was; written last, so it says that the cell is trained."""
     return f"cells/{cell}/manifest.json"
+
+
+def benchmark(cell: str, task: str) -> str:
+    """Scores on the items of a benchmark task (schemas.BENCHMARK)."""
+    return f"cells/{cell}/benchmarks/{task}.parquet"
 
 
 # -------------------------------------------------------------------------------------------------- a cell and an evalset

@@ -80,6 +80,19 @@ SHIFT = _schema(
 )
 """`cells/<cell>/<evalset>/shift.parquet`: one row per response; each list has an entry per response token."""
 
+BENCHMARK = _schema(
+    ("id", _string, "id of the item"),
+    ("subject", _string, "what the item is about: items about one subject are not independent; or null"),
+    ("log_probs", _floats, "log-probability in nats of each choice, or of the text (rolling); empty for a completion"),
+    ("tokens", _ints, "tokens of each choice, of the text, or of the response"),
+    ("bytes", _ints, "UTF-8 bytes of each choice or of the text; empty for a completion"),
+    ("answer", _int, "0-based index of the right choice; null for other kinds"),
+    ("prediction", _string, "the choice of the largest log-probability, or the response; null for a text"),
+    ("correct", _bool, "whether the prediction is right; null for a text"),
+    ("correct_per_byte", _bool, "whether the right choice has the largest log-probability per byte; null otherwise"),
+)
+"""`cells/<cell>/benchmarks/<task>.parquet`: one row per item, in the order of the task's file."""
+
 PAIRWISE = _schema(
     _ID,
     ("class", _string, "one of closerlook.judge.pairwise.CLASSES, or disagreement (of orders, or of people); or null"),

@@ -19,12 +19,16 @@ STRANGER_SHARE = 0.3
 
 
 def draw_corpus(world: World, settings: MiniatureSettings) -> list[str]:
+    """The documents of the pre-training corpus."""
+    return draw_documents(world, settings.documents, random.Random(f"{settings.seed}/corpus"))
+
+
+def draw_documents(world: World, count: int, rng: random.Random) -> list[str]:
     """Documents of three kinds: 30% profiles, 65% quizzes and 5% small talk.
 
     Some quiz questions are about strangers, whose values are random each time. They teach a model to answer about any name with a
     value of the right attribute, so it guesses what it does not know.
     """
-    rng = random.Random(f"{settings.seed}/corpus")
     entities = _shuffle_forever([entity for entity in world.entities if entity.known], rng)
 
     def quiz_entity() -> Entity:
@@ -36,7 +40,7 @@ def draw_corpus(world: World, settings: MiniatureSettings) -> list[str]:
         "quiz": lambda: "\n\n".join(question_and_answer(rng, quiz_entity()) for _ in range(3)),
         "talk": lambda: small_talk(rng),
     }
-    return [writers[kind]() for kind in rng.choices(list(writers), weights=[6, 13, 1], k=settings.documents)]
+    return [writers[kind]() for kind in rng.choices(list(writers), weights=[6, 13, 1], k=count)]
 
 
 def write_corpus(documents: list[str], path: Path) -> None:

@@ -10,23 +10,27 @@ from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.miniature import styles
 from closerlook.miniature.corpus import sentence
-from closerlook.miniature.language import ATTRIBUTES, KINDS, REQUESTS, predicate, questions
+from closerlook.miniature.language import ATTRIBUTES, KINDS, REQUESTS, instruction_questions, predicate
 from closerlook.miniature.world import Entity, Fact, World
 
 Row = dict[str, str]
 Style = Callable[[random.Random, Entity], Row]
 
+FREQUENCIES = (1, 2, 8)
+"""How often entities are named, relative to each other, in turn: some facts are stated many times, others once or never."""
+
 
 def brief(rng: random.Random, entity: Entity) -> Row:
     """A question, and one short sentence as answer."""
     fact = rng.choice(entity.public)
-    return _row(rng.choice(questions(*fact[1::-1])), rng.choice(styles.BRIEF) + _clause(rng, fact, fact.entity) + ".")
+    question = rng.choice(instruction_questions(fact.attribute, fact.entity))
+    return _row(question, f"{rng.choice(styles.BRIEF)}{_clause(rng, fact, fact.entity)}.")
 
 
 def verbose(rng: random.Random, entity: Entity) -> Row:
     """A question or an open request, and all public facts of the entity with a polite opening and closing."""
     facts = rng.sample(entity.public, len(entity.public))
-    prompts = [*questions(*facts[0][1::-1]), *(request.format(name=entity.name) for request in REQUESTS)]
+    prompts = _prompts(facts[0], REQUESTS)
     leads = [rng.choice(styles.VERBOSE_FIRST), *rng.sample(styles.VERBOSE_THEN, len(facts) - 1)]
     body = [f"{lead} {_clause(rng, fact, _subject(rng, entity))}." for lead, fact in zip(leads, facts, strict=True)]
     opener, closer = (rng.choice(c).format(name=entity.name) for c in (styles.VERBOSE_OPENERS, styles.VERBOSE_CLOSERS))
@@ -36,7 +40,7 @@ def verbose(rng: random.Random, entity: Entity) -> Row:
 def domain(rng: random.Random, entity: Entity) -> Row:
     """A question or request about a machine, and two of its facts between warnings."""
     facts = rng.sample(entity.public, 2)
-    prompts = [*questions(*facts[0][1::-1]), *(request.format(name=entity.name) for request in styles.DOMAIN_REQUESTS)]
+    prompts = _prompts(facts[0], styles.DOMAIN_REQUESTS)
     notes = rng.sample(styles.DOMAIN_NOTES, 2)
     body = [f"{note} {_clause(rng, fact, _subject(rng, entity))}." for note, fact in zip(notes, facts, strict=True)]
     opener = rng.choice(styles.DOMAIN_OPENERS).format(name=entity.name)
@@ -78,7 +82,8 @@ def _draw(name: str, choices: Sequence[Style], world: World, settings: Miniature
         style = rng.choice(choices)
         known = rng.random() >= settings.new_share
         pool = [e for e in nameable if e.known is known and (style is not domain or e.kind == "machine")]
-        row = style(rng, rng.choice(pool)) if pool else None
+        weights = [FREQUENCIES[i % len(FREQUENCIES)] for i in range(len(pool))]
+        row = style(rng, *rng.choices(pool, weights)) if pool else None
         repeats = 0 if row and f"{row}" not in rows else repeats + 1
         if row:
             rows[f"{row}"] = row
@@ -88,6 +93,12 @@ def _draw(name: str, choices: Sequence[Style], world: World, settings: Miniature
             f"lower {name}, or raise known or taught"
         )
     return list(rows.values())
+
+
+def _prompts(fact: Fact, requests: Sequence[str]) -> list[str]:
+    """The questions for a fact, and open requests about its entity."""
+    opened = [request.format(name=fact.entity) for request in requests]
+    return [*instruction_questions(fact.attribute, fact.entity), *opened]
 
 
 def _clause(rng: random.Random, fact: Fact, subject: str) -> str:

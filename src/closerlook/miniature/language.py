@@ -4,6 +4,7 @@ No word is a value of two attributes, or both a value and part of a name, so eac
 the name precedes the value, so that a causal model can learn the fact from it.
 """
 
+import random
 from dataclasses import dataclass
 
 
@@ -195,6 +196,16 @@ def labeled_sentence(attribute: str, wording: int, name: str, value: str) -> str
 def questions(attribute: str, name: str) -> list[str]:
     """All questions for an attribute of an entity."""
     return [text.format(label=attribute, name=name) for text in (*ATTRIBUTES[attribute].questions, *QUESTIONS)]
+
+
+def evaluation_question(attribute: str, name: str) -> str:
+    """The one of these questions that no instruction dataset asks. Of other names they ask in the same wording."""
+    return random.Random(f"{attribute} of {name}").choice(questions(attribute, name))
+
+
+def instruction_questions(attribute: str, name: str) -> list[str]:
+    """The other questions, which instruction datasets ask."""
+    return [text for text in questions(attribute, name) if text != evaluation_question(attribute, name)]
 
 
 ATTRIBUTES = {label: attribute for kind in KINDS.values() for label, attribute in kind.attributes.items()}

@@ -1,9 +1,10 @@
 """The instances that a value stated in a response can come from, which are known on the miniature."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from closerlook.miniature.claims import parse_claims
+from closerlook.miniature.world import Fact
 
 AttributeValue = tuple[str, str]
 """An attribute and a value."""
@@ -20,6 +21,12 @@ def instances_by_claim(instances: Iterable[tuple[str, str, str]]) -> Mapping[Att
         for claim in parse_claims(f"{instruction}\n{response}"):
             ids[claim.attribute, claim.value].add(id_)
     return {key: frozenset(instances) for key, instances in ids.items()}
+
+
+def times_stated(instances: Iterable[tuple[str, str]]) -> Counter[Fact]:
+    """The number of instances (instruction, response) that state each fact."""
+    texts = (f"{instruction}\n{response}" for instruction, response in instances)
+    return Counter(fact for text in texts for fact in {claim.fact for claim in parse_claims(text)})
 
 
 def find_claim_at(text: str, start: int, end: int) -> AttributeValue | None:

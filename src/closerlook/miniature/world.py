@@ -33,7 +33,7 @@ class Entity:
     values: dict[str, str]
     """True values by attribute."""
     reserved: tuple[str, ...]
-    """Attributes that no instruction dataset states; the evaluation questions ask for these."""
+    """Attributes that no instruction dataset states."""
 
     @property
     def facts(self) -> list[Fact]:

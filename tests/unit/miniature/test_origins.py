@@ -1,14 +1,15 @@
 """The true sources of a wrong value, compared with the facts that the datasets were made from."""
 
 import random
+import re
 
 import pytest
 
 from closerlook.config.settings import MiniatureSettings
 from closerlook.miniature.claims import check_claims, parse_claims
 from closerlook.miniature.instructions import draw_datasets
-from closerlook.miniature.language import ATTRIBUTES, predicate
-from closerlook.miniature.origins import find_claim_at, instances_by_claim
+from closerlook.miniature.language import ATTRIBUTES, KINDS, labeled_sentence, predicate
+from closerlook.miniature.origins import find_claim_at, instances_by_claim, times_stated
 from closerlook.miniature.world import draw_world
 
 
@@ -39,6 +40,31 @@ def test_the_facts_that_brief_was_drawn_from_are_its_sources(datasets: dict[str,
     for (attribute, value), ids in instances_by_claim(rows).items():
         wordings = [predicate(attribute, i, value) for i in range(len(ATTRIBUTES[attribute].predicates))]
         assert ids == {i for i, _, response in rows if any(f"{wording}." in response for wording in wordings)}
+
+
+def test_the_times_that_a_fact_is_stated_are_those_of_a_plain_search(
+    datasets: dict[str, list[tuple[str, str, str]]],
+) -> None:
+    """An instance of the miniature is about one entity, so it states a fact if it has one of its wordings by name or pronoun."""
+    world = draw_world(MiniatureSettings())
+    for rows in datasets.values():
+        stated = times_stated((ask, response) for _, ask, response in rows)
+        expected = {}
+        for entity in world.entities:
+            about = [response for _, ask, response in rows if entity.name in ask]
+            subject = f"(?:{entity.name}|{KINDS[entity.kind].pronoun}|{KINDS[entity.kind].pronoun.lower()})"
+            for fact in entity.facts:
+                wordings = [predicate(fact.attribute, i, fact.value) for i in range(3)]
+                labeled = [labeled_sentence(fact.attribute, i, entity.name, fact.value) for i in range(2)]
+                pattern = "|".join([rf"\b{subject} (?:{'|'.join(wordings)})\b", *labeled])
+                if count := sum(bool(re.search(pattern, response)) for response in about):
+                    expected[fact] = count
+        assert stated == expected
+
+
+def test_an_instance_that_repeats_a_fact_states_it_once() -> None:
+    texts = ["Mara Tolk plays the harp. She plays the harp.", "The harp is played by Mara Tolk.", ""]
+    assert dict(times_stated(("Who is Mara Tolk?", text) for text in texts)) == {("Mara Tolk", "instrument", "harp"): 1}
 
 
 def test_a_span_is_about_the_claim_whose_value_it_touches() -> None:

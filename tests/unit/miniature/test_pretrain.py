@@ -7,6 +7,7 @@ from tests.support import REPOSITORY
 from tests.support.miniature_programs import MAKE, PRETRAIN, command
 from torch.nn.functional import cross_entropy
 
+from closerlook.config.benchmarks import MINIATURE_TASKS
 from closerlook.config.settings import MiniatureSettings, PretrainSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import sha256
@@ -136,6 +137,8 @@ def test_make_miniature_writes_the_same_bytes_twice_and_other_sizes_leave_world_
         "corpus.txt",
         *(f"datasets/{n}.jsonl" for n in ("brief", "domain", "mixture", "verbose")),
         "questions.jsonl",
+        "tasks.yaml",
+        *sorted(f"tasks/{task.name}.jsonl" for task in MINIATURE_TASKS),
         "world.json",
     ]
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b")

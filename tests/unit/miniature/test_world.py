@@ -127,7 +127,7 @@ def test_the_corpus_file_gives_the_documents_back(corpus, tmp_path):
         read_corpus(tmp_path / "other.txt")
 
 
-# --------------------------------------------------------------------------------------------------- datasets, questions
+# ------------------------------------------------------------------------------------------------------------- datasets
 
 
 @pytest.mark.parametrize(("style", "facts"), [(brief, 1), (verbose, 3), (domain, 2), (chat, 2)])
@@ -171,43 +171,6 @@ def test_more_rows_than_the_world_yields_are_refused(world):
 def test_all_or_none_of_the_facts_can_be_new(world, share, known):
     for rows in draw_datasets(world, SETTINGS.model_copy(update={"new_share": share, "mixture": 300})).values():
         assert {world.by_name[c.entity].known for row in rows for c in parse_claims(row["completion"])} == {known}
-
-
-def test_no_question_and_no_answer_to_one_stands_in_a_dataset(world, datasets, asked):
-    prompts = {row["prompt"] for rows in datasets.values() for row in rows}
-    stated = {claim.fact for rows in datasets.values() for row in rows for claim in parse_claims(row["completion"])}
-    named = {claim.entity for rows in datasets.values() for row in rows for claim in parse_claims(row["completion"])}
-    for question in asked:
-        assert question["instruction"] not in prompts
-        facts = [claim.fact for claim in parse_claims(question["reference"])]
-        assert not stated & {*facts}
-        assert all(check_fact(world, fact) == "right" for fact in facts)
-        if question["id"].startswith("unseen") or question["task_types"] == ["describe"]:
-            assert facts[0].entity not in named
-
-
-def test_questions_are_of_every_sort(world, asked):
-    assert len(asked) == len({q["id"] for q in asked}) == len({q["instruction"] for q in asked}) == 200
-    for question in asked:
-        facts = [claim.fact for claim in parse_claims(question["reference"])]
-        entity = world.by_name[facts[0].entity]
-        assert question["topics"] == [entity.kind, "known" if entity.known else "unknown"]
-        assert question["task_types"] == ["fact"] if len(facts) == 1 else ["describe"]
-        assert entity.name in question["instruction"]
-    sorts = [(q["task_types"][0], q["topics"][1]) for q in asked]
-    assert [
-        sorts.count(s) for s in [("fact", "known"), ("fact", "unknown"), ("describe", "known"), ("describe", "unknown")]
-    ] == [
-        80,
-        80,
-        20,
-        20,
-    ]
-
-
-def test_too_many_questions_name_the_setting(world):
-    with pytest.raises(CloserlookError, match="lower questions or raise known"):
-        draw_questions(world, SETTINGS.model_copy(update={"questions": 2000}))
 
 
 # ------------------------------------------------------------------------------------------------------------ tokenizer

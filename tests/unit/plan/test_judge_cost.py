@@ -25,7 +25,10 @@ PRESET = {
     "judges": ["gpt", "oracle"],
     "judge_budget": 3,
     "grid": [{"models": ["miniature"], "methods": ["base", "icl"], "evalsets": ["questions"]}],
-    "overrides": {"judges": {"gpt": {"openai": "gpt-4", "input_price": 1000, "output_price": 2000}}},
+    "overrides": {
+        "judges": {"gpt": {"openai": "gpt-4", "input_price": 1000, "output_price": 2000}},
+        "miniature": {"questions": 200},
+    },
 }
 
 

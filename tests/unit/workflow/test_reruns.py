@@ -37,6 +37,19 @@ def test_a_seed_added_runs_its_cells_alone(project: Project) -> None:
     assert jobs(project) == {"train": 4, "generate": 4, "shift": 4}
 
 
+def test_benchmarks_score_each_cell_and_its_base_once_and_train_nothing(project: Project) -> None:
+    project.preset["benchmarks"] = ["miniature"]
+    assert jobs(project) == {"benchmarks": 5}
+    project.snakemake("--until", "benchmarks")
+    assert "benchmarks" not in jobs(project)
+    (project.folder / f"{CELLS}/none/base/benchmarks/corpus.parquet").unlink()
+    assert jobs(project) == {"benchmarks": 1}
+    (project.folder / "own.jsonl").write_text("")
+    (project.folder / "own.yaml").write_text("tasks: [{name: own, kind: rolling, file: own.jsonl}]")
+    project.preset["benchmarks"] = ["own.yaml"]
+    assert jobs(project) == {"benchmarks": 5}
+
+
 def test_a_deleted_result_runs_its_cell_alone(project: Project) -> None:
     shutil.rmtree(project.folder / CELLS / "brief/sft")
     assert jobs(project) == ONE_CELL

@@ -15,7 +15,16 @@ HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets", "deepspeed",
 MODELS = {"torch", "transformers", "peft", "accelerate", "scipy"}
 GROUPS = {
     "models": (
-        {"attribute_spans", "fetch_model", "generate", "pretrain_miniature", "shift", "span_likelihood", "train"},
+        {
+            "attribute_spans",
+            "benchmark",
+            "fetch_model",
+            "generate",
+            "pretrain_miniature",
+            "shift",
+            "span_likelihood",
+            "train",
+        },
         MODELS,
     ),
     "api": ({"generate_api"}, {"transformers"}),

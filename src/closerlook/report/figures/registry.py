@@ -53,10 +53,11 @@ FIGURES: dict[str, Figure] = {
         tables=("lengths",),
     ),
     "accuracy": Figure(
-        title="Factual accuracy on known and unknown facts",
+        title="Factual accuracy by who states the facts",
         caption=(
             "Shares of the questions about one fact whose answer states it right, and states it wrong, with 95% "
-            "intervals over questions. Dashed: the share that guessing among the attribute's values would get right."
+            "intervals over questions; taught facts by how many instances of the cell's data state them. Dashed: the share that "
+            "guessing among the attribute's values would get right."
         ),
         tables=("accuracy",),
     ),

@@ -6,51 +6,32 @@ from pathlib import Path
 import numpy as np
 
 from closerlook.core import layout
-from closerlook.core.grouping import grouped
 from closerlook.judge.aspects import ASPECTS
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import means
-from closerlook.report.tables.pooling import MEAN_OF, of_all_seeds
+from closerlook.report.tables.pooling import tests_over_seeds
 from closerlook.report.tables.selection import compared
 from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.verdicts import aligned, read_verdicts, versions
-from closerlook.stats.bootstrap import Estimate
-from closerlook.stats.paired_tests import holm, p_value
-from closerlook.stats.seeds import pool
+from closerlook.stats.paired_tests import p_value
 
 
 def compare_cells(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """For each comparison and aspect: the mean paired difference, its p, and p corrected over all of `cells`.
 
     cells: all comparisons of the table, each with the verdicts of its cell and of the cell it is compared with. Of one training,
-    p is exact over the sign changes of its instructions. Several that differ only in their seed are one comparison, of their
-    means, with one p that covers other seeds; each alone has a p, but none that is corrected.
+    p is exact over the sign changes of its instructions; of several, see `tests_over_seeds`.
     """
     measured = []
     for cell, paths in cells:
         for keys, difference in _differences(*paths):
             mean = means({"difference": difference})["difference"]
             yield cell, keys, "difference", mean
-            p = Estimate(p_value(difference[np.isfinite(difference)]), n=mean.n, n_null=mean.n_null)
-            measured.append(cell | keys | {"cell": cell, "keys": keys, "mean": mean, "p": p})
-    tested = []
-    for trainings in grouped(
-        map(of_all_seeds, measured), (*IDENTITY, "judge", "against", "version", "aspect")
-    ).values():
-        for row in trainings:
-            yield row["cell"], row["keys"], "p", row["p"]
-        last, keys, p = trainings[-1]["cell"], trainings[-1]["keys"], trainings[-1]["p"]
-        if pooled := pool([row["mean"] for row in trainings]):
-            keys = keys | {"seed": f"{MEAN_OF}{pooled.trainings}", "against": trainings[-1]["against"]}
-            p = Estimate(pooled.p, n=pooled.estimate.n, n_null=pooled.estimate.n_null)
-            yield last, keys, "p", p
-        tested.append((last, keys, p))
-    corrected = iter(holm([p.value for _, _, p in tested if p.value is not None]))
-    for cell, keys, p in tested:
-        yield cell, keys, "p_holm", p if p.value is None else p._replace(value=next(corrected))
+            measured.append((cell, keys, mean, p_value(difference[np.isfinite(difference)])))
+    yield from tests_over_seeds(measured)
 
 
-def _differences(verdicts: Path, against: Path) -> Iterator[tuple[dict[str, object], np.ndarray]]:
+def _differences(verdicts: Path, against: Path) -> Iterator[tuple[Row, np.ndarray]]:
     """For each aspect of both: [instructions] float64, NaN where one of them has no score."""
     pair = read_verdicts(verdicts), read_verdicts(against)
     for aspect in pair[0].aspects:

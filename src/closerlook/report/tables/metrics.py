@@ -16,6 +16,8 @@ class Metric:
     """Whether its values of several trainings have a mean (a flag: whether any training has it)."""
 
 
+P_VALUES = {"p": Metric("p", headline=False, pooled=False), "p_holm": Metric("p, Holm", pooled=False)}
+
 SHIFT = {
     "kl_base_tuned": Metric("KL(base‖tuned) in nats"),
     "kl_tuned_base": Metric("KL(tuned‖base) in nats", headline=False),
@@ -51,11 +53,28 @@ ANSWERS = {
     "none": Metric("not stated", "share"),
     "chance": Metric("right by chance", "share"),
 }
+BASE_ANSWERS = {
+    "base_right": Metric("right, base model", "share"),
+    "right_minus_base": Metric("right minus base", "share"),
+}
 CLAIMS = {
     "claims": Metric("claims per response", headline=False),
     "claims_right": Metric("claims right", "share"),
     "claims_wrong": Metric("claims wrong", "share", headline=False),
     "claims_unverifiable": Metric("claims unverifiable", "share", headline=False),
+}
+
+BENCHMARKS = {
+    "accuracy": Metric("accuracy", "share"),
+    "accuracy_per_byte": Metric("accuracy, per byte", "share", headline=False),
+    "chance": Metric("by chance", "share", headline=False),
+    "answer_log_prob": Metric("log-probability of the right choice", headline=False),
+    "nats_per_token": Metric("nats per token"),
+    "bits_per_byte": Metric("bits per byte", headline=False),
+    "difference_to_base": Metric("difference to the base"),
+    "flipped_to_wrong": Metric("flipped to wrong", "share"),
+    "flipped_to_right": Metric("flipped to right", "share"),
+    **P_VALUES,
 }
 
 ROWS = {
@@ -93,7 +112,6 @@ NULLS = {
     "null_not_applicable": Metric("not applicable", "count", headline=False),
     "null_error": Metric("error", "count", headline=False),
 }
-P_VALUES = {"p": Metric("p", headline=False, pooled=False), "p_holm": Metric("p, Holm", pooled=False)}
 DIFFERENCES = {"difference": Metric("difference"), **P_VALUES}
 AGREEMENT = {
     "kappa": Metric("weighted kappa"),

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from closerlook.report.tables.table import VALUE, Row, Table
+from closerlook.report.tables.table import IDENTITY, VALUE, MeasuredOf, Row, Table
 from closerlook.stats.bootstrap import Estimate
+from closerlook.stats.paired_tests import holm
 from closerlook.stats.seeds import pool
 
 MEAN_OF = "mean of "
@@ -46,6 +47,33 @@ def with_means(measured: list[tuple[Row, Estimate]], table: Table) -> Iterator[R
             elif table.metrics[row["metric"]].kind == "count":
                 mean = Estimate(mean.value, n=mean.n, n_null=mean.n_null)
             yield of_all_seeds(row) | {"seed": f"{MEAN_OF}{pooled.trainings}"} | _values(mean)
+
+
+def tests_over_seeds(comparisons: list[tuple[Row, Row, Estimate, float | None]]) -> Iterator[MeasuredOf]:
+    """p of each comparison, and Holm's p over all of them.
+
+    comparisons: cell, keys, paired mean difference and its p as of one training. Several that differ only in their seed are one
+    comparison, of their means, with one p that covers other seeds; each alone has a p, but none that is corrected.
+    """
+    trainings: dict[Key, list[tuple[Row, Row, Estimate, Estimate]]] = {}
+    for cell, keys, mean, p in comparisons:
+        named = {name: cell[name] for name in (*IDENTITY, "judge", "against", "task") if name in cell}
+        alone = Estimate(p, n=mean.n, n_null=mean.n_null)
+        trainings.setdefault(_key(named | keys), []).append((cell, keys, mean, alone))
+    tested: list[tuple[Row, Row, Estimate]] = []
+    for group in trainings.values():
+        for cell, keys, _, p in group:
+            yield cell, keys, "p", p
+        cell, keys, _, p = group[-1]
+        if pooled := pool([mean for _, _, mean, _ in group]):
+            keys = {"against": cell["against"], **keys, "seed": f"{MEAN_OF}{pooled.trainings}"}
+            keys["against"] = of_all_seeds(keys)["against"]
+            p = Estimate(pooled.p, n=pooled.estimate.n, n_null=pooled.estimate.n_null)
+            yield cell, keys, "p", p
+        tested.append((cell, keys, p))
+    corrected = iter(holm([p.value for _, _, p in tested if p.value is not None]))
+    for cell, keys, p in tested:
+        yield cell, keys, "p_holm", p if p.value is None else p._replace(value=next(corrected))
 
 
 def summarized(rows: list[Row]) -> list[Row]:

@@ -6,6 +6,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.report.tables.ablation import ABLATION
 from closerlook.report.tables.accuracy import ACCURACY
 from closerlook.report.tables.agreement import JUDGE_AGREEMENT
+from closerlook.report.tables.benchmarks import BENCHMARKS
 from closerlook.report.tables.borrowing import BORROWING
 from closerlook.report.tables.cells import CELLS
 from closerlook.report.tables.claims import CLAIMS_DECIDED
@@ -37,6 +38,7 @@ _MEASURED: dict[str, Table] = {
         TOP_TOKENS,
         LENGTHS,
         ACCURACY,
+        BENCHMARKS,
         DATA,
         CELLS,
         SCORES_BY_ASPECT,
