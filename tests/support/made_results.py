@@ -242,7 +242,25 @@ class MadeResults:
                         rank if name != "rank_gradient" else None for name in TRACE.names if name.startswith("rank_")
                     ]
                     traces.append(
-                        [id_, start, end, 3, 4, 2, 0.031, instance, rank == 1, 2, 0.4, -0.1, 0.03, 0.02, 7.5, *ranks]
+                        [
+                            id_,
+                            start,
+                            end,
+                            dataset,
+                            3,
+                            4,
+                            2,
+                            0.031,
+                            instance,
+                            rank == 1,
+                            2,
+                            0.4,
+                            -0.1,
+                            0.03,
+                            0.02,
+                            7.5,
+                            *ranks,
+                        ]
                     )
             for a, b in zip(places[:-1:2], places[1::2], strict=False):
                 found = [

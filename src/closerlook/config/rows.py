@@ -38,9 +38,8 @@ class GridRow(Settings):
     markers: list[str] = Field([])
     """The markers of hallucinated spans."""
     searched: list[str] = Field([])
-    """The datasets (dataset@size) that responses are traced in: the cell's own, then maybe one to calibrate on."""
-    unrelated: str = ""
-    """The dataset whose rates are a chance level."""
+    """The datasets (dataset@size) that responses are searched in: the cell's own, then maybe one to calibrate on. A control's are
+    those that the traced cells of its model were tuned on."""
     base_cell: str = ""
     """The untuned control on the same evalset."""
     peers: list[str] = Field([])
@@ -104,7 +103,6 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str
     if searched := lineage.searched_datasets(cell, evalset):
         row |= {
             "searched": searched,
-            "unrelated": lineage.unrelated_dataset(cell),
             "base_cell": lineage.base_cell(cell, evalset),
             "paraphrased": lineage.paraphrases(cell, evalset),
         }

@@ -132,6 +132,7 @@ TRACE = _schema(
     _ID,
     _START,
     _END,
+    ("searched", _string, "dataset@size that the span was traced in; all later columns are about its instances"),
     ("instances", _int, "number of instances that contain the span verbatim, case-sensitive"),
     ("instances_words", _int, "number of instances that contain the span as whole words, ignoring case"),
     ("longest", _int, "length in words of the span's longest run of words that occurs in an instance"),
@@ -150,7 +151,7 @@ TRACE = _schema(
     ("rank_gradient", _int, "1-based rank by influence; null as for rank_lexical, or without attribution"),
     ("rank_fused", _int, "1-based rank by reciprocal rank fusion of the other rankers"),
 )
-"""`cells/<cell>/<evalset>/trace/<marker>.parquet`: one row per span and candidate instance, by rank_fused."""
+"""`cells/<cell>/<evalset>/trace/<marker>.parquet`: one row per dataset, span and candidate instance, by rank_fused."""
 
 RANKERS = tuple(name.removeprefix("rank_") for name in TRACE.names if name.startswith("rank_"))
 """Rankers of candidates: one rank column of TRACE each."""

@@ -13,7 +13,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.nulls import derangements, limit_for_words, matched_phrases
-from closerlook.trace.passages import Passages
+from closerlook.trace.passages import Passages, unshifted_words
 from closerlook.trace.phrases import LONGEST, NGRAMS, Phrases, is_found, ngrams_starting_with, span_ngrams, tally
 
 logger = logging.getLogger(__name__)
@@ -28,28 +28,39 @@ Span = tuple[int, int, int]
 class BorrowingInputs:
     """The responses of a cell, the shift class of each of their words, and their marked spans by marker.
 
+    classes: [words] str; None for a control, of whose phrases only those of spans are counted.
     base: the base model's answers to the same instructions, in the same order, or None.
     """
 
     passages: Passages
-    classes: np.ndarray
+    classes: np.ndarray | None
     instructions: Sequence[str]
     spans: Mapping[str, Sequence[Span]]
     base: Passages | None = None
 
     def units(self) -> dict[str, Phrases]:
         """The phrases that are looked up, by unit as BORROWING names it."""
-        words = {name: ngrams_starting_with(self.passages, self.classes == name) for name in reversed(schemas.CLASSES)}
+        words: dict[str, Phrases] = {}
+        if (classes := self.classes) is not None:
+            words = {name: ngrams_starting_with(self.passages, classes == name) for name in reversed(schemas.CLASSES)}
         return words | {f"span:{name}": span_ngrams(self.passages, spans) for name, spans in self.spans.items()}
 
 
-def count_borrowing(
-    inputs: BorrowingInputs,
-    searched: Sequence[IndexedDataset],
-    unrelated: IndexedDataset | None,
-    neighbors: int,
-    seed: int,
-) -> pa.Table:
+@dataclass(frozen=True)
+class Searched:
+    """A dataset that phrases are searched in, and an unrelated one that it is compared with, or None."""
+
+    dataset: IndexedDataset
+    unrelated: IndexedDataset | None = None
+
+    def __post_init__(self) -> None:
+        if self.unrelated and (self.dataset.embeddings is None) != (self.unrelated.embeddings is None):
+            raise CloserlookError(
+                f"{self.unrelated.name}: expected embeddings of both datasets or of none, so that both are searched alike"
+            )
+
+
+def count_borrowing(inputs: BorrowingInputs, searched: Sequence[Searched], neighbors: int, seed: int) -> pa.Table:
     """BORROWING: phrases found and looked up, per response, dataset searched, unit, n-gram length, place and null.
 
     unrelated: the same phrases in another dataset, truncated to about as many words. Where only similar instances are searched:
@@ -57,19 +68,15 @@ def count_borrowing(
     permuted: the same phrases in the instances most similar to other instructions.
     matched: other phrases in the same dataset, from answers to other prompts: see `nulls.matched_phrases`.
     base_answer: all n-grams of the base model's answer to the same instruction, whatever the unit.
-    A chance level that looked nothing up has no row. Raises CloserlookError if some datasets have embeddings and others do not.
+    A comparison that looked nothing up has no row.
     """
-    if unrelated and any((dataset.embeddings is None) != (unrelated.embeddings is None) for dataset in searched):
-        raise CloserlookError(
-            f"{unrelated.name}: expected embeddings of all datasets or of none, so that each is searched in the same way"
-        )
     units = inputs.units()
-    unshifted = inputs.classes == "unshifted"
+    unshifted = unshifted_words(inputs.passages, inputs.classes)
     matched = {unit: matched_phrases(phrases, unshifted, inputs.passages, seed)[0] for unit, phrases in units.items()}
     base = ngrams_starting_with(inputs.base, np.ones(len(inputs.base.words), dtype=bool)) if inputs.base else None
     longest = max((int(phrases.words.max(initial=0)) for phrases in units.values()), default=0)
     tables = [schemas.BORROWING.empty_table()]
-    for dataset in searched:
+    for dataset, unrelated in ((each.dataset, each.unrelated) for each in searched):
         same_size = unrelated and truncate_to_size(unrelated, dataset)
         lengths = _match_lengths(inputs, dataset, same_size, neighbors, longest, seed)
         for unit, phrases in units.items():
@@ -92,7 +99,7 @@ def truncate_to_size(unrelated: IndexedDataset, dataset: IndexedDataset) -> Inde
     """The first instances of the unrelated dataset, with about as many words as the dataset. Warns if it has fewer in all."""
     if unrelated.words < ENOUGH * dataset.words:
         logger.warning(
-            "%s has %s words, %s has %s: the chance level will be too low, and rates corrected for it too high",
+            "%s has %s words, %s has %s: its rates will be too low because it is smaller",
             *(unrelated.name, f"{unrelated.words:,}", dataset.name, f"{dataset.words:,}"),
         )
     return replace(unrelated, limit=limit_for_words(unrelated.index.sizes[: unrelated.limit], dataset.words))

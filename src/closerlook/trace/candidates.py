@@ -17,7 +17,7 @@ from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.keywords import overlap
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.nulls import derangements, matched_phrases
-from closerlook.trace.passages import Passages
+from closerlook.trace.passages import Passages, unshifted_words
 from closerlook.trace.phrases import Phrases, is_found
 from closerlook.trace.rankers import DEPTH, LONGEST_RUN, LocatedSpan, fuse, locate_spans, rank_lexically
 
@@ -29,14 +29,14 @@ SpanKey = tuple[str, int, int]
 class MarkedResponses:
     """A cell's responses, the instructions that they answer, and their marked spans (row of the response, start, end).
 
-    unshifted: bool, for each word of the passages, whether tuning left it unshifted: matched phrases start with such words.
+    classes: [words] str, the shift class of each word; None for a control, which is not tuned.
     attribution: ids of instances, best first, by span; empty if no gradients were taken.
     """
 
     passages: Passages
     instructions: Sequence[str]
     spans: Sequence[tuple[int, int, int]]
-    unshifted: np.ndarray
+    classes: np.ndarray | None
     attribution: Mapping[SpanKey, Sequence[str]] = field(default_factory=dict)
 
 
@@ -115,6 +115,7 @@ class _SpanLookup:
             "id": self.marked.passages.ids[span.response],
             "start": span.start,
             "end": span.end,
+            "searched": self.dataset.name,
             "instances": int(self.instances[number]),
             "instances_words": int(self.instances_words[number]),
             "longest": int(within.max(initial=0)),
@@ -154,7 +155,9 @@ def _chance(
     """For each span, the share of its matched phrases that the dataset contains; None if it has no words or no match."""
     with_words = [number for number, span in enumerate(spans) if span.words[0] < span.words[1]]
     phrases = [(spans[n].words[0], spans[n].words[1] - spans[n].words[0], 0, spans[n].response) for n in with_words]
-    matched, drawn_for = matched_phrases(Phrases.from_rows(phrases), marked.unshifted, marked.passages, seed)
+    matched, drawn_for = matched_phrases(
+        Phrases.from_rows(phrases), unshifted_words(marked.passages, marked.classes), marked.passages, seed
+    )
     counts = np.bincount(drawn_for, minlength=len(phrases))
     found = np.bincount(drawn_for, weights=is_found(matched, lengths), minlength=len(phrases))
     shares: list[float | None] = [None] * len(spans)

@@ -31,9 +31,7 @@ PAIRS = [
 
 def traced(texts: list[str], spans: list[tuple[int, int, int]], **more: object) -> MarkedResponses:
     passages = Passages.from_texts([f"r{i}" for i in range(len(texts))], texts)
-    return MarkedResponses(
-        passages, [f"ask {i}" for i in range(len(texts))], spans, np.ones(len(passages.words), dtype=bool), **more
-    )  # type: ignore[arg-type]
+    return MarkedResponses(passages, [f"ask {i}" for i in range(len(texts))], spans, None, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("embed", [False, True])
@@ -88,7 +86,7 @@ def test_gradients_are_one_more_ranker(tmp_path: Path) -> None:
 
 def test_a_span_with_nothing_to_say_for_it_keeps_its_row(tmp_path: Path) -> None:
     passages = Passages.from_texts(["r0"], ["🙂 zzz!"])
-    alone = MarkedResponses(passages, ["qqq"], [(0, 0, 1), (0, 2, 6)], np.ones(1, dtype=bool))
+    alone = MarkedResponses(passages, ["qqq"], [(0, 0, 1), (0, 2, 6)], None)
     rows = trace(alone, searched(PAIRS, tmp_path), 3, 0).to_pylist()
     assert [(row["start"], row["instance"], row["rank_fused"]) for row in rows] == [(0, None, None), (2, None, None)]
     assert all(row["instances"] == row["longest"] == 0 and row["chance"] is None for row in rows)

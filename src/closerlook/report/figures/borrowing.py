@@ -24,8 +24,8 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 def draw(borrowing: list[Row]) -> Figure:
-    """A row of panels per cell, for the dataset that it was tuned on, a panel per unit: observed, chance and corrected."""
-    rows = [row for row in where(measured(borrowing), where="all") if row["ngram"] not in ("", "0")]
+    """A row of panels per tuned cell, for the dataset that it was tuned on, a panel per unit: observed, chance and corrected."""
+    rows = [r for r in where(measured(borrowing), where="all") if r["dataset"] and r["ngram"] not in ("", "0")]
     cells, units = group_by(rows, *IDENTITY), distinct(rows, "unit") or [""]
     styles = cell_styles(rows)
     shown = list(cells.items())[:DRAWN]

@@ -46,7 +46,9 @@ def cell_file(
     content["markers"] = {}
     for name in folder.names(str(Path(layout.spans(*at, "x")).parent), ".parquet"):
         spans = by_id(folder.parquet(layout.spans(*at, name), SPANS))
-        trace = folder.parquet(layout.trace(*at, name), TRACE)
+        trace = (
+            folder.parquet(layout.trace(*at, name), TRACE) if row.dataset else None
+        )  # a control's are of many datasets
         content["markers"][name], candidates = _marked_spans(ids, spans, trace, number)
         columns |= {f"trace/{name}/{column}": values for column, values in candidates.items()}
     words = folder.parquet(layout.words(*at), pa.schema([WORDS.field(name) for name in WORD_COLUMNS]))

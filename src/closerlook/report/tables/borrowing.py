@@ -105,5 +105,7 @@ BORROWING = Table(
     spread=("ngram",),
     sections={"Corrected": ("corrected",), "Observed": ("observed",), "Chance": ("chance",)},
     asks_for="searched",
-    parts=(Part(IDENTITY, (Files.BORROWING,), measure_borrowing, tuple(metrics.BORROWING), over=searched),),
+    parts=(
+        Part(IDENTITY, (Files.BORROWING,), measure_borrowing, tuple(metrics.BORROWING), controls=True, over=searched),
+    ),
 )

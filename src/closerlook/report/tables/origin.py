@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RANKERS
@@ -13,7 +14,7 @@ from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import OBSERVED, Counts, against_chance
 from closerlook.report.tables.measuring import means
 from closerlook.report.tables.selection import traced
-from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
+from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
 from closerlook.text.words import join_words, words_of
 from closerlook.trace.nulls import derangements
@@ -24,6 +25,8 @@ FIRST = "first_"
 """Prefix of the criteria by ranker. A ranker selects an instance because it is like the span, so it contains the span's words
 more often than another even where nothing was borrowed: its chance is a rate to compare with, but not one to correct for."""
 
+TRACED = (*IDENTITY, "marker", "searched")
+"""What a row of these tables is about; a tuned cell is traced in its own dataset alone."""
 Key = tuple[str, int, int]
 """A span: id of the response, start, end."""
 Criterion = tuple[str, str, np.ndarray, np.ndarray | None]
@@ -42,10 +45,10 @@ class TracedSpan:
         return self.ranked[ranker].get(1, {})
 
 
-def read_trace(path: Path) -> dict[Key, TracedSpan]:
-    """The traced spans, in the file's order."""
+def read_trace(path: Path, searched: str) -> dict[Key, TracedSpan]:
+    """The spans traced in a dataset, in the file's order."""
     spans: dict[Key, TracedSpan] = {}
-    for row in read_parquet(path).to_pylist():
+    for row in read_parquet(path).filter(pc.field("searched") == searched).to_pylist():
         span = spans.setdefault((row["id"], row["start"], row["end"]), TracedSpan(row))
         for ranker in RANKERS:
             if row[f"rank_{ranker}"] is not None:
@@ -54,20 +57,20 @@ def read_trace(path: Path) -> dict[Key, TracedSpan]:
 
 
 def measure_origin(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Shares of a cell's spans that come from its own dataset, by criterion and chance level."""
+    """Shares of a cell's spans that come from the dataset they were traced in, by criterion and level."""
     for cell, (spans, trace, borrowing, subset) in cells:
-        traced = read_trace(trace)
+        traced = read_trace(trace, cell["searched"])
         counts = Counts(borrowing)
         ids = counts.names["id"]
         quotes = _read_quotes(spans)
         criteria = [
             *_dataset_criteria(traced, quotes, ids),
-            *_borrowing_criteria(counts, cell["own"], cell["marker"]),
+            *_borrowing_criteria(counts, cell["searched"], cell["marker"]),
             *_ranker_criteria(traced, quotes, subset, ids),
             *_human_criterion(spans, ids),
         ]
         for criterion, null, observed, chance in criteria:
-            keys = {"marker": cell["marker"], "criterion": criterion, "null": null}
+            keys = {"criterion": criterion, "null": null}
             for name, estimate in _measure_rates(observed, chance).items():
                 if not (name == "corrected" and criterion.startswith(FIRST)):
                     yield cell, keys, name, estimate
@@ -97,10 +100,10 @@ def _dataset_criteria(
     yield "words", "matched", counts["words"], counts["chance"]
 
 
-def _borrowing_criteria(counts: Counts, own: str, marker: str) -> Iterator[Criterion]:
+def _borrowing_criteria(counts: Counts, searched: str, marker: str) -> Iterator[Criterion]:
     """The whole spans, with the chance levels of BORROWING."""
     for criterion, where in (("words", "all"), ("similar", "similar")):
-        values: dict[str, str | int] = {"searched": own, "unit": f"span:{marker}", "where": where, "ngram": 0}
+        values: dict[str, str | int] = {"searched": searched, "unit": f"span:{marker}", "where": where, "ngram": 0}
         levels = counts.chance_levels(**values)
         for null in ("unrelated", "permuted"):
             if null in levels:
@@ -170,34 +173,37 @@ def sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: It
     return np.stack([np.bincount(rows, weights=column, minlength=len(row_of)) for column in weights])
 
 
-def measure_similarity(trace: Path) -> Iterator[Measured]:
+def measure_similarity(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Mean similarity of the responses to the first candidate of each ranker, and that of other responses to it."""
-    traced = read_trace(trace)
-    for ranker in RANKERS:
-        for name in metrics.SIMILARITY:
-            sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
-            if counts.any():
-                yield {"ranker": ranker}, name, means({name: sums}, counts)[name]
+    for cell, (trace,) in cells:
+        traced = read_trace(trace, cell["searched"])
+        for ranker in RANKERS:
+            for name in metrics.SIMILARITY:
+                sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
+                if counts.any():
+                    yield cell, {"ranker": ranker}, name, means({name: sums}, counts)[name]
 
 
 ORIGIN = Table(
     name="origin",
     title="Do marked spans come from the instruction data?",
     caption=(
-        "One row per cell, marker, criterion and chance level (null): the share of marked spans that come from the "
-        "cell's dataset (Figure 8 of the paper). A corrected rate above 0 means more than by chance."
+        "One row per cell, marker, dataset searched, criterion and chance level (null): the share of marked spans that come "
+        "from the dataset (Figure 8 of the paper); controls were tuned on none. A corrected rate above 0 means more than by "
+        "chance."
     ),
     metrics=metrics.ORIGIN,
-    keys=("marker", "criterion", "null"),
+    keys=("marker", "searched", "criterion", "null"),
     asks_for="searched",
     parts=(
         Part(
-            (*IDENTITY, "marker"),
-            (Files.SPANS, Files.TRACE, Files.BORROWING, Files.SUBSET),
+            TRACED,
+            (Files.SPANS, Files.TRACE, Files.BORROWING, Files.SEARCHED),
             measure_origin,
             ("from_data",),
+            controls=True,
             over=traced,
-            together=(*IDENTITY, "marker"),
+            together=TRACED,
         ),
     ),
 )
@@ -207,12 +213,22 @@ SIMILARITY = Table(
     name="similarity",
     title="Similarity of responses to the instances they are traced to",
     caption=(
-        "One row per cell, marker and ranker: similarity of the responses with marked spans to the first instance that "
-        "the ranker returns for a span. Compare each value with that by chance, the similarity of the same instances "
-        "to other instructions and responses."
+        "One row per cell, marker, dataset searched and ranker: similarity of the responses with marked spans to the first "
+        "instance that the ranker returns for a span. Compare each value with that by chance, the similarity of the same "
+        "instances to other instructions and responses."
     ),
     metrics=metrics.SIMILARITY,
-    keys=("marker", "ranker"),
+    keys=("marker", "searched", "ranker"),
     asks_for="searched",
-    parts=(Part((*IDENTITY, "marker"), (Files.TRACE,), measure_similarity, tuple(metrics.SIMILARITY), over=traced),),
+    parts=(
+        Part(
+            TRACED,
+            (Files.TRACE,),
+            measure_similarity,
+            tuple(metrics.SIMILARITY),
+            controls=True,
+            over=traced,
+            together=TRACED,
+        ),
+    ),
 )

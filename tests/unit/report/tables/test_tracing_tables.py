@@ -1,6 +1,8 @@
 """The tables of tracing: rates and chance as counted by hand, scores as a random order gives them, missing cells named."""
 
 import itertools
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tests.support.grid import grid_row, write_rows
 
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_csv, write_parquet
+from closerlook.core.files import read_parquet, write_csv, write_parquet
 from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.world import draw_world
@@ -142,8 +144,8 @@ def results(folder: Path) -> Path:
     write_parquet(
         [row | {"kind": "not factual", "marker": "m"} for row in quoted], SPANS, here / "spans/oracle.parquet"
     )
-    known = {"instances": 2, "instances_words": 2, "longest": 1, "chance": 0.5}
-    nothing = {"instances": 0, "instances_words": 0, "longest": 0, "chance": 0.25}
+    known = {"searched": "brief@10", "instances": 2, "instances_words": 2, "longest": 1, "chance": 0.5}
+    nothing = {"searched": "brief@10", "instances": 0, "instances_words": 0, "longest": 0, "chance": 0.25}
     trace = [
         {
             **span,
@@ -220,16 +222,42 @@ def test_origin_by_every_criterion(tmp_path: Path) -> None:
     assert not any(row["method"] == "base" for row in rows)
 
 
+def test_a_control_is_measured_in_each_dataset_that_it_was_traced_in(tmp_path: Path) -> None:
+    folder = results(tmp_path)
+    tuned, control = folder / "cells/m/brief@10/sft/ask", folder / "cells/m/none/base/ask"
+    shutil.copytree(tuned, control)
+    trace = read_parquet(tuned / "trace/oracle.parquet").to_pylist()
+    absent = {"searched": "else", "instances": 0, "instances_words": 0, "longest": 0, "instance": None}
+    elsewhere = [row | dict.fromkeys(r for r in TRACE.names if r.startswith("rank_")) | absent for row in trace[1:]]
+    write_parquet(trace + elsewhere, TRACE, control / "trace/oracle.parquet")
+    shutil.copyfile(folder / "data/brief@10.parquet", folder / "data/else.parquet")
+    rows = json.loads((folder / "grid.json").read_text())
+    rows[-1]["searched"] = ["brief@10", "else"]
+    write_rows(rows, folder)
+    origins, _ = build("origin", TABLES["origin"], folder)
+    for method in ("sft", "base"):
+        own = {"criterion": "verbatim", "searched": "brief@10"}
+        assert values(origins, method=method, **own) == {"from_data": 0.5}
+    assert values(origins, method="base", criterion="verbatim", searched="else") == {"from_data": 0}
+    assert not values(origins, method="sft", searched="else"), "a tuned cell is traced in its own dataset alone"
+    scored, _ = build("tracing_scoreboard", TABLES["tracing_scoreboard"], folder)
+    found = {row["searched"]: row["value"] for row in scored if (row["method"], row["metric"]) == ("base", "traceable")}
+    assert found == {"brief@10": 0.5, "else": 0.5}
+    assert not values(scored, method="base", part="calibration"), "a control has no data of its own to calibrate beside"
+    similar, _ = build("similarity", TABLES["similarity"], folder)
+    assert {row["searched"] for row in similar if row["method"] == "base" and row["value"]} == {"brief@10"}
+
+
 def test_similarity_stands_beside_chance(tmp_path: Path) -> None:
     path = results(tmp_path) / "cells/m/brief@10/sft/ask/trace/oracle.parquet"
-    found = {(keys["ranker"], name): estimate.value for keys, name, estimate in origin.measure_similarity(path)}
+    measured = list(origin.measure_similarity([({"searched": "brief@10"}, [path])]))
+    found = {(keys["ranker"], name): estimate.value for _, keys, name, estimate in measured}
     assert found["bm25", "semantic"] == pytest.approx(0.5)
     assert found["bm25", "semantic_chance"] == pytest.approx(0.1)
     assert ("lexical", "semantic_chance") not in found
     assert found["lexical", "keyword"] == pytest.approx(0.4)
-    assert {(e.n, e.n_null) for _, _, e in origin.measure_similarity(path)} == {
-        (1, 1)
-    }  # to the second span no instance was found
+    assert {(e.n, e.n_null) for _, _, _, e in measured} == {(1, 1)}, "to the second span no instance was found"
+    assert not list(origin.measure_similarity([({"searched": "brief"}, [path])])), "another dataset's spans are others"
 
 
 def test_an_interval_of_what_neither_dataset_holds_says_nothing_of_calibration(tmp_path: Path) -> None:

@@ -40,6 +40,14 @@
     return "Only marked spans and words that begin with a shifted or marginal token are looked up in the dataset.";
   }
 
+  function whyUntraced(cell, span) {
+    if (!cell.dataset)
+      return "A control was tuned on no dataset. The table origin has the share of its spans that each dataset contains.";
+    return cell.markers[span.marker].traced
+      ? "The trace does not have this span."
+      : "This marker's spans have not been traced.";
+  }
+
   function Span({ cell, span, text }) {
     const { trace } = span;
     const candidates = cell.candidates(span);
@@ -48,7 +56,7 @@
         </q> marked by ${span.marker}${span.note && html`: <span dir="auto">${span.note}</span>`}
         ${span.origin === "none" && html` · origin: no instance`}</p>
       ${!trace && html`<p class="note">
-        ${cell.markers[span.marker].traced ? "The trace does not have this span." : "This marker's spans have not been traced."}
+        ${whyUntraced(cell, span)}
         </p>`}
       ${
         trace &&
