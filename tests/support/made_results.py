@@ -286,6 +286,7 @@ class MadeResults:
                 "ngram": 1,
                 "where": "all",
                 "null": null,
+                "draw": 0,
                 "found": found,
                 "phrases": 20,
             }

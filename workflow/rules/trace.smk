@@ -29,6 +29,15 @@ def unrelated_folders(wildcards):
     return [folder for name in names for folder in folders_of(name)]
 
 
+def held_out(wildcards):
+    return CONFIG.traced.held_out(cell_of(wildcards), wildcards.evalset)
+
+
+def held_out_indexes(wildcards):
+    names = dict.fromkeys(rest.whole for rest in held_out(wildcards).values())
+    return [at(layout.index(name)) for name in names]
+
+
 def traced(wildcards):
     return CONFIG.traced.traced_datasets(cell_of(wildcards), wildcards.evalset)
 
@@ -75,6 +84,10 @@ def borrowing_flags(wildcards, input):
     flags = [search_flags(searched(wildcards))]
     for name, other in unrelated(wildcards).items():
         flags.append(f"--unrelated {name} {' '.join(folders_of(other))}")
+    for name, rest in held_out(wildcards).items():
+        flags.append(
+            f"--held-out {name} {at(layout.index(rest.whole))} {rest.least} {rest.most}"
+        )
     if input.base:
         flags.append(f"--base-responses {input.base}")
     return f"{' '.join(flags)} --neighbors {TRACING.neighbors} --seed {TRACING.seed}"
@@ -111,7 +124,7 @@ rule embeddings:
     log:
         at(layout.log("embeddings", "{dataset}")),
     wildcard_constraints:
-        dataset=one_of(CONFIG.traced.indexed_datasets),
+        dataset=one_of(CONFIG.traced.embedded_datasets),
     conda:
         "../../envs/closerlook.yaml"
     params:
@@ -155,6 +168,7 @@ rule borrowing:
         spans=spans_of,
         searched=searched_folders,
         unrelated=unrelated_folders,
+        held_out=held_out_indexes,
         base=base_responses,
     output:
         at(layout.borrowing(CELL, EVALSET)),

@@ -34,6 +34,14 @@ def main() -> None:
         help="what a dataset that is searched is compared with: that one's name, then folders as of --search; repeatable",
     )
     parser.add_argument(
+        "--held-out",
+        nargs=4,
+        action="append",
+        metavar=("NAME", "INDEX", "LEAST", "MOST"),
+        help="chance level of a dataset that is searched: its name, the index of the whole dataset whose first instances it "
+        "is, and how many of its last instances every cell tuned on it held out, and some cell did; repeatable",
+    )
+    parser.add_argument(
         "--base-responses", type=Path, metavar="FILE", help="responses.parquet of the untuned base model"
     )
     parser.add_argument(
@@ -47,8 +55,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
     arguments = parser.parse_args()
     search, unrelated = named_folders(arguments.search, "--search"), named_folders(arguments.unrelated, "--unrelated")
-    if foreign := unrelated.keys() - search.keys():
-        raise CloserlookError(f"--unrelated: found {min(foreign)}, expected one of {', '.join(search)}")
+    held_out = {name: (Path(index), int(least), int(most)) for name, index, least, most in arguments.held_out or ()}
+    for flag, names in (("--unrelated", unrelated.keys()), ("--held-out", held_out.keys())):
+        if foreign := names - search.keys():
+            raise CloserlookError(f"{flag}: found {min(foreign)}, expected one of {', '.join(search)}")
     if arguments.neighbors < 1:
         raise CloserlookError(f"--neighbors: found {arguments.neighbors}, expected at least 1")
 
@@ -56,6 +66,8 @@ def main() -> None:
     from closerlook.core.files import write_parquet
     from closerlook.spans.inputs import read_instructions
     from closerlook.trace.borrowing import BorrowingInputs, Searched, count_borrowing
+    from closerlook.trace.held_out import Parts
+    from closerlook.trace.index import Index
     from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.passages import Passages, read_spans, word_classes
 
@@ -67,13 +79,15 @@ def main() -> None:
         {path.stem: read_spans(path, passages) for path in arguments.spans},
         Passages.read(arguments.base_responses).select(passages.ids) if arguments.base_responses else None,
     )
-    searched = [
-        Searched(
-            IndexedDataset.open(name, *folders),
-            IndexedDataset.open(unrelated[name][0].name, *unrelated[name]) if name in unrelated else None,
-        )
-        for name, folders in search.items()
-    ]
+    searched = []
+    for name, folders in search.items():
+        dataset = IndexedDataset.open(name, *folders)
+        other = IndexedDataset.open(unrelated[name][0].name, *unrelated[name]) if name in unrelated else None
+        parts = None
+        if name in held_out:
+            whole, least, most = held_out[name]
+            parts = Parts.cut(Index(whole), dataset.limit - most, dataset.limit - least, arguments.seed)
+        searched.append(Searched(dataset, other, parts))
     counts = count_borrowing(inputs, searched, arguments.neighbors, arguments.seed)
     write_parquet(counts, schemas.BORROWING, arguments.out)
 

@@ -4,14 +4,28 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from closerlook.config.catalog import Catalog, ParaphrasedSource
-from closerlook.config.derived import AblatedSource, AblationSettings
+from closerlook.config.derived import AblatedSource, AblationSettings, LongestSource, ancestry
 from closerlook.config.grid import Cell, cells_of, dataset_and_size
 from closerlook.config.preset import Preset
 
+FEWEST = 50
+"""Instances tuned on, and not tuned on, from which on there is a chance level: fewer contain next to nothing."""
 BASE = "base"
 """The control whose answers are those of the untuned model, which those of a tuned one are compared with."""
+
+
+class Rest(NamedTuple):
+    """The instances of a whole dataset that cells tuned on it, or on its first instances, did not see."""
+
+    whole: str
+    """The whole dataset."""
+    least: int
+    """How many of the last instances of the cells' own dataset each cell held out."""
+    most: int
+    """How many some cell held out. Those between are of no use: some cells saw them."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,24 @@ class Lineage:
         named = {other: dataset_and_size(cell.dataset or other)[0] for other in self.searched_datasets(cell, evalset)}
         return {searched: unrelated[name] for searched, name in named.items() if name in unrelated}
 
+    def held_out(self, cell: Cell, evalset: str) -> dict[str, Rest]:
+        """By dataset that these responses are traced in, its instances that were not tuned on, where there are enough."""
+        return {name: rest for name in self.traced_datasets(cell, evalset) if (rest := self._rest(name))}
+
+    def _rest(self, dataset: str) -> Rest | None:
+        """The rest of a dataset that traced cells were tuned on. The longest instances have none: the others differ from them."""
+        name, size = dataset_and_size(dataset)
+        datasets = self.catalog.datasets
+        if any(isinstance(datasets[other].source, LongestSource) for other in ancestry(name, datasets)):
+            return None
+        settings = [self.catalog.methods[cell.method].train for cell, _ in self._traced if cell.dataset == dataset]
+        unseen = [each.held_out for each in settings if each]
+        if not unseen:
+            return None
+        rest = Rest(name, min(unseen), max(unseen))
+        used = size or datasets[name].rows
+        return rest if min(used - rest.most, datasets[name].rows - used + rest.least) >= FEWEST else None
+
     def base_cell(self, cell: Cell, evalset: str) -> str:
         """The name of the untuned control on the same evalset; empty for that control itself, and if the grid has none."""
         base = Cell(cell.model, None, BASE)
@@ -135,18 +167,24 @@ class Lineage:
         return next((c for c in alike if self.ablation(c) == wanted), None)
 
     def largest_subset(self, dataset: str) -> str:
-        """The largest indexed subset of the same dataset: its first instances are those of every smaller one."""
+        """The largest embedded subset of the same dataset: its first instances are those of every smaller one."""
         name, _ = dataset_and_size(dataset)
         sizes = {
             other: dataset_and_size(other)[1] or math.inf
-            for other in self.indexed_datasets
+            for other in self.embedded_datasets
             if dataset_and_size(other)[0] == name
         }
         return max(sizes, key=lambda other: sizes[other])
 
     @cached_property
     def indexed_datasets(self) -> list[str]:
-        """Every dataset (dataset@size) that needs an index."""
+        """Every dataset (dataset@size) that needs an index: those that need embeddings, and the whole ones behind subsets."""
+        wholes = [rest.whole for name in self.embedded_datasets if (rest := self._rest(name))]
+        return list(dict.fromkeys([*self.embedded_datasets, *wholes]))
+
+    @cached_property
+    def embedded_datasets(self) -> list[str]:
+        """Every dataset (dataset@size) in which similar instances are searched."""
         names: list[str] = []
         for cell, evalsets in self.cells.items():
             for evalset in evalsets:

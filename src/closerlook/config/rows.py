@@ -40,6 +40,8 @@ class GridRow(Settings):
     searched: list[str] = Field([])
     """The datasets (dataset@size) that responses are searched in: the cell's own, then maybe one to calibrate on. A control's are
     those that the traced cells of its model were tuned on."""
+    held_out: list[str] = Field([])
+    """Those of them of which instances were not tuned on, so that there is a chance level."""
     base_cell: str = ""
     """The untuned control on the same evalset."""
     peers: list[str] = Field([])
@@ -103,6 +105,7 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str
     if searched := lineage.searched_datasets(cell, evalset):
         row |= {
             "searched": searched,
+            "held_out": list(lineage.held_out(cell, evalset)),
             "base_cell": lineage.base_cell(cell, evalset),
             "paraphrased": lineage.paraphrases(cell, evalset),
         }

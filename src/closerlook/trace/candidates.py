@@ -78,7 +78,7 @@ class _SpanLookup:
         self.instances = dataset.index.exact.counts(quotes)
         self.phrases = [join_words(words[slice(*span.words)]) for span in self.spans]
         self.instances_words = dataset.index.words.counts(self.phrases)
-        self.chance = _chance(self.spans, marked, self.lengths, seed)
+        self.matched = _matched(self.spans, marked, self.lengths, seed)
         queries = [f"{span.context} {marked.instructions[span.response]}" for span in self.spans]
         self.bm25, self.scores = dataset.index.bm25(queries, DEPTH)
         texts = zip(marked.instructions, passages.texts, strict=True)
@@ -119,11 +119,11 @@ class _SpanLookup:
             "instances": int(self.instances[number]),
             "instances_words": int(self.instances_words[number]),
             "longest": int(within.max(initial=0)),
-            "chance": self.chance[number],
+            "matched": self.matched[number],
         }
 
     def candidate_columns(self, number: int, span: LocatedSpan, row: int, first: bool) -> dict[str, Any]:
-        """The columns of TRACE that describe the candidate. first: some ranker ranks it first, so chance levels are measured."""
+        """The columns of TRACE that describe the candidate. first: some ranker ranks it first."""
         index, phrase = self.dataset.index, self.phrases[number]
         text = f"{index.instructions[row]}\n{index.responses[row]}"
         occurs = self.dataset.occurs_in([row])
@@ -140,16 +140,16 @@ class _SpanLookup:
         }
         other = self.other[span.response] if first and self.other is not None else None
         if other is not None:
-            columns["keyword_chance"] = overlap(self.pairs[other], text)
+            columns["keyword_other"] = overlap(self.pairs[other], text)
         if self.dataset.embeddings is not None:
             vector = np.asarray(self.dataset.embeddings.vectors[row], dtype=np.float32)
             columns["semantic"] = float(self.vectors[span.response] @ vector)
             if other is not None:
-                columns["semantic_chance"] = float(self.vectors[other] @ vector)
+                columns["semantic_other"] = float(self.vectors[other] @ vector)
         return columns
 
 
-def _chance(
+def _matched(
     spans: Sequence[LocatedSpan], marked: MarkedResponses, lengths: np.ndarray, seed: int
 ) -> list[float | None]:
     """For each span, the share of its matched phrases that the dataset contains; None if it has no words or no match."""

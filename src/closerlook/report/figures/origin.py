@@ -55,9 +55,9 @@ def _draw_panel(axes: Axes, rows: list[Row], colors: dict[str, str]) -> None:
             if share := metrics.get("from_data"):
                 axes.barh(y, share["value"], height * 0.9, zorder=2, color=colors[share["method"]], alpha=0.75)
                 point(axes, share, y, fmt="none", ecolor=INK, elinewidth=1, zorder=3)
-            if chance := metrics.get("chance"):
+            if level := metrics.get("level"):
                 ends = [y - height / 2, y + height / 2]
-                axes.plot([chance["value"]] * 2, ends, color=INK, linewidth=2, zorder=4)
+                axes.plot([level["value"]] * 2, ends, color=INK, linewidth=2, zorder=4)
     names = [" vs ".join(filter(None, (plain(c.replace("_", " ")), plain(null)))) for c, null in criteria]
     lines(axes, names, "share of marked spans", share=True)
     axes.set_xlim(0, 1.04)

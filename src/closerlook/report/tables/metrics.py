@@ -116,7 +116,7 @@ CLASS_NULLS = {name: NULLS[name] for name in ("null_refused", "null_unparsable",
 
 ABLATION = {
     "returned": Metric("returned", "share"),
-    "chance": Metric("returned by chance", "share"),
+    "elsewhere": Metric("in answers to other instructions", "share"),
     "p": Metric("p"),
     "spans": Metric("spans", "count"),
     "instances": Metric("instances left out", "count"),
@@ -124,8 +124,8 @@ ABLATION = {
 }
 PARAPHRASE = {
     "returned": Metric("returned", "share"),
-    "chance": Metric("returned by chance", "share"),
-    "corrected": Metric("corrected", "share"),
+    "elsewhere": Metric("in answers to other instructions", "share"),
+    "difference": Metric("difference", "share"),
     "pairs": Metric("spans x wordings", "count"),
     "left_out": Metric("left out", "count", headline=False),
 }
@@ -165,19 +165,25 @@ SPAN_AGREEMENT = {
 
 BORROWING = {
     "observed": Metric("observed", "share", headline=False),
-    "chance": Metric("chance", "share", headline=False),
-    "corrected": Metric("corrected", "share"),
+    "level": Metric("level", "share", headline=False),
+    "difference": Metric("difference", "share"),
+    "difference_over_base": Metric("more than base", "share"),
+    "corrected": Metric("corrected for chance", "share", headline=False),
+    "p": Metric("p", headline=False),
+    "draws": Metric("parts", "count", headline=False),
 }
 ORIGIN = {
     "from_data": Metric("from the data", "share"),
-    "chance": Metric("by chance", "share"),
-    "corrected": Metric("corrected", "share"),
+    "level": Metric("level", "share"),
+    "difference": Metric("difference", "share"),
+    "corrected": Metric("corrected for chance", "share", headline=False),
+    "p": Metric("p", headline=False),
 }
 SIMILARITY = {
     "semantic": Metric("Sentence-BERT cosine"),
-    "semantic_chance": Metric("cosine by chance"),
+    "semantic_other": Metric("cosine, other response"),
     "keyword": Metric("keyword overlap", "share"),
-    "keyword_chance": Metric("keyword overlap by chance", "share"),
+    "keyword_other": Metric("keyword overlap, other response", "share"),
 }
 SOURCES = {
     "traceable": Metric("spans with a source", "share"),
@@ -186,7 +192,7 @@ SOURCES = {
     "recall_at_top": Metric("recall", "share"),
     "mrr": Metric("MRR"),
 }
-CALIBRATION = {"corrected": BORROWING["corrected"], "holds_zero": Metric("intervals that contain 0", "share")}
+CALIBRATION = {"difference": BORROWING["difference"], "holds_zero": Metric("intervals that contain 0", "share")}
 SCOREBOARD = SOURCES | CALIBRATION
 
 DEGENERATE = {

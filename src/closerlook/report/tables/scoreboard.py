@@ -88,15 +88,15 @@ def expected_scores(true: int, instances: int, top: int) -> tuple[float, float, 
 
 
 def measure_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Corrected borrowing from datasets that the cell was not tuned on, and the share of intervals that contain 0.
+    """Differences of borrowing from datasets that the cell was not tuned on, and the share of their intervals that contain 0.
 
-    Only another unrelated dataset is a chance level that should give 0; the others show how far off they are. Intervals of
-    phrases that neither dataset contains are 0 without any width, and are not counted.
+    They show how far from 0 each comparison is where nothing was borrowed. Intervals of phrases that neither dataset contains are
+    0 without any width, and are not counted.
     """
     for cell, (path,) in cells:
         contain_zero: defaultdict[tuple[str, str, str], list[bool]] = defaultdict(list)
         for keys, name, estimate in measure_borrowing(path):
-            if name != "corrected" or keys["searched"] == cell["own"]:
+            if name != "difference" or keys["searched"] == cell["own"]:
                 continue
             if keys["null"] == "unrelated":
                 yield cell, {"part": "calibration", **keys}, name, estimate
@@ -113,8 +113,7 @@ SCOREBOARD = Table(
     title="Tracing scored against the truth",
     caption=(
         "One row per cell, dataset searched and ranker: how well it finds the true sources of wrong values, which are known "
-        "on the miniature. Under Calibration, corrected borrowing from datasets that the cell was not tuned on, which should "
-        "be 0."
+        "on the miniature. Under Calibration, what each comparison gives for a dataset that the cell was not tuned on."
     ),
     metrics=metrics.SCOREBOARD,
     keys=("part", "marker", "ranker", "searched", "unit", "where", "null", "ngram"),

@@ -82,6 +82,11 @@ def searched(grid: Iterable[Row]) -> Iterator[Row]:
     return (row for row in grid if row["searched"])
 
 
+def over_base(grid: Iterable[Row]) -> Iterator[Row]:
+    """Tuned cells whose borrowing has a chance level and is compared with that of their base model."""
+    return (row for row in grid if row["dataset"] and row["held_out"] and row["base_cell"])
+
+
 def traced(grid: Iterable[Row]) -> Iterator[Row]:
     """A row per such cell, marker of spans (`marker`) and dataset that they are traced in (`searched`): a tuned cell's own."""
     for row in searched(grid):
