@@ -101,31 +101,26 @@ def test_chance_needs_instances_that_no_cell_was_tuned_on(preset: dict[str, Any]
     preset["grid"][0]["datasets"] = ["brief@100"]
     preset["grid"][1]["datasets"] = ["brief-elsewhere"]
     preset["tracing"] = {}
-    subset, whole = ("miniature/brief@100/lft", "brief@100"), ("miniature/brief-elsewhere/sft", "brief-elsewhere")
+    subset, whole = "miniature/brief@100/lft", "miniature/brief-elsewhere/sft"
 
-    def held_out(cell: tuple[str, str], **withheld: int) -> Rest | None:
+    def held_out(cell: str, **withheld: int) -> Rest | None:
         methods = {name: {"train": {"held_out": number}} for name, number in withheld.items()}
-        lineage = read(preset | {"overrides": {"methods": methods}}).traced
-        name, dataset = cell
-        return lineage.held_out(next(c for c in lineage.cells if c.name == name), "questions").get(dataset)
+        configuration = read(preset | {"overrides": {"methods": methods}})
+        return configuration.traced.held_out(configuration.cell_of[cell], "questions").get(cell.split("/")[1])
 
     assert held_out(subset) == Rest("brief", 0, 0)
     assert held_out(subset, lft=30, sft=10) == Rest("brief", 10, 30)
     assert held_out(subset, lft=60) is None, "too few instances are left that both cells were tuned on"
-    assert held_out(whole) is None
-    assert held_out(whole, sft=FEWEST - 1) is None
+    assert held_out(whole) is held_out(whole, sft=FEWEST - 1) is None
     assert held_out(whole, sft=FEWEST) == Rest("brief-elsewhere", FEWEST, FEWEST)
     configuration = read(preset)
-    assert row(configuration, subset[0]).held_out == ["brief@100"]
+    assert row(configuration, subset).held_out == ["brief@100"]
     assert row(configuration, "miniature/none/base").held_out == ["brief@100"], "the control has the same parts"
-    assert "brief" in configuration.traced.indexed_datasets
-    assert "brief" not in configuration.traced.embedded_datasets, "its similar instances are not searched"
+    assert {"brief"} == {*configuration.traced.indexed_datasets} - {*configuration.traced.embedded_datasets}
     preset["grid"][0]["datasets"] = ["alpaca@1k", "alpaca-longest@1k"]
     configuration = read(preset)
     assert row(configuration, "miniature/alpaca@1k/lft").held_out == ["alpaca@1k"]
-    assert row(configuration, "miniature/alpaca-longest@1k/lft").held_out == [], (
-        "the longest instances are no random ones"
-    )
+    assert row(configuration, "miniature/alpaca-longest@1k/lft").held_out == [], "they are no random instances"
 
 
 def test_without_the_control_there_is_no_causal_test(preset: dict[str, Any]) -> None:

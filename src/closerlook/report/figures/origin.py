@@ -58,6 +58,8 @@ def _draw_panel(axes: Axes, rows: list[Row], colors: dict[str, str]) -> None:
             if level := metrics.get("level"):
                 ends = [y - height / 2, y + height / 2]
                 axes.plot([level["value"]] * 2, ends, color=INK, linewidth=2, zorder=4)
-    names = [" vs ".join(filter(None, (plain(c.replace("_", " ")), plain(null)))) for c, null in criteria]
+    names = [
+        " vs ".join(filter(None, (plain(c.replace("_", " ")), plain(null.replace("_", " "))))) for c, null in criteria
+    ]
     lines(axes, names, "share of marked spans", share=True)
     axes.set_xlim(0, 1.04)

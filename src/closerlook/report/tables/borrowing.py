@@ -153,10 +153,13 @@ BORROWING = Table(
     keys=("searched", "unit", "where", "null", "ngram"),
     spread=("ngram",),
     sections={
-        "Difference": ("difference", "difference_over_base", "p"),
+        "Difference": ("difference",),
+        "Difference to chance, more than that of the base model": ("difference_over_base",),
+        "p of the difference to chance": ("p",),
         "Corrected for chance": ("corrected",),
         "Observed": ("observed",),
-        "Level": ("level", "draws"),
+        "Level": ("level",),
+        "Parts of the larger side": ("draws",),
     },
     asks_for="searched",
     parts=(

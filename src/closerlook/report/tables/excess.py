@@ -108,7 +108,6 @@ def measure_excess(tuned: np.ndarray, held_out: np.ndarray) -> dict[str, Estimat
     tuned, held_out: [parts, 2, responses], phrases found and looked up. The corrected rate is None above HIGHEST_LEVEL. The
     intervals of the two rates themselves are over responses alone.
     """
-    counts = np.concatenate([tuned, held_out])
     valid = tuned[0, 1] > 0
     n, n_null = int(valid.sum()), int((~valid).sum())
     if not n:
@@ -127,5 +126,5 @@ def measure_excess(tuned: np.ndarray, held_out: np.ndarray) -> dict[str, Estimat
         "difference": parts.difference(n_null),
         "corrected": corrected,
         "p": Estimate(parts.p(), n=n, n_null=n_null),
-        "draws": Estimate(float(max(len(tuned), len(held_out))), n=len(counts)),
+        "draws": Estimate(float(max(len(tuned), len(held_out))), n=n, n_null=n_null),
     }
