@@ -105,12 +105,12 @@ def stages(base: Path, tuned: Path, searched: Path, folder: Path) -> dict[str, f
     inputs = (*answers, "--shift", folder / "shift.parquet", "--evalset", folder / "evalset.parquet")
     alpaca, dolly = ([searched / f"{name}.{kind}" for kind in ("index", "vectors")] for name in ("alpaca", "dolly"))
     index, spans = ("--index", alpaca[0], "--embeddings", alpaca[1]), ("--spans", folder / "spans.parquet")
-    chance = ("--search", "alpaca", *alpaca, "--unrelated", *dolly)
+    search, unrelated = ("--search", "alpaca", *alpaca), ("--unrelated", "alpaca", *dolly)
     return {
         "shift": script("shift", "--base", base, "--tuned", tuned, *answers, "--out", folder / "shift.parquet"),
         "words": script("trace_words", *inputs, *index, "--out", folder / "words.parquet"),
-        "spans": script("trace_spans", *inputs, *spans, *index, "--out", folder / "trace.parquet"),
-        "borrowing": script("borrowing", *inputs, *spans, *chance, "--out", folder / "borrowing.parquet"),
+        "spans": script("trace_spans", *inputs, *spans, *search, "--out", folder / "trace.parquet"),
+        "borrowing": script("borrowing", *inputs, *spans, *search, *unrelated, "--out", folder / "borrowing.parquet"),
     }
 
 

@@ -1,4 +1,4 @@
-"""Where spans and words may come from, in a real browser: instances, ranks, chance, and the sheet that shows them."""
+"""Where spans and words may come from, in a real browser: instances, ranks, comparisons, and the sheet that shows them."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.support.pages import BASE, LFT, SFT, answer_rows, column, wait_until
 pytestmark = pytest.mark.browser
 
 
-def test_a_marked_span_shows_its_instances_their_ranks_and_the_chance_level(show, small_page):
+def test_a_marked_span_shows_its_instances_their_ranks_and_what_to_compare_with(show, small_page):
     page = show(small_page, "#/inspect?id=q/4")
     [span] = answer_rows(small_page, LFT, "q/4", "spans/oracle.parquet")
     trace = answer_rows(small_page, LFT, "q/4", "trace/oracle.parquet")
@@ -18,7 +18,7 @@ def test_a_marked_span_shows_its_instances_their_ranks_and_the_chance_level(show
     text = sheet.inner_text()
     assert span["quote"] in text
     assert "3 instances contain it verbatim" in text
-    assert "chance level: 3.1%" in text
+    assert "of equally long and frequent phrases of other answers, 3.1% are found" in " ".join(text.split())
     assert "fused 1, lexical 1, bm25 1, semantic 1" in text
     assert "gradient" not in text
     sheet.get_by_role("button", name="Show all 10 candidates").click()
@@ -31,7 +31,7 @@ def test_a_marked_span_shows_its_instances_their_ranks_and_the_chance_level(show
     assert all(set(mark.lower().split()) <= words for mark in marks)
 
 
-def test_a_word_shows_the_instances_that_contain_it_and_chance(show, small_page):
+def test_a_word_shows_the_instances_that_contain_it_and_what_to_compare_with(show, small_page):
     page = show(small_page, "#/inspect?id=q/5")
     word = next(row for row in answer_rows(small_page, SFT, "q/5", "words.parquet") if row["candidates"])
     place = next(

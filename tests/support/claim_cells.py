@@ -58,14 +58,18 @@ def borrowed(share: float, chance: float, subset: str, path: Path) -> None:
     """Write one span in each response but the first, and counts of other kinds, which must not be read."""
     rows = []
     for i in range(1, N):
-        row = {"id": str(i), "searched": subset, "unit": "span:oracle", "ngram": 0, "where": "all", "null": "observed"}
-        rows.append(row | {"found": int(RNG.random() < share), "phrases": 1})
-        rows.append(row | {"null": "matched", "found": int(RNG.random() < chance), "phrases": 1})
+        row = {"id": str(i), "searched": subset, "unit": "span:oracle", "ngram": 0, "where": "all", "draw": 0}
+        found = {"found": int(RNG.random() < share), "phrases": 1}
+        rows += [row | {"null": null} | found for null in ("observed", "tuned_on")]
+        for draw in range(3):
+            rows.append(row | {"null": "held_out", "draw": draw, "found": int(RNG.random() < chance), "phrases": 1})
+        row |= {"null": "observed"}
         for change in (
             {"unit": "shifted"},
             {"ngram": 1},
             {"where": "similar"},
             {"null": "unrelated"},
+            {"null": "matched"},
             {"searched": "x"},
         ):
             rows.append(row | change | {"found": 5, "phrases": 5})
@@ -113,7 +117,10 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     for name, mean in {"good@1k": 100, "good@2k": 100, "bad@1k": 20, "bad@2k": 20, "same@1k": 50}.items():
         data(mean, folder.path / f"data/{name}.parquet")
     traced = {"markers": ["oracle"], "judges": ["alpha"]}
-    grid = [row | traced | {"searched": [str(row["cell"]).split("/")[1]]} for row in folder.rows]
+    for row in folder.rows:
+        searched = [str(row["cell"]).split("/")[1]]
+        rest = [] if searched == ["same@1k"] else searched  # of that dataset, all is tuned on
+        grid.append(row | traced | {"searched": searched, "held_out": rest})
     write_rows(grid, folder.path)
     broken(["tiny/bad@1k/sft"], folder)
     claims, missing = build("claims", TABLE, folder.path)

@@ -241,9 +241,8 @@ class MadeResults:
                     ranks = [
                         rank if name != "rank_gradient" else None for name in TRACE.names if name.startswith("rank_")
                     ]
-                    traces.append(
-                        [id_, start, end, 3, 4, 2, 0.031, instance, rank == 1, 2, 0.4, -0.1, 0.03, 0.02, 7.5, *ranks]
-                    )
+                    known, scores = [3, 4, 2, 0.031, instance, rank == 1, 2], [0.4, -0.1, 0.03, 0.02, 7.5]
+                    traces.append([id_, start, end, dataset, *known, *scores, *ranks])
             for a, b in zip(places[:-1:2], places[1::2], strict=False):
                 found = [
                     f"{dataset}-{number:04}" for number in self.random.integers(0, 300, self.random.integers(0, 4))
@@ -268,6 +267,7 @@ class MadeResults:
                 "ngram": 1,
                 "where": "all",
                 "null": null,
+                "draw": 0,
                 "found": found,
                 "phrases": 20,
             }

@@ -80,8 +80,8 @@ MEASURED: dict[str, list[dict[str, Any]]] = {
         for ngram in (0, 1, 4, 8)
     ],
     "origin": [
-        {"marker": "oracle", "criterion": "verbatim"},
-        {"marker": "oracle", "criterion": "first_semantic", "null": "permuted"},
+        {"marker": "oracle", "searched": "s", "criterion": "verbatim"},
+        {"marker": "oracle", "searched": "s", "criterion": "first_semantic", "null": "permuted"},
     ],
     "scores_by_aspect": [{"judge": "gpt-4-1106-preview"}],
     "scores_by_task": [

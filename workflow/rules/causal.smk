@@ -43,7 +43,7 @@ def case_labels(wildcards):
 CASE_FILES = [
     at(layout.cases(row["cell"], row["evalset"], marker))
     for row in GRID
-    if row["searched"]
+    if row["dataset"] and row["searched"]
     for marker in row["markers"]
 ]
 

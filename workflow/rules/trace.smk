@@ -1,4 +1,4 @@
-# The training instances that spans and shifted words can have come from, and how many would be found by chance.
+# The training instances that spans and shifted words can have come from, and how often other text is found there.
 TRACING = CONFIG.preset.tracing
 
 
@@ -20,9 +20,45 @@ def searched_folders(wildcards):
     return [folder for name in searched(wildcards) for folder in folders_of(name)]
 
 
+def unrelated(wildcards):
+    return CONFIG.traced.unrelated_datasets(cell_of(wildcards), wildcards.evalset)
+
+
 def unrelated_folders(wildcards):
-    name = CONFIG.traced.unrelated_dataset(cell_of(wildcards))
-    return folders_of(name) if name else []
+    names = dict.fromkeys(unrelated(wildcards).values())
+    return [folder for name in names for folder in folders_of(name)]
+
+
+def held_out(wildcards):
+    return CONFIG.traced.held_out(cell_of(wildcards), wildcards.evalset)
+
+
+def held_out_indexes(wildcards):
+    names = dict.fromkeys(rest.whole for rest in held_out(wildcards).values())
+    return [at(layout.index(name)) for name in names]
+
+
+def traced(wildcards):
+    return CONFIG.traced.traced_datasets(cell_of(wildcards), wildcards.evalset)
+
+
+def traced_folders(wildcards):
+    return [folder for name in traced(wildcards) for folder in folders_of(name)]
+
+
+def search_flags(names):
+    return " ".join(f"--search {name} {' '.join(folders_of(name))}" for name in names)
+
+
+def shift_of(wildcards):
+    """The shift of a tuned cell; a control has none."""
+    if wildcards.dataset == NO_DATASET:
+        return []
+    return at(layout.shift(cell_of(wildcards).name, wildcards.evalset))
+
+
+def shift_flag(wildcards, input):
+    return f"--shift {input.shift}" if input.shift else ""
 
 
 def base_responses(wildcards):
@@ -44,12 +80,14 @@ def attribution_of(wildcards):
 
 
 def borrowing_flags(wildcards, input):
-    """What is searched, and compared with which chance level."""
-    flags = [
-        f"--search {name} {' '.join(folders_of(name))}" for name in searched(wildcards)
-    ]
-    if input.unrelated:
-        flags.append(f"--unrelated {input.unrelated}")
+    """What is searched, and what it is compared with."""
+    flags = [search_flags(searched(wildcards))]
+    for name, other in unrelated(wildcards).items():
+        flags.append(f"--unrelated {name} {' '.join(folders_of(other))}")
+    for name, rest in held_out(wildcards).items():
+        flags.append(
+            f"--held-out {name} {at(layout.index(rest.whole))} {rest.least} {rest.most}"
+        )
     if input.base:
         flags.append(f"--base-responses {input.base}")
     return f"{' '.join(flags)} --neighbors {TRACING.neighbors} --seed {TRACING.seed}"
@@ -86,7 +124,7 @@ rule embeddings:
     log:
         at(layout.log("embeddings", "{dataset}")),
     wildcard_constraints:
-        dataset=one_of(CONFIG.traced.indexed_datasets),
+        dataset=one_of(CONFIG.traced.embedded_datasets),
     conda:
         "../../envs/closerlook.yaml"
     params:
@@ -122,14 +160,15 @@ rule words:
 
 
 rule borrowing:
-    """How many phrases of a cell's responses occur in its data, and how many would by chance."""
+    """How many phrases of a cell's responses occur in its data, and in what that is compared with."""
     input:
         responses=at(layout.responses(CELL, EVALSET)),
-        shift=at(layout.shift(CELL, EVALSET)),
+        shift=shift_of,
         evalset=at(layout.evalset(EVALSET)),
         spans=spans_of,
         searched=searched_folders,
         unrelated=unrelated_folders,
+        held_out=held_out_indexes,
         base=base_responses,
     output:
         at(layout.borrowing(CELL, EVALSET)),
@@ -140,12 +179,13 @@ rule borrowing:
     resources:
         **job_resources(supervised_cpu_job(hours=4, gigabytes=32)),
     params:
+        shift=shift_flag,
         flags=borrowing_flags,
         supervised=supervised("borrowing"),
     shell:
         "{params.supervised} --log {log} -- python "
         + script("borrowing")
-        + " --responses {input.responses} --shift {input.shift} --evalset {input.evalset}"
+        + " --responses {input.responses} {params.shift} --evalset {input.evalset}"
         " --spans {input.spans} {params.flags} --out {output} 2> {log}"
 
 
@@ -153,11 +193,10 @@ rule trace:
     """The instances that each span can have come from, by every ranker and by all together."""
     input:
         responses=at(layout.responses(CELL, EVALSET)),
-        shift=at(layout.shift(CELL, EVALSET)),
+        shift=shift_of,
         evalset=at(layout.evalset(EVALSET)),
         spans=at(layout.spans(CELL, EVALSET, "{marker}")),
-        index=at(layout.index("{dataset}")),
-        embeddings=lambda wildcards: embeddings_of(wildcards.dataset),
+        traced=traced_folders,
         attribution=attribution_of,
     output:
         at(layout.trace(CELL, EVALSET, "{marker}")),
@@ -168,6 +207,8 @@ rule trace:
     resources:
         **job_resources(supervised_cpu_job(hours=4, gigabytes=16)),
     params:
+        shift=shift_flag,
+        search=lambda wildcards: search_flags(traced(wildcards)),
         attribution=lambda wildcards, input: (
             f"--attribution {input.attribution}" if input.attribution else ""
         ),
@@ -176,5 +217,5 @@ rule trace:
     shell:
         "{params.supervised} --log {log} -- python "
         + script("trace_spans")
-        + " --responses {input.responses} --shift {input.shift} --evalset {input.evalset} --spans {input.spans}"
-        " --index {input.index} --embeddings {input.embeddings} {params.attribution} {params.settings} --out {output} 2> {log}"
+        + " --responses {input.responses} {params.shift} --evalset {input.evalset} --spans {input.spans}"
+        " {params.search} {params.attribution} {params.settings} --out {output} 2> {log}"

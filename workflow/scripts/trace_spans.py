@@ -1,38 +1,34 @@
-"""Trace marked spans to the instances of a dataset that they can have come from."""
+"""Trace marked spans to the instances of datasets that they can have come from."""
 
 import argparse
 from pathlib import Path
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.scripts import run
+from closerlook.core.scripts import add_search, named_folders, run
 
 
 def main() -> None:
-    """Write TRACE: each span's candidate instances."""
+    """Write TRACE: each span's candidate instances, by dataset."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, file in (
-        ("responses", "responses.parquet"),
-        ("shift", "shift.parquet"),
-        ("spans", "spans/<marker>.parquet"),
-    ):
+    for name, file in (("responses", "responses.parquet"), ("spans", "spans/<marker>.parquet")):
         parser.add_argument(
             f"--{name}", type=Path, required=True, metavar="FILE", help=f"{file} of the cell on the evalset"
         )
-    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with the instructions")
-    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="index, written by build_index.py")
     parser.add_argument(
-        "--embeddings",
-        type=Path,
-        metavar="DIR",
-        help="embeddings of the dataset, or of one that begins with it (default: none)",
+        "--shift", type=Path, metavar="FILE", help="shift.parquet of the cell on the evalset (default: none, a control)"
     )
+    parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with the instructions")
+    add_search(parser)
     parser.add_argument("--attribution", type=Path, metavar="FILE", help="attribution/<marker>.parquet (default: none)")
     parser.add_argument("--top", type=int, default=10, metavar="N", help="candidates per ranker (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the chance levels (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random draws (default: 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
     arguments = parser.parse_args()
     if arguments.top < 1:
         raise CloserlookError(f"--top: found {arguments.top}, expected at least 1")
+    search = named_folders(arguments.search, "--search")
+
+    import pyarrow as pa
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
@@ -46,11 +42,14 @@ def main() -> None:
         passages,
         read_instructions(arguments.evalset, passages.ids),
         read_spans(arguments.spans, passages),
-        word_classes(passages, arguments.shift) == "unshifted",
+        word_classes(passages, arguments.shift) if arguments.shift else None,
         read_attribution(arguments.attribution) if arguments.attribution else {},
     )
-    dataset = IndexedDataset.open(arguments.index.name, arguments.index, arguments.embeddings)
-    write_parquet(trace(marked, dataset, arguments.top, arguments.seed), schemas.TRACE, arguments.out)
+    tables = [
+        trace(marked, IndexedDataset.open(name, *folders), arguments.top, arguments.seed)
+        for name, folders in search.items()
+    ]
+    write_parquet(pa.concat_tables(tables), schemas.TRACE, arguments.out)
 
 
 if __name__ == "__main__":

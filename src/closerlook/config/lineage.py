@@ -4,14 +4,28 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from closerlook.config.catalog import Catalog, ParaphrasedSource
-from closerlook.config.derived import AblatedSource, AblationSettings
+from closerlook.config.derived import AblatedSource, AblationSettings, LongestSource, ancestry
 from closerlook.config.grid import Cell, cells_of, dataset_and_size, draw_of
 from closerlook.config.preset import Preset
 
+FEWEST = 50
+"""Instances tuned on, and not tuned on, from which on there is a chance level: fewer contain next to nothing."""
 BASE = "base"
-"""The control whose answers are those of the untuned model: a chance level for those of a tuned one."""
+"""The control whose answers are those of the untuned model, which those of a tuned one are compared with."""
+
+
+class Rest(NamedTuple):
+    """The instances of a whole dataset that cells tuned on it, or on its first instances, did not see."""
+
+    whole: str
+    """The whole dataset."""
+    least: int
+    """How many of the last instances of the cells' own dataset each cell held out."""
+    most: int
+    """How many some cell held out. Those between are of no use: some cells saw them."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +61,79 @@ class Lineage:
                     markers.setdefault((cell, evalset), []).extend(block.markers)
         return markers
 
-    def searched_datasets(self, cell: Cell, evalset: str) -> list[str]:
-        """The datasets (dataset@size) that these responses are traced in: the cell's own, and maybe one to calibrate on."""
-        tracing = self.preset.tracing
-        if not (tracing and cell.dataset) or self.is_paraphrase(evalset) or self.ablation(cell):
-            return []
-        name, _ = dataset_and_size(cell.dataset)
-        if tracing.datasets and name not in tracing.datasets:
-            return []
-        other = tracing.calibrate.get(name)
-        return [cell.dataset, *([other] if other else [])]
+    def traced_datasets(self, cell: Cell, evalset: str) -> list[str]:
+        """The datasets (dataset@size) that these responses are traced in: the cell's own.
 
-    def unrelated_dataset(self, cell: Cell) -> str:
-        """The unrelated dataset, whose rates are a chance level; empty if the preset names none."""
-        if not (self.preset.tracing and cell.dataset):
-            return ""
-        return self.preset.tracing.unrelated.get(dataset_and_size(cell.dataset)[0], "")
+        A control was tuned on none. It is traced in each dataset that a traced cell of the same model and evalset was tuned on.
+        """
+        return (
+            self._traced.get((cell, evalset), []) if cell.dataset else self._by_control.get((cell.model, evalset), [])
+        )
+
+    @cached_property
+    def _traced(self) -> dict[tuple[Cell, str], list[str]]:
+        """Of each tuned cell and evalset whose responses are traced, the cell's dataset."""
+        tracing = self.preset.tracing
+        return {
+            (cell, evalset): [cell.dataset]
+            for cell, evalsets in self.cells.items()
+            if tracing and cell.dataset and not self.ablation(cell)
+            if not tracing.datasets or dataset_and_size(cell.dataset)[0] in tracing.datasets
+            for evalset in evalsets
+            if not self.is_paraphrase(evalset)
+        }
+
+    @cached_property
+    def _by_control(self) -> dict[tuple[str, str], list[str]]:
+        """By model and evalset, the datasets that controls are traced in."""
+        datasets: dict[tuple[str, str], list[str]] = {}
+        for (cell, evalset), (dataset,) in self._traced.items():
+            datasets.setdefault((cell.model, evalset), []).append(dataset)
+        return {key: list(dict.fromkeys(names)) for key, names in datasets.items()}
+
+    def searched_datasets(self, cell: Cell, evalset: str) -> list[str]:
+        """The datasets that phrases of these responses are searched in: those that they are traced in, and of a tuned cell maybe
+        one to calibrate on."""
+        traced, calibrate = (
+            self.traced_datasets(cell, evalset),
+            self.preset.tracing.calibrate if self.preset.tracing else {},
+        )
+        names = traced if cell.dataset else []
+        return [*traced, *(calibrate[name] for name, _ in map(dataset_and_size, names) if name in calibrate)]
+
+    def unrelated_datasets(self, cell: Cell, evalset: str) -> dict[str, str]:
+        """By searched dataset, the unrelated one that it is compared with, where the preset names one for the cell's dataset."""
+        unrelated = self.preset.tracing.unrelated if self.preset.tracing else {}
+        named = {other: dataset_and_size(cell.dataset or other)[0] for other in self.searched_datasets(cell, evalset)}
+        return {searched: unrelated[name] for searched, name in named.items() if name in unrelated}
+
+    def held_out(self, cell: Cell, evalset: str) -> dict[str, Rest]:
+        """By dataset that these responses are traced in, its instances that were not tuned on, where there are enough."""
+        return {name: rest for name in self.traced_datasets(cell, evalset) if (rest := self._rest(name))}
+
+    def _rest(self, dataset: str) -> Rest | None:
+        """The rest of a dataset that traced cells were tuned on; None if there is too little, or if it cannot be told.
+
+        The longest instances have no rest: the others differ from them.
+        """
+        name, size = dataset_and_size(dataset)
+        datasets = self.catalog.datasets
+        if draw_of(dataset):
+            return None  # its instances are not the first ones of the whole dataset
+        if any(isinstance(datasets[other].source, LongestSource) for other in ancestry(name, datasets)):
+            return None
+        settings = [self.catalog.methods[cell.method].train for cell, _ in self._traced if cell.dataset == dataset]
+        unseen = [each.held_out for each in settings if each]
+        if not unseen:
+            return None
+        rest = Rest(name, min(unseen), max(unseen))
+        used = size or datasets[name].rows
+        return rest if min(used - rest.most, datasets[name].rows - used + rest.least) >= FEWEST else None
 
     def base_cell(self, cell: Cell, evalset: str) -> str:
-        """The name of the untuned control on the same evalset; empty if the grid has none."""
+        """The name of the untuned control on the same evalset; empty for that control itself, and if the grid has none."""
         base = Cell(cell.model, None, BASE)
-        return base.name if evalset in self.cells.get(base, ()) else ""
+        return base.name if cell != base and evalset in self.cells.get(base, ()) else ""
 
     def peers(self, cell: Cell) -> list[Cell]:
         """The cells with the same model, data and seed, including this one."""
@@ -84,7 +150,11 @@ class Lineage:
         """Whether the likelihood of spans in these responses is measured under the cells on the same data."""
         tracing = self.preset.tracing
         return bool(
-            tracing and tracing.likelihood and self.searched_datasets(cell, evalset) and self.markers(cell, evalset)
+            tracing
+            and tracing.likelihood
+            and cell.dataset
+            and self.traced_datasets(cell, evalset)
+            and self.markers(cell, evalset)
         )
 
     def paraphrases(self, cell: Cell, evalset: str) -> list[str]:
@@ -102,20 +172,27 @@ class Lineage:
         return next((c for c in alike if self.ablation(c) == wanted), None)
 
     def largest_subset(self, dataset: str) -> str:
-        """The largest indexed subset of the same dataset: its first instances are those of every smaller one."""
+        """The largest embedded subset of the same dataset: its first instances are those of every smaller one."""
         name, _ = dataset_and_size(dataset)
         sizes = {
             other: dataset_and_size(other)[1] or math.inf
-            for other in self.indexed_datasets
+            for other in self.embedded_datasets
             if dataset_and_size(other)[0] == name and draw_of(other) == draw_of(dataset)
         }
         return max(sizes, key=lambda other: sizes[other])
 
     @cached_property
     def indexed_datasets(self) -> list[str]:
-        """Every dataset (dataset@size) that needs an index."""
+        """Every dataset (dataset@size) that needs an index: those that need embeddings, and the whole ones behind subsets."""
+        wholes = [rest.whole for name in self.embedded_datasets if (rest := self._rest(name))]
+        return list(dict.fromkeys([*self.embedded_datasets, *wholes]))
+
+    @cached_property
+    def embedded_datasets(self) -> list[str]:
+        """Every dataset (dataset@size) in which similar instances are searched."""
         names: list[str] = []
         for cell, evalsets in self.cells.items():
-            searched = [name for evalset in evalsets for name in self.searched_datasets(cell, evalset)]
-            names += [*searched, *([self.unrelated_dataset(cell)] if searched and self.unrelated_dataset(cell) else [])]
+            for evalset in evalsets:
+                names += self.searched_datasets(cell, evalset)
+                names += self.unrelated_datasets(cell, evalset).values()
         return list(dict.fromkeys(names))

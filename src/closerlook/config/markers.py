@@ -81,11 +81,11 @@ class Tracing(Settings):
     )
     unrelated: dict[str, str] = Field(
         {},
-        description="by dataset, an unrelated one of the catalog, whose rates are a chance level",
+        description="by dataset, an unrelated one of the catalog to compare with: its rates differ by style and content too",
     )
     calibrate: dict[str, str] = Field(
         {},
-        description="by dataset, another that its cells were not tuned on and that is searched too: corrected rates should be 0",
+        description="by dataset, another that its cells were not tuned on and that is searched too: nothing there is borrowed",
     )
     likelihood: bool = Field(
         True, description="measure each span's likelihood under the base and every model tuned on the data"

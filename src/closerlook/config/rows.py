@@ -40,9 +40,10 @@ class GridRow(Settings):
     markers: list[str] = Field([])
     """The markers of hallucinated spans."""
     searched: list[str] = Field([])
-    """The datasets (dataset@size) that responses are traced in: the cell's own, then maybe one to calibrate on."""
-    unrelated: str = ""
-    """The dataset whose rates are a chance level."""
+    """The datasets (dataset@size) that responses are searched in: the cell's own, then maybe one to calibrate on. A control's are
+    those that the traced cells of its model were tuned on."""
+    held_out: list[str] = Field([])
+    """Those of them of which instances were not tuned on, so that there is a chance level."""
     base_cell: str = ""
     """The untuned control on the same evalset."""
     peers: list[str] = Field([])
@@ -110,7 +111,7 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str
     if searched := lineage.searched_datasets(cell, evalset):
         row |= {
             "searched": searched,
-            "unrelated": lineage.unrelated_dataset(cell),
+            "held_out": list(lineage.held_out(cell, evalset)),
             "base_cell": lineage.base_cell(cell, evalset),
             "paraphrased": lineage.paraphrases(cell, evalset),
         }

@@ -31,7 +31,7 @@ class Stage:
 
 
 def stages(configuration: Configuration, cell: Cell) -> Iterator[Stage]:
-    """Every stage of a cell. A control trains nothing, so nothing of it shifts or can come from data."""
+    """Every stage of a cell. A control trains nothing, so nothing of it shifts."""
     name, model = cell.name, layout.model(cell.model)
     trained = []
     if cell.dataset:
@@ -74,16 +74,17 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> Iterator
             inputs.append(samples.file)
             yield samples
         yield by_marker("spans", marker, marked, *inputs)
-    if not (searched := lineage.searched_datasets(cell, evalset)) or tracing is None:
+    if not (traced := lineage.traced_datasets(cell, evalset)) or tracing is None:
         return
-    index = layout.index(searched[0])
-    yield _stage("words", evalset, layout.words(*at), layout.log("words", *at), shift, index)
-    yield _stage("borrowing", evalset, layout.borrowing(*at), layout.log("borrowing", *at), shift, index, *spans)
+    inputs = [*([shift] if cell.dataset else []), *map(layout.index, traced)]
+    if cell.dataset:
+        yield _stage("words", evalset, layout.words(*at), layout.log("words", *at), *inputs)
+    yield _stage("borrowing", evalset, layout.borrowing(*at), layout.log("borrowing", *at), *inputs, *spans)
     for marker, marked in zip(markers, spans, strict=True):
         if cell.name in tracing.attribution:
             yield by_marker("attribution", marker, layout.attribution(*at, marker), marked)
-        yield by_marker("trace", marker, layout.trace(*at, marker), marked, index)
-        if tracing.likelihood:
+        yield by_marker("trace", marker, layout.trace(*at, marker), marked, *inputs)
+        if lineage.measures_likelihood(cell, evalset):
             yield by_marker("likelihood", marker, layout.likelihood(*at, marker), marked)
 
 

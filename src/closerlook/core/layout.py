@@ -158,7 +158,7 @@ def words(cell: str, evalset: str) -> str:
 
 
 def borrowing(cell: str, evalset: str) -> str:
-    """Phrases found in datasets, and by chance (schemas.BORROWING)."""
+    """Phrases found in datasets, and in what these are compared with (schemas.BORROWING)."""
     return f"cells/{cell}/{evalset}/borrowing.parquet"
 
 

@@ -145,17 +145,18 @@ TRACE = _schema(
     _ID,
     _START,
     _END,
+    ("searched", _string, "dataset@size that the span was traced in; all later columns are about its instances"),
     ("instances", _int, "number of instances that contain the span verbatim, case-sensitive"),
     ("instances_words", _int, "number of instances that contain the span as whole words, ignoring case"),
     ("longest", _int, "length in words of the span's longest run of words that occurs in an instance"),
-    ("chance", _float, "share of matched phrases (of equal length and frequency) that occur in the dataset, 0 to 1"),
+    ("matched", _float, "share of matched phrases (of equal length and frequency) that occur in the dataset, 0 to 1"),
     ("instance", _string, "id of the candidate; null, as all later columns, if no ranker returned a candidate"),
     ("verbatim", _bool, "whether the candidate contains the span as whole words, ignoring case"),
     ("shared", _int, "length in words of the longest run of the span's sentence that occurs in the candidate"),
     ("keyword", _float, "1- to 3-gram overlap of the two pairs of instruction and response, 0 to 1"),
     ("semantic", _float, "Sentence-BERT cosine of the two pairs, -1 to 1 (section 5)"),
-    ("keyword_chance", _float, "keyword with another response's pair; null unless a ranker has the candidate first"),
-    ("semantic_chance", _float, "semantic with another response's pair; null as for keyword_chance"),
+    ("keyword_other", _float, "keyword with another response's pair; null unless a ranker has the candidate first"),
+    ("semantic_other", _float, "semantic with another response's pair; null as for keyword_other"),
     ("bm25", _float, "BM25 score for the instruction and the span in its sentence; null if not scored"),
     ("rank_lexical", _int, "1-based rank by shared words; null outside of this ranker's first candidates"),
     ("rank_bm25", _int, "1-based rank by BM25; null as for rank_lexical"),
@@ -163,7 +164,7 @@ TRACE = _schema(
     ("rank_gradient", _int, "1-based rank by influence; null as for rank_lexical, or without attribution"),
     ("rank_fused", _int, "1-based rank by reciprocal rank fusion of the other rankers"),
 )
-"""`cells/<cell>/<evalset>/trace/<marker>.parquet`: one row per span and candidate instance, by rank_fused."""
+"""`cells/<cell>/<evalset>/trace/<marker>.parquet`: one row per dataset, span and candidate instance, by rank_fused."""
 
 RANKERS = tuple(name.removeprefix("rank_") for name in TRACE.names if name.startswith("rank_"))
 """Rankers of candidates: one rank column of TRACE each."""
@@ -190,7 +191,13 @@ BORROWING = _schema(
     ("unit", _string, "phrases searched: beginning with a shifted, marginal or unshifted token; or span:<marker>"),
     ("ngram", _int, "words per phrase, 1 to 8; 0 for whole spans"),
     ("where", _string, "all: anywhere in the dataset; similar: in the instances most similar to the instruction"),
-    ("null", _string, "observed, or the chance level: unrelated, permuted, matched or base_answer"),
+    (
+        "null",
+        _string,
+        "observed: in the dataset searched; tuned_on: in a part of its instances tuned on; held_out: in a part of those "
+        "of the whole dataset that were not, the chance level; or a comparison: unrelated, permuted, matched, base_answer",
+    ),
+    ("draw", _int, "number of the part, from 0; 0 where there is one"),
     ("found", _int, "number of phrases found"),
     ("phrases", _int, "number of phrases searched"),
 )

@@ -75,6 +75,26 @@ def add_batch_tokens(parser: argparse.ArgumentParser, default: int) -> None:
     )
 
 
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for a dataset that responses are searched in (--search); `named_folders` reads it."""
+    parser.add_argument(
+        "--search",
+        nargs="+",
+        action="append",
+        required=True,
+        metavar=("NAME INDEX", "EMBEDDINGS"),
+        help="a dataset@size to search: name, folder of its index, optionally folder of its embeddings; repeatable",
+    )
+
+
+def named_folders(values: Sequence[Sequence[str]] | None, flag: str) -> dict[str, list[Path]]:
+    """The one or two folders after each name of a repeatable flag. Raises CloserlookError if there are none, or more."""
+    for words in values or ():
+        if len(words) not in (2, 3):
+            raise CloserlookError(f"{flag}: found {' '.join(words)!r}, expected a name and one or two folders")
+    return {name: list(map(Path, folders)) for name, *folders in values or ()}
+
+
 def parse_named_paths(pairs: Sequence[str], flag: str) -> dict[str, Path]:
     """The values of a flag, NAME=PATH, by name. Raises CloserlookError if a part is missing or a name is repeated."""
     paths = {name: Path(path) for name, _, path in (pair.partition("=") for pair in pairs) if name and path}

@@ -21,7 +21,7 @@ Measure = Literal["score", "kl_fall", "shifted", "length_distance", "length_orde
 5% of a sentence's tokens. shifted: share of shifted tokens, first minus second. length_distance: |log ratio of mean response
 length to the dataset's|, second minus first. length_order: mean response length after the dataset with the longer responses,
 minus that after the other. from_data: share of hallucinated phrases that come from the instruction data, first minus second.
-beyond_chance: the same, with each share reduced by its chance level."""
+beyond_chance: the same, with each share reduced by that in instances of the same dataset that were not tuned on."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,12 @@ def build_plan(configuration: Configuration, results: Path, site: Site | None, g
     shapes = {row.model: planner.shape(row.model) for row in rows}
     totals = _totals(rows, shapes, device)
     totals |= {"answering": generation.totals(), "judging": [asdict(cost) for cost in judging]}
-    warnings = [*_wrong_counts(configuration, shapes), *_over_budget(configuration, judging), *_cell_warnings(rows)]
+    warnings = [
+        *_wrong_counts(configuration, shapes),
+        *_over_budget(configuration, judging),
+        *_without_chance(configuration),
+        *_cell_warnings(rows),
+    ]
     return Plan(configuration.preset.preset, str(results), device.summary(), rows, totals, warnings)
 
 
@@ -110,6 +115,21 @@ def _over_budget(configuration: Configuration, judging: Sequence[JudgeCost]) -> 
     budget, cost = configuration.preset.judge_budget, _sum(judge.cost for judge in judging)
     if budget is not None and cost > budget:
         yield f"judging would cost about {cost:,.2f}, more than judge_budget, {budget:g}: judges will refuse to start"
+
+
+def _without_chance(configuration: Configuration) -> Iterator[str]:
+    """Warn of datasets of which everything is tuned on, so that borrowing from them cannot be compared with chance."""
+    lineage = configuration.traced
+    names: dict[str, None] = {}
+    for cell, evalsets in configuration.cells.items():
+        for evalset in evalsets:
+            traced, held_out = lineage.traced_datasets(cell, evalset), lineage.held_out(cell, evalset)
+            names |= dict.fromkeys(name for name in traced if name not in held_out)
+    if names:
+        yield (
+            f"tracing: borrowing from {', '.join(names)} has no chance level, which needs instances that no cell was tuned on: "
+            "trace cells tuned on a subset (name@size), or set `held_out` of their methods"
+        )
 
 
 def _cell_warnings(rows: Iterable[Row]) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""The training instances that a span or a shifted word can have come from, compared with chance."""
+"""The training instances that a span or a shifted word can have come from, with chance and other comparisons."""

@@ -17,7 +17,7 @@ from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.keywords import overlap
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.nulls import derangements, matched_phrases
-from closerlook.trace.passages import Passages
+from closerlook.trace.passages import Passages, unshifted_words
 from closerlook.trace.phrases import Phrases, is_found
 from closerlook.trace.rankers import DEPTH, LONGEST_RUN, LocatedSpan, fuse, locate_spans, rank_lexically
 
@@ -29,14 +29,14 @@ SpanKey = tuple[str, int, int]
 class MarkedResponses:
     """A cell's responses, the instructions that they answer, and their marked spans (row of the response, start, end).
 
-    unshifted: bool, for each word of the passages, whether tuning left it unshifted: matched phrases start with such words.
+    classes: [words] str, the shift class of each word; None for a control, which is not tuned.
     attribution: ids of instances, best first, by span; empty if no gradients were taken.
     """
 
     passages: Passages
     instructions: Sequence[str]
     spans: Sequence[tuple[int, int, int]]
-    unshifted: np.ndarray
+    classes: np.ndarray | None
     attribution: Mapping[SpanKey, Sequence[str]] = field(default_factory=dict)
 
 
@@ -78,7 +78,7 @@ class _SpanLookup:
         self.instances = dataset.index.exact.counts(quotes)
         self.phrases = [join_words(words[slice(*span.words)]) for span in self.spans]
         self.instances_words = dataset.index.words.counts(self.phrases)
-        self.chance = _chance(self.spans, marked, self.lengths, seed)
+        self.matched = _matched(self.spans, marked, self.lengths, seed)
         queries = [f"{span.context} {marked.instructions[span.response]}" for span in self.spans]
         self.bm25, self.scores = dataset.index.bm25(queries, DEPTH)
         texts = zip(marked.instructions, passages.texts, strict=True)
@@ -115,14 +115,15 @@ class _SpanLookup:
             "id": self.marked.passages.ids[span.response],
             "start": span.start,
             "end": span.end,
+            "searched": self.dataset.name,
             "instances": int(self.instances[number]),
             "instances_words": int(self.instances_words[number]),
             "longest": int(within.max(initial=0)),
-            "chance": self.chance[number],
+            "matched": self.matched[number],
         }
 
     def candidate_columns(self, number: int, span: LocatedSpan, row: int, first: bool) -> dict[str, Any]:
-        """The columns of TRACE that describe the candidate. first: some ranker ranks it first, so chance levels are measured."""
+        """The columns of TRACE that describe the candidate. first: some ranker ranks it first."""
         index, phrase = self.dataset.index, self.phrases[number]
         text = f"{index.instructions[row]}\n{index.responses[row]}"
         occurs = self.dataset.occurs_in([row])
@@ -139,22 +140,24 @@ class _SpanLookup:
         }
         other = self.other[span.response] if first and self.other is not None else None
         if other is not None:
-            columns["keyword_chance"] = overlap(self.pairs[other], text)
+            columns["keyword_other"] = overlap(self.pairs[other], text)
         if self.dataset.embeddings is not None:
             vector = np.asarray(self.dataset.embeddings.vectors[row], dtype=np.float32)
             columns["semantic"] = float(self.vectors[span.response] @ vector)
             if other is not None:
-                columns["semantic_chance"] = float(self.vectors[other] @ vector)
+                columns["semantic_other"] = float(self.vectors[other] @ vector)
         return columns
 
 
-def _chance(
+def _matched(
     spans: Sequence[LocatedSpan], marked: MarkedResponses, lengths: np.ndarray, seed: int
 ) -> list[float | None]:
     """For each span, the share of its matched phrases that the dataset contains; None if it has no words or no match."""
     with_words = [number for number, span in enumerate(spans) if span.words[0] < span.words[1]]
     phrases = [(spans[n].words[0], spans[n].words[1] - spans[n].words[0], 0, spans[n].response) for n in with_words]
-    matched, drawn_for = matched_phrases(Phrases.from_rows(phrases), marked.unshifted, marked.passages, seed)
+    matched, drawn_for = matched_phrases(
+        Phrases.from_rows(phrases), unshifted_words(marked.passages, marked.classes), marked.passages, seed
+    )
     counts = np.bincount(drawn_for, minlength=len(phrases))
     found = np.bincount(drawn_for, weights=is_found(matched, lengths), minlength=len(phrases))
     shares: list[float | None] = [None] * len(spans)

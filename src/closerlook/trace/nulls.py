@@ -1,4 +1,4 @@
-"""Chance levels of borrowing: how often phrases occur that were not borrowed, or not from where they are looked up."""
+"""What borrowing is compared with: other instances, and other phrases."""
 
 from collections.abc import Sequence
 

@@ -81,6 +81,11 @@ def word_classes(passages: Passages, shift: Path) -> np.ndarray:
     return classes
 
 
+def unshifted_words(passages: Passages, classes: np.ndarray | None) -> np.ndarray:
+    """[words] bool: the words that the base model would have said itself. All of a control's, which has no classes."""
+    return np.ones(len(passages.words), dtype=bool) if classes is None else classes == "unshifted"
+
+
 def read_spans(path: Path, passages: Passages) -> list[tuple[int, int, int]]:
     """The distinct marked spans of a SPANS file as (row of the response, start, end). Raises as `read_span_offsets` does."""
     row_of = {identity: row for row, identity in enumerate(passages.ids)}

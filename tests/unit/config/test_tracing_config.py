@@ -7,6 +7,7 @@ import pytest
 from tests.support import REPOSITORY
 
 from closerlook.config import load
+from closerlook.config.lineage import FEWEST, Rest
 from closerlook.config.load import Configuration
 from closerlook.config.rows import GridRow, grid_rows
 from closerlook.config.stages import stages
@@ -59,13 +60,67 @@ def test_tables_do_not_speak_of_the_answers_to_reworded_questions(preset: dict[s
 def test_a_cell_is_traced_in_its_own_data_and_in_what_it_is_calibrated_on(preset: dict[str, Any]) -> None:
     configuration = read(preset)
     assert row(configuration, "miniature/brief@100/sft").searched == ["brief@100"]
-    assert row(configuration, "miniature/brief@100/sft").unrelated == "brief-third"
     assert row(configuration, "miniature/brief-elsewhere/sft").searched == ["brief-elsewhere", "brief"]
-    assert row(configuration, "miniature/none/base").searched == []
+    cell = configuration.cell_of["miniature/brief@100/sft"]
+    assert configuration.traced.unrelated_datasets(cell, "questions") == {"brief@100": "brief-third"}
     assert row(configuration, "miniature/none/base").markers == ["oracle", "consistency"]
     assert row(configuration, "miniature/brief/lft").peers == ["lft", "sft"]
     assert row(configuration, "miniature/brief/lft").base_cell == "miniature/none/base"
     assert sorted(configuration.traced.indexed_datasets) == ["brief", "brief-elsewhere", "brief-third", "brief@100"]
+
+
+def test_a_control_is_traced_in_what_traced_cells_of_its_model_and_evalset_were_tuned_on(
+    preset: dict[str, Any],
+) -> None:
+    preset["grid"][2]["evalsets"].append("questions-reworded")
+    preset["grid"].append(
+        {"models": ["phi-1.5"], "datasets": ["brief-third"], "methods": ["lft"], "evalsets": ["questions"]}
+    )
+    configuration = read(preset)
+    for control in ("miniature/none/base", "miniature/none/icl"):
+        assert row(configuration, control).searched == ["brief", "brief@100", "brief-elsewhere"]
+        assert row(configuration, control).peers == [], "its likelihood has no tuned model to be compared under"
+    lineage, base = configuration.traced, configuration.cell_of["miniature/none/base"]
+    assert lineage.unrelated_datasets(base, "questions") == {"brief": "brief-third", "brief@100": "brief-third"}
+    assert lineage.searched_datasets(base, "questions-reworded") == []
+    assert row(configuration, "miniature/none/base").base_cell == "", "it is not compared with itself"
+    assert row(configuration, "miniature/none/icl").base_cell == "miniature/none/base"
+    names = [stage.name for stage in stages(configuration, base)]
+    assert {"borrowing", "trace-oracle", "trace-consistency"} <= {*names}
+    assert not {"shift", "words", "likelihood-oracle", "attribution-oracle"} & {*names}
+    preset["grid"][1]["datasets"] = ["brief@100", "brief-elsewhere"]
+    preset["tracing"]["datasets"] = ["brief-elsewhere"]
+    assert row(read(preset), "miniature/none/base").searched == ["brief-elsewhere"]
+    preset["tracing"] = None
+    untraced = read(preset)
+    assert row(untraced, "miniature/none/base").searched == []
+    assert not [stage for stage in stages(untraced, base) if stage.name.startswith(("trace", "borrowing"))]
+
+
+def test_chance_needs_instances_that_no_cell_was_tuned_on(preset: dict[str, Any]) -> None:
+    preset["grid"][0]["datasets"] = ["brief@100"]
+    preset["grid"][1]["datasets"] = ["brief-elsewhere"]
+    preset["tracing"] = {}
+    subset, whole = "miniature/brief@100/lft", "miniature/brief-elsewhere/sft"
+
+    def held_out(cell: str, **withheld: int) -> Rest | None:
+        methods = {name: {"train": {"held_out": number}} for name, number in withheld.items()}
+        configuration = read(preset | {"overrides": {"methods": methods}})
+        return configuration.traced.held_out(configuration.cell_of[cell], "questions").get(cell.split("/")[1])
+
+    assert held_out(subset) == Rest("brief", 0, 0)
+    assert held_out(subset, lft=30, sft=10) == Rest("brief", 10, 30)
+    assert held_out(subset, lft=60) is None, "too few instances are left that both cells were tuned on"
+    assert held_out(whole) is held_out(whole, sft=FEWEST - 1) is None
+    assert held_out(whole, sft=FEWEST) == Rest("brief-elsewhere", FEWEST, FEWEST)
+    configuration = read(preset)
+    assert row(configuration, subset).held_out == ["brief@100"]
+    assert row(configuration, "miniature/none/base").held_out == ["brief@100"], "the control has the same parts"
+    assert {"brief"} == {*configuration.traced.indexed_datasets} - {*configuration.traced.embedded_datasets}
+    preset["grid"][0]["datasets"] = ["alpaca@1k", "alpaca-longest@1k"]
+    configuration = read(preset)
+    assert row(configuration, "miniature/alpaca@1k/lft").held_out == ["alpaca@1k"]
+    assert row(configuration, "miniature/alpaca-longest@1k/lft").held_out == [], "they are no random instances"
 
 
 def test_without_the_control_there_is_no_causal_test(preset: dict[str, Any]) -> None:
@@ -114,9 +169,6 @@ def test_the_stages_of_a_cell_are_in_an_order_in_which_they_can_be_made(preset: 
     assert {"samples-consistency", "spans-oracle", "trace-oracle", "words", "borrowing", "likelihood-oracle"} <= {
         *names
     }
-    control = [stage.name for stage in stages(configuration, configuration.cell_of["miniature/none/base"])]
-    assert "spans-oracle" in control
-    assert "trace-oracle" not in control
     ablated = configuration.cell_of["miniature/brief-without-traced/sft"]
     assert [stage.name for stage in stages(configuration, ablated)] == ["train", "generate", "shift"]
 
@@ -175,6 +227,9 @@ def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any])
             id="cell of another dataset",
         ),
         pytest.param({"overrides": _without(candidates=11)}, "at most the 10 candidates", id="more than are kept"),
+        pytest.param(
+            {"tracing": {"attribution": ["miniature/none/base"]}}, "expected a traced cell", id="gradients of a control"
+        ),
         pytest.param(
             {"tracing": {"attribution": ["miniature/brief/sftt"]}}, "did you mean miniature/brief/sft?", id="gradients"
         ),

@@ -67,8 +67,7 @@ def test_where_hallucinations_come_from(rows: list[dict[str, Any]]) -> None:
         "good@1k": "holds",
         "good@2k": "undecided",  # chance explains it
         "bad@1k": "does not hold",
-        "same@1k": "undecided",
-    }
+    }, "of same, all is tuned on, so that there is no chance level"
 
 
 def test_collapsed_cells_are_suspect(rows: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from closerlook.paper.claims import Claim, same_data
-from closerlook.report.tables.borrowing import against_chance
+from closerlook.report.tables.borrowing import compare
 from closerlook.report.tables.claim_effects import Effect, bootstrap_effect
 from closerlook.report.tables.claims import one_sided_p
 from closerlook.stats.bootstrap import Estimate, ratios
@@ -75,15 +75,15 @@ def test_differences_of_shares(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [20, 48, 200])
-def test_rates_corrected_for_chance(n: int) -> None:
+def test_differences_of_rates_of_phrases(n: int) -> None:
     """Phrases of a response are alike, and the same ones are looked up twice: found at rates of 0.5 and 0.3."""
     rng = np.random.default_rng(n)
     estimates = []
     for _ in range(SAMPLES // 4):
         phrases, rate = 1 + rng.poisson(6, n), rng.beta(3, 3, n)
-        observed, chance = (np.stack([rng.binomial(phrases, each), phrases]) for each in (rate, 0.6 * rate))
-        estimates.append(against_chance([observed], [chance])[0][2])
-    assert covered(estimates, (0.5 - 0.3) / 0.7) >= COVERED
+        observed, level = (np.stack([rng.binomial(phrases, each), phrases]) for each in (rate, 0.6 * rate))
+        estimates.append(compare([observed], [level])[0][2])
+    assert covered(estimates, 0.2) >= COVERED
 
 
 MORE = Claim("more", "score", "more", same_data("lft", "sft"))

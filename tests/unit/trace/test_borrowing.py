@@ -1,4 +1,4 @@
-"""Borrowing: counted as direct search of every phrase counts it, and corrected to what was planted."""
+"""Borrowing: counted as direct search of every phrase counts it."""
 
 import random
 import re
@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from tests.support.borrowing import DATA, HOSTILE, TEXTS, WORDS, occurs, searched, stands
 
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_parquet
 from closerlook.core.schemas import BORROWING
-from closerlook.report.tables.borrowing import Counts, measure_borrowing
 from closerlook.text.words import words_of
-from closerlook.trace.borrowing import BorrowingInputs, count_borrowing, truncate_to_size
+from closerlook.trace.borrowing import BorrowingInputs, Searched, count_borrowing, truncate_to_size
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.passages import Passages
 from closerlook.trace.phrases import LONGEST, ngrams_starting_with, span_ngrams
@@ -76,9 +74,9 @@ def test_counts_are_those_of_direct_search(tmp_path: Path, embed: bool) -> None:
     other = [("b a", "c c"), ("a b c", "dd"), ("x", "y z"), ("ee", "ee")]
     data, unrelated = searched(DATA, tmp_path, embed=embed), searched(other, tmp_path, "other", embed)
     borrowed = BorrowingInputs(passages, classes, [f"a {i}" for i in range(len(texts))], {"m": spans}, passages)
-    table = count_borrowing(borrowed, [data], unrelated, 2, 0)
+    table = count_borrowing(borrowed, [Searched(data, unrelated)], 2, 0)
     assert table.schema == BORROWING
-    assert table.equals(count_borrowing(borrowed, [data], unrelated, 2, 0))
+    assert table.equals(count_borrowing(borrowed, [Searched(data, unrelated)], 2, 0))
     rows = {
         tuple(r[k] for k in ("id", "unit", "where", "null", "ngram")): (r["found"], r["phrases"])
         for r in table.to_pylist()
@@ -118,15 +116,36 @@ def test_any_text_is_counted(tmp_path: Path, texts: list[str]) -> None:
     passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
     classes = np.full(len(passages.words), "shifted")
     spans = [(i, 0, len(text)) for i, text in enumerate(texts) if text]
-    table = count_borrowing(BorrowingInputs(passages, classes, texts, {"m": spans}), [data], None, 3, 0)
+    table = count_borrowing(BorrowingInputs(passages, classes, texts, {"m": spans}), [Searched(data)], 3, 0)
     assert all(0 <= row["found"] <= row["phrases"] for row in table.to_pylist())
 
 
 def test_embeddings_of_one_dataset_only_are_refused(tmp_path: Path) -> None:
-    passages = Passages.from_texts(["x"], ["a"])
-    borrowed = BorrowingInputs(passages, np.array(["shifted"]), ["a"], {})
     with pytest.raises(CloserlookError, match=r"b: .*embeddings"):
-        count_borrowing(borrowed, [searched(DATA, tmp_path, embed=True)], searched(DATA, tmp_path, "b"), 2, 0)
+        Searched(searched(DATA, tmp_path, embed=True), searched(DATA, tmp_path, "b"))
+
+
+def test_of_a_control_only_spans_are_counted_in_every_dataset(tmp_path: Path) -> None:
+    texts = ["a b c", "dd ee zz", ""]
+    spans = [(0, 0, 3), (1, 3, 8)]
+    passages = Passages.from_texts(["x", "y", "z"], texts)
+    searched_in = [Searched(searched(DATA, tmp_path, "one")), Searched(searched([("zz", "ee zz")], tmp_path, "two"))]
+    table = count_borrowing(BorrowingInputs(passages, None, texts, {"m": spans}, None), searched_in, 2, 0)
+    assert set(table["unit"].to_pylist()) == {"span:m"}
+    assert "matched" in table["null"].to_pylist(), "its words are all its own, so that any of them can be matched"
+    whole = {
+        (row["searched"], row["id"]): (row["found"], row["phrases"])
+        for row in table.to_pylist()
+        if (row["ngram"], row["where"], row["null"]) == (0, "all", "observed")
+    }
+    assert whole == {
+        ("one", "x"): (1, 1),
+        ("one", "y"): (0, 1),
+        ("one", "z"): (0, 0),
+        ("two", "x"): (0, 1),
+        ("two", "y"): (1, 1),
+        ("two", "z"): (0, 0),
+    }
 
 
 def test_an_unrelated_dataset_with_fewer_words_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,42 +154,6 @@ def test_an_unrelated_dataset_with_fewer_words_is_told(tmp_path: Path, caplog: p
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     assert truncate_to_size(searched([("zz", "b")] * 20, tmp_path, "small"), own).limit == 20
     assert re.search(r"small .*40 .*own .*50", caplog.text)
-
-
-@pytest.mark.parametrize("planted", [0.0, 0.4, 0.8])
-def test_the_corrected_rate_is_what_was_planted(tmp_path: Path, planted: float) -> None:
-    """A word is borrowed from the dataset with probability p, else drawn from the words of the language, as all datasets are."""
-    generator = random.Random(int(10 * planted))
-    language = [f"w{i}" for i in range(400)]
-
-    def dataset() -> list[tuple[str, str]]:
-        return [("", " ".join(generator.choices(language, k=10))) for _ in range(25)]
-
-    own, unrelated = dataset(), dataset()
-    vocabulary = sorted({word for _, text in own for word in text.split()})
-    texts = [
-        " ".join(
-            generator.choice(vocabulary) if generator.random() < planted else generator.choice(language)
-            for _ in range(20)
-        )
-        for _ in range(120)
-    ]
-    passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
-    borrowed = BorrowingInputs(passages, np.full(len(passages.words), "shifted"), texts, {})
-    table = count_borrowing(borrowed, [searched(own, tmp_path)], searched(unrelated, tmp_path, "other"), 5, 0)
-    write_parquet(table, BORROWING, tmp_path / "borrowing.parquet")
-    wanted = {"unit": "shifted", "where": "all", "null": "unrelated", "ngram": 1}
-    actual = {
-        name: e for keys, name, e in measure_borrowing(tmp_path / "borrowing.parquet") if wanted.items() <= keys.items()
-    }
-    # The two datasets' words are a draw themselves, which intervals over responses do not know: a few points either way.
-    low, high = actual["corrected"].low, actual["corrected"].high
-    assert low is not None
-    assert high is not None
-    assert low - 0.06 <= planted <= high + 0.06
-    assert actual["observed"].value > actual["corrected"].value  # without a chance level everything looks borrowed
-    counts = Counts(tmp_path / "borrowing.parquet")
-    assert counts.select(searched="data", unit="shifted", where="all", null="observed", ngram=1)[1].sum() == 120 * 20
 
 
 def test_phrases_begin_with_the_chosen_words_and_stay_in_their_response() -> None:

@@ -31,9 +31,7 @@ PAIRS = [
 
 def traced(texts: list[str], spans: list[tuple[int, int, int]], **more: object) -> MarkedResponses:
     passages = Passages.from_texts([f"r{i}" for i in range(len(texts))], texts)
-    return MarkedResponses(
-        passages, [f"ask {i}" for i in range(len(texts))], spans, np.ones(len(passages.words), dtype=bool), **more
-    )  # type: ignore[arg-type]
+    return MarkedResponses(passages, [f"ask {i}" for i in range(len(texts))], spans, None, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("embed", [False, True])
@@ -68,8 +66,8 @@ def test_the_instance_that_shares_the_span_and_its_company_comes_first(tmp_path:
         assert 0 <= row["keyword"] <= 1
         assert row["rank_gradient"] is None
         first = 1 in [row[f"rank_{name}"] for name in ("lexical", "bm25", "semantic", "fused")]
-        assert (row["keyword_chance"] is not None) == first
-        assert (row["semantic_chance"] is not None) == (first and embed)
+        assert (row["keyword_other"] is not None) == first
+        assert (row["semantic_other"] is not None) == (first and embed)
 
 
 def test_gradients_are_one_more_ranker(tmp_path: Path) -> None:
@@ -88,10 +86,10 @@ def test_gradients_are_one_more_ranker(tmp_path: Path) -> None:
 
 def test_a_span_with_nothing_to_say_for_it_keeps_its_row(tmp_path: Path) -> None:
     passages = Passages.from_texts(["r0"], ["🙂 zzz!"])
-    alone = MarkedResponses(passages, ["qqq"], [(0, 0, 1), (0, 2, 6)], np.ones(1, dtype=bool))
+    alone = MarkedResponses(passages, ["qqq"], [(0, 0, 1), (0, 2, 6)], None)
     rows = trace(alone, searched(PAIRS, tmp_path), 3, 0).to_pylist()
     assert [(row["start"], row["instance"], row["rank_fused"]) for row in rows] == [(0, None, None), (2, None, None)]
-    assert all(row["instances"] == row["longest"] == 0 and row["chance"] is None for row in rows)
+    assert all(row["instances"] == row["longest"] == 0 and row["matched"] is None for row in rows)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -194,14 +194,14 @@ def test_a_line_that_is_no_phrase_is_named(index, tmp_path, line):
 @pytest.mark.parametrize(
     ("script", "flag", "needed"),
     [
-        ("trace_spans.py", "--top", "responses shift evalset spans index out"),
+        ("trace_spans.py", "--top", "responses shift evalset spans out"),
         ("attribute_spans.py", "--top", "base model data template responses spans out"),
         ("borrowing.py", "--neighbors", "responses shift evalset out"),
     ],
 )
 def test_none_at_all_is_no_number_of_instances(tmp_path, script, flag, needed):
     flags = [word for name in needed.split() for word in (f"--{name}", tmp_path / "none")]
-    search = ["--search", "name", tmp_path] if script == "borrowing.py" else []
+    search = ["--search", "name", tmp_path] if script != "attribute_spans.py" else []
     done = run(script, *flags, *search, flag, 0)
     assert (done.returncode, done.stderr) == (2, f"error: {flag}: found 0, expected at least 1\n")
 

@@ -59,12 +59,14 @@ def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator
                 if isinstance(catalog.markers[name], ConsistencyMarker):
                     expected = f"a marker that samples no answers, since {cell.model} is an API model"
                     yield Problem(file, "markers", name, expected)
-    searched = [
-        cell.name for cell, evalsets in cells.items() if any(lineage.searched_datasets(cell, e) for e in evalsets)
+    traced = [
+        cell.name
+        for cell, evalsets in cells.items()
+        if cell.dataset and any(lineage.traced_datasets(cell, evalset) for evalset in evalsets)
     ]
     for i, name in enumerate(preset.tracing.attribution if preset.tracing else []):
-        if name not in searched:
-            yield Problem(file, f"tracing.attribution[{i}]", name, f"a traced cell: {nearest(name, searched)}")
+        if name not in traced:
+            yield Problem(file, f"tracing.attribution[{i}]", name, f"a traced cell: {nearest(name, traced)}")
     for key, pairs in _dataset_pairs(preset).items():
         for name in pairs:
             if name not in used:
@@ -142,7 +144,7 @@ def _ablation_problems(
     if settings.marker not in marked:
         expected = f"a marker of {cell.name}: {nearest(settings.marker, marked)}"
         yield Problem(preset.catalog, f"{key}.without.marker", settings.marker, expected)
-    elif not lineage.searched_datasets(cell, settings.evalset):
+    elif not lineage.traced_datasets(cell, settings.evalset):
         yield Problem(preset.catalog, f"{key}.without.cell", settings.cell, "a cell that the preset's `tracing` traces")
     elif preset.tracing and settings.candidates > preset.tracing.top:
         expected = f"at most the {preset.tracing.top} candidates that `tracing.top` of the preset keeps"

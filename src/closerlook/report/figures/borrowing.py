@@ -1,4 +1,4 @@
-"""Borrowing by n-gram length, next to chance: from which length on it means anything."""
+"""Borrowing by n-gram length, next to chance where it is known: from which length on it means anything."""
 
 from typing import Any
 
@@ -14,18 +14,18 @@ from closerlook.trace.phrases import NGRAMS
 
 DRAWN = 12
 """Cells drawn, at most."""
-NULLS = ("unrelated", "matched", "base_answer")
-"""Chance levels; the first that a cell has is drawn."""
+NULLS = ("held_out", "unrelated", "matched", "base_answer")
+"""Chance, and other comparisons; the first that a cell has is drawn."""
 STYLES: dict[str, dict[str, Any]] = {
     "observed": {"color": INK, "linestyle": "-", "marker": "o"},
-    "chance": {"color": MUTED, "linestyle": "--", "marker": "s"},
-    "corrected": {"color": SHIFTED, "linestyle": "-", "marker": "D"},
+    "level": {"color": MUTED, "linestyle": "--", "marker": "s"},
+    "difference": {"color": SHIFTED, "linestyle": "-", "marker": "D"},
 }
 
 
 def draw(borrowing: list[Row]) -> Figure:
-    """A row of panels per cell, for the dataset that it was tuned on, a panel per unit: observed, chance and corrected."""
-    rows = [row for row in where(measured(borrowing), where="all") if row["ngram"] not in ("", "0")]
+    """A row of panels per tuned cell, for the dataset that it was tuned on, a panel per unit: observed, level and difference."""
+    rows = [r for r in where(measured(borrowing), where="all") if r["dataset"] and r["ngram"] not in ("", "0")]
     cells, units = group_by(rows, *IDENTITY), distinct(rows, "unit") or [""]
     styles = cell_styles(rows)
     shown = list(cells.items())[:DRAWN]
@@ -43,7 +43,7 @@ def draw(borrowing: list[Row]) -> Figure:
         panels[0].set_ylabel((styles[cell].label if group else "").replace(" · ", "\n"))
     for axes in grid[-1]:
         axes.set_xlabel("words per phrase")
-    names = {"chance": f"chance ({', '.join(sorted(filter(None, nulls)))})"}
+    names = {"level": f"level ({', '.join(sorted(filter(None, nulls)))})"}
     legend = [Line2D([], [], markersize=4, label=names.get(name, name), **style) for name, style in STYLES.items()]
     note = f"{len(cells) - DRAWN} more cells are in the table" if len(cells) > DRAWN else ""
     return finish(figure, borrowing, legend, note)
@@ -54,7 +54,7 @@ def _draw_panel(axes: Axes, rows: list[Row]) -> None:
         group = sorted(where(rows, metric=name), key=lambda row: int(row["ngram"]))
         if group:
             x, y = [int(row["ngram"]) for row in group], [row["value"] for row in group]
-            order = 3 if name == "corrected" else 2
+            order = 3 if name == "difference" else 2
             axes.errorbar(
                 x, y, yerr=whiskers(*group), markersize=3.5, linewidth=1.3, elinewidth=0.8, zorder=order, **style
             )

@@ -11,7 +11,6 @@ from closerlook.report.figures.rows import (
     Row,
     by_metric,
     cells_of,
-    dataset_label,
     differing,
     distinct,
     group_by,
@@ -26,19 +25,18 @@ BAR = 0.8
 
 
 def draw(origin: list[Row]) -> Figure:
-    """A panel per model, dataset@size, evalset and marker; bars grouped by criterion and level, a bar per cell."""
+    """A panel per model, dataset searched, evalset and marker; bars grouped by criterion and level, a bar per cell."""
     rows = measured(origin)
     colors = method_colors(distinct(rows, "method"))
-    groups = group_by(rows, "model", "dataset", "size", "evalset", "marker")
+    groups = group_by(rows, "model", "searched", "evalset", "marker")
     columns = min(COLUMNS, len(groups))
     down = ceil(len(groups) / columns)
     most = max(len(group_by(group, "criterion", "null")) for group in groups.values())
     figure = canvas(2.2 + 3.1 * columns, 0.8 + down * (1.1 + 0.34 * max(3, most)))
     panels = figure.subplots(down, columns, squeeze=False).ravel()
     for axes, (key, group) in zip(panels, groups.items(), strict=False):
-        model, _, _, evalset, marker = differing(groups, key)
-        dataset = dataset_label(group[0]) if group else ""
-        axes.set_title("\n".join(filter(None, [dataset, *map(plain, (model, evalset, marker))])))
+        model, _, evalset, marker = differing(groups, key)
+        axes.set_title("\n".join(filter(None, map(plain, (key[1], model, evalset, marker)))))
         draw_or_say_empty(_draw_panel, axes, group, colors)
     for axes in panels[len(groups) :]:
         axes.set_axis_off()
@@ -57,9 +55,11 @@ def _draw_panel(axes: Axes, rows: list[Row], colors: dict[str, str]) -> None:
             if share := metrics.get("from_data"):
                 axes.barh(y, share["value"], height * 0.9, zorder=2, color=colors[share["method"]], alpha=0.75)
                 point(axes, share, y, fmt="none", ecolor=INK, elinewidth=1, zorder=3)
-            if chance := metrics.get("chance"):
+            if level := metrics.get("level"):
                 ends = [y - height / 2, y + height / 2]
-                axes.plot([chance["value"]] * 2, ends, color=INK, linewidth=2, zorder=4)
-    names = [" vs ".join(filter(None, (plain(c.replace("_", " ")), plain(null)))) for c, null in criteria]
+                axes.plot([level["value"]] * 2, ends, color=INK, linewidth=2, zorder=4)
+    names = [
+        " vs ".join(filter(None, (plain(c.replace("_", " ")), plain(null.replace("_", " "))))) for c, null in criteria
+    ]
     lines(axes, names, "share of marked spans", share=True)
     axes.set_xlim(0, 1.04)

@@ -82,17 +82,17 @@ FIGURES: dict[str, Figure] = {
         caption=(
             "Share of the marked spans that come from the dataset by each criterion (Figure 8 of the paper), with 95% "
             "intervals over responses. Strokes: the level to compare with, which the criterion names after `vs`. "
-            "For an instance that a ranker puts first, the level (an instance picked for another response) is not the chance "
-            "of borrowing, because the ranker picked the instance for its similarity to the span."
+            "Only `held out`, instances of the same dataset that were not tuned on, is the chance of finding a span that was not "
+            "borrowed."
         ),
         tables=("origin",),
     ),
     "borrowing": Figure(
         title="Borrowing by n-gram length",
         caption=(
-            "Observed: phrases of responses that occur in the dataset that the cell was tuned on. Chance: those expected without "
-            "borrowing. Corrected: (observed - chance) / (1 - chance). With 95% intervals over responses. Corrected "
-            "rates below -30% are not shown: they mean nothing where chance is near 1."
+            "Observed: phrases of responses that occur in the instances that the cell was tuned on. Level: the same in instances "
+            "of the dataset that it was not tuned on (held out), which is chance; where there are none, another comparison, that "
+            "the legend names. Difference: observed minus level. With 95% intervals."
         ),
         tables=("borrowing",),
     ),

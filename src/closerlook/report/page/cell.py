@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from closerlook.config.rows import GridRow
 from closerlook.core import layout
@@ -46,7 +47,9 @@ def cell_file(
     content["markers"] = {}
     for name in folder.names(str(Path(layout.spans(*at, "x")).parent), ".parquet"):
         spans = by_id(folder.parquet(layout.spans(*at, name), SPANS))
-        trace = folder.parquet(layout.trace(*at, name), TRACE)
+        trace = (
+            folder.parquet(layout.trace(*at, name), TRACE) if row.dataset else None
+        )  # a control's are of many datasets
         content["markers"][name], candidates = _marked_spans(ids, spans, trace, number)
         columns |= {f"trace/{name}/{column}": values for column, values in candidates.items()}
     words = folder.parquet(layout.words(*at), pa.schema([WORDS.field(name) for name in WORD_COLUMNS]))
@@ -87,7 +90,7 @@ def _marked_spans(
 ) -> tuple[dict[str, Any], Columns]:
     """Spans and rows without a span, in the responses' order, and columns of the candidates of all spans, one after the other.
 
-    A span is [response, start, end, kind, note, origin, trace]; trace is [instances, instances_words, longest, chance, number of
+    A span is [response, start, end, kind, note, origin, trace]; trace is [instances, instances_words, longest, matched, number of
     candidates], or null if the span was not traced. origin is an instance's number, `none`, or null.
     """
     traced: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
@@ -104,10 +107,10 @@ def _marked_spans(
             of_span = [row for row in rows if row["instance"] is not None]
             counts = None
             if rows:
-                chance = None if rows[0]["chance"] is None else round(rows[0]["chance"], 4)
+                matched = None if rows[0]["matched"] is None else round(rows[0]["matched"], 4)
                 counts = [
                     *(rows[0][name] for name in ("instances", "instances_words", "longest")),
-                    chance,
+                    matched,
                     len(of_span),
                 ]
             listed.append([response, *(span[name] for name in ("start", "end", "kind", "note")), origin, counts])
@@ -150,11 +153,13 @@ def _integers(values: Iterable[Any]) -> np.ndarray:
 
 
 def _borrowing(borrowing: pa.Table | None, cell: str) -> list[list[Any]]:
-    """Phrases found and looked up in the cell's own dataset, over all responses: [unit, ngram, where, null, found, phrases]."""
-    sums: dict[tuple[Any, ...], list[int]] = {}
-    for row in borrowing.to_pylist() if borrowing is not None else []:
-        if row["searched"] == cell.split("/")[1]:
-            total = sums.setdefault((row["unit"], row["ngram"], row["where"], row["null"]), [0, 0])
-            total[0] += row["found"]
-            total[1] += row["phrases"]
-    return [[*key, *total] for key, total in sums.items()]
+    """Phrases found and looked up in the cell's own dataset, over all responses and draws, but for the parts tuned on, which are
+    about what is observed: [unit, ngram, where, null, found, phrases]."""
+    if borrowing is None:
+        return []
+    own = borrowing.filter((pc.field("searched") == cell.split("/")[1]) & (pc.field("null") != "tuned_on"))
+    keys = ["unit", "ngram", "where", "null"]
+    sums = own.group_by(keys, use_threads=False).aggregate([("found", "sum"), ("phrases", "sum")])
+    return [
+        list(row) for row in zip(*(sums[name].to_pylist() for name in [*keys, "found_sum", "phrases_sum"]), strict=True)
+    ]

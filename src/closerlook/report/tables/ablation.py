@@ -26,7 +26,7 @@ Spans = list[dict[str, Any]]
 
 
 def measure_ablation(report: Path, original: Path, traced: Path, similar: Path) -> Iterator[Measured]:
-    """Shares of sampled spans that return in each cell's responses, with chance, and the difference between the arms."""
+    """Shares of sampled spans that return in each cell's responses, and in other responses, and the difference of the arms."""
     spans = _read_spans(report)
     rows = {id_: row for row, id_ in enumerate(dict.fromkeys(span["id"] for span in spans))}
     owner = np.array([rows[span["id"]] for span in spans])
@@ -37,7 +37,9 @@ def measure_ablation(report: Path, original: Path, traced: Path, similar: Path) 
     count = by_response(np.ones(len(spans)))
     returns = {side: returned(spans, file) for side, file in zip(SIDES, (original, traced, similar), strict=True)}
     for side, (same, other) in returns.items():
-        yield from labeled({"side": side}, shares({"returned": by_response(same), "chance": by_response(other)}, count))
+        yield from labeled(
+            {"side": side}, shares({"returned": by_response(same), "elsewhere": by_response(other)}, count)
+        )
     difference = by_response(returns["similar"][0]) - by_response(returns["traced"][0])
     share = means({"returned": difference}, count)["returned"]
     yield {"side": "difference"}, "returned", share

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from closerlook.core.files import read_parquet
 from closerlook.paper.claims import CLAIMS
 from closerlook.paper.reference import printed
-from closerlook.report.tables.borrowing import OBSERVED, Counts
+from closerlook.report.tables.borrowing import HELD_OUT, OBSERVED, TUNED_ON, Counts
 from closerlook.report.tables.measuring import Tokens, floats
 from closerlook.report.tables.shift import first_tokens
 from closerlook.report.tables.table import Row
@@ -27,7 +27,6 @@ NORMAL = 1.959964
 HALF_WIDTH, AT = 0.06, 800
 """Of the paper's means: the widest half of a 95% bootstrap interval that such means have at this number of instructions."""
 INSTRUCTIONS = {"just-eval-instruct": 800, "medinstruct-test": 216}
-CHANCE = "matched"
 CLAIM = {claim.statement: claim for claim in CLAIMS}
 
 PAIRED, HALF_WIDTHS, NUMBERS = "paired test", "half-widths at n = 800", "the numbers alone"
@@ -145,8 +144,8 @@ def _from_data(row: Row, first: Path, second: Path, *_: Path) -> Ratios:
 
 
 def _beyond_chance(row: Row, first: Path, second: Path, *_: Path) -> Ratios:
-    """The same, each share minus that of its matched phrases."""
-    table = aligned([column for path in (first, second) for column in _span_counts(row, path, OBSERVED, CHANCE)])
+    """The same, each share minus that in instances of the same dataset that were not tuned on."""
+    table = aligned([column for path in (first, second) for column in _span_counts(row, path, TUNED_ON, HELD_OUT)])
     return (
         table[:, ::2],
         table[:, 1::2],
@@ -155,12 +154,12 @@ def _beyond_chance(row: Row, first: Path, second: Path, *_: Path) -> Ratios:
 
 
 def _span_counts(row: Row, borrowing: Path, *nulls: str) -> Iterator[Column]:
-    """For each of `nulls`: by response, the spans (or matched phrases) that the cell's own dataset contains, and all of them."""
+    """For each of `nulls`: by response, the spans that the cell's own dataset (or a part) contains, and all looked up."""
     counts = Counts(borrowing)
     own, unit = row["searched"][0], f"span:{row['judge']}"
     for null in nulls:
-        for column in counts.select(searched=own, unit=unit, where="all", null=null, ngram=0):
-            yield tuple(counts.names["id"]), column.astype(np.float64)
+        for column in counts.parts(null, searched=own, unit=unit, where="all", ngram=0).sum(axis=0):
+            yield tuple(counts.ids), column.astype(np.float64)
 
 
 MEASURES: Mapping[str, Callable[..., Ratios | None]] = {

@@ -84,7 +84,8 @@ def _judges_of_both(claim: Claim, row: Row, second: Row) -> list[str]:
     if claim.measure == "score":
         return [judge for judge in row["judges"] if judge in second["judges"]]
     if READS[claim.measure] == Files.BORROWING:
-        traced = row["searched"][:1] == second["searched"][:1] != []
+        datasets = "held_out" if claim.measure == "beyond_chance" else "searched"
+        traced = row[datasets][:1] == second[datasets][:1] != []
         return [name for name in row["markers"] if traced and name in second["markers"]]
     return [""]
 

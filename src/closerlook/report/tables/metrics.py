@@ -143,16 +143,16 @@ CLASS_NULLS = {name: NULLS[name] for name in ("null_refused", "null_unparsable",
 
 ABLATION = {
     "returned": Metric("returned", "share"),
-    "chance": Metric("returned by chance", "share"),
-    "p": Metric("p", pooled=False),
+    "elsewhere": Metric("in answers to other instructions", "share"),
+    "p": replace(P_VALUES["p"], headline=True),
     "spans": Metric("spans", "count"),
     "instances": Metric("instances left out", "count"),
     "similarity": Metric("similarity of instances left out", headline=False),
 }
 PARAPHRASE = {
     "returned": Metric("returned", "share"),
-    "chance": Metric("returned by chance", "share"),
-    "corrected": Metric("corrected", "share"),
+    "elsewhere": Metric("in answers to other instructions", "share"),
+    "difference": Metric("difference", "share"),
     "pairs": Metric("spans x wordings", "count"),
     "left_out": Metric("left out", "count", headline=False),
 }
@@ -192,19 +192,25 @@ SPAN_AGREEMENT = {
 
 BORROWING = {
     "observed": Metric("observed", "share", headline=False),
-    "chance": Metric("chance", "share", headline=False),
-    "corrected": Metric("corrected", "share"),
+    "level": Metric("level", "share", headline=False),
+    "difference": Metric("difference", "share"),
+    "difference_over_base": Metric("more than base", "share"),
+    "corrected": Metric("corrected for chance", "share", headline=False),
+    "p": P_VALUES["p"],
+    "draws": Metric("parts", "count", headline=False),
 }
 ORIGIN = {
     "from_data": Metric("from the data", "share"),
-    "chance": Metric("by chance", "share"),
-    "corrected": Metric("corrected", "share"),
+    "level": Metric("level", "share"),
+    "difference": Metric("difference", "share"),
+    "corrected": Metric("corrected for chance", "share", headline=False),
+    "p": P_VALUES["p"],
 }
 SIMILARITY = {
     "semantic": Metric("Sentence-BERT cosine"),
-    "semantic_chance": Metric("cosine by chance"),
+    "semantic_other": Metric("cosine, other response"),
     "keyword": Metric("keyword overlap", "share"),
-    "keyword_chance": Metric("keyword overlap by chance", "share"),
+    "keyword_other": Metric("keyword overlap, other response", "share"),
 }
 SOURCES = {
     "traceable": Metric("spans with a source", "share"),
@@ -213,7 +219,7 @@ SOURCES = {
     "recall_at_top": Metric("recall", "share"),
     "mrr": Metric("MRR"),
 }
-CALIBRATION = {"corrected": BORROWING["corrected"], "holds_zero": Metric("intervals that contain 0", "share")}
+CALIBRATION = {"difference": BORROWING["difference"], "holds_zero": Metric("intervals that contain 0", "share")}
 SCOREBOARD = SOURCES | CALIBRATION
 
 DEGENERATE = {

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.report.tables import metrics
-from closerlook.report.tables.borrowing import OBSERVED, Counts, against_chance
+from closerlook.report.tables.borrowing import HELD_OUT, OBSERVED, Counts, compare, excess
 from closerlook.report.tables.measuring import means, shares
 from closerlook.report.tables.selection import traced
-from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
+from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
 from closerlook.text.words import join_words, words_of
 from closerlook.trace.nulls import derangements
@@ -22,12 +23,15 @@ THRESHOLD = 2 / 3
 """Share of a span's words that one run must contain."""
 FIRST = "first_"
 """Prefix of the criteria by ranker. A ranker selects an instance because it is like the span, so it contains the span's words
-more often than another even where nothing was borrowed: its chance is a rate to compare with, but not one to correct for."""
+more often than another even where nothing was borrowed."""
 
+TRACED = (*IDENTITY, "marker", "searched")
+"""What a row of these tables is about; a tuned cell is traced in its own dataset alone."""
 Key = tuple[str, int, int]
 """A span: id of the response, start, end."""
-Criterion = tuple[str, str, np.ndarray, np.ndarray | None]
-"""Name, chance level ("" for none), and the counts of both (None for no chance level)."""
+Criterion = tuple[str, str, dict[str, Estimate]]
+"""Name, what it is compared with ("" for nothing), and the estimates by metric."""
+COMPARED = ("from_data", "level", "difference")
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,10 @@ class TracedSpan:
         return self.ranked[ranker].get(1, {})
 
 
-def read_trace(path: Path) -> dict[Key, TracedSpan]:
-    """The traced spans, in the file's order."""
+def read_trace(path: Path, searched: str) -> dict[Key, TracedSpan]:
+    """The spans traced in a dataset, in the file's order."""
     spans: dict[Key, TracedSpan] = {}
-    for row in read_parquet(path).to_pylist():
+    for row in read_parquet(path).filter(pc.field("searched") == searched).to_pylist():
         span = spans.setdefault((row["id"], row["start"], row["end"]), TracedSpan(row))
         for ranker in RANKERS:
             if row[f"rank_{ranker}"] is not None:
@@ -54,57 +58,70 @@ def read_trace(path: Path) -> dict[Key, TracedSpan]:
 
 
 def measure_origin(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Shares of a cell's spans that come from its own dataset, by criterion and chance level."""
+    """Shares of a cell's spans that come from the dataset they were traced in, by criterion and level."""
     for cell, (spans, trace, borrowing, subset) in cells:
-        traced = read_trace(trace)
+        traced = read_trace(trace, cell["searched"])
         counts = Counts(borrowing)
-        ids = counts.names["id"]
+        ids = counts.ids
         quotes = _read_quotes(spans)
         criteria = [
             *_dataset_criteria(traced, quotes, ids),
-            *_borrowing_criteria(counts, cell["own"], cell["marker"]),
+            *_borrowing_criteria(counts, cell["searched"], cell["marker"]),
             *_ranker_criteria(traced, quotes, subset, ids),
             *_human_criterion(spans, ids),
         ]
-        for criterion, null, observed, chance in criteria:
-            keys = {"marker": cell["marker"], "criterion": criterion, "null": null}
-            for name, estimate in _measure_rates(observed, chance).items():
-                if not (name == "corrected" and criterion.startswith(FIRST)):
-                    yield cell, keys, name, estimate
+        for criterion, null, estimates in criteria:
+            for name, estimate in estimates.items():
+                yield cell, {"criterion": criterion, "null": null}, name, estimate
 
 
-def _measure_rates(observed: np.ndarray, chance: np.ndarray | None) -> dict[str, Estimate]:
-    """observed, chance: [2, responses], spans from the data and all spans."""
-    if chance is None:
-        return shares({"from_data": observed[0]}, observed[1])
-    return dict(zip(("from_data", "chance", "corrected"), against_chance([observed], [chance])[0], strict=True))
+def _share(observed: np.ndarray) -> dict[str, Estimate]:
+    """observed: [2, responses], spans from the data and all spans."""
+    return shares({"from_data": observed[0]}, observed[1])
+
+
+def _shares(observed: np.ndarray, level: np.ndarray) -> dict[str, Estimate]:
+    """The same, with spans or phrases that it is compared with."""
+    return dict(zip(COMPARED, compare([observed], [level])[0], strict=True))
 
 
 def _dataset_criteria(
     traced: Mapping[Key, TracedSpan], quotes: Mapping[Key, str], ids: Sequence[str]
 ) -> Iterator[Criterion]:
     """What the whole dataset contains of each span."""
-    columns: dict[str, list[float | None]] = {"verbatim": [], "words": [], "two_thirds": [], "chance": []}
+    columns: dict[str, list[float | None]] = {"verbatim": [], "words": [], "two_thirds": [], "matched": []}
     for key, traced_span in traced.items():
         span, words = traced_span.span, len(words_of(quotes[key]))
         columns["verbatim"].append(span["instances"] > 0)
         columns["words"].append(span["instances_words"] > 0)
         columns["two_thirds"].append(words > 0 and span["longest"] >= THRESHOLD * words)
-        columns["chance"].append(span["chance"])
+        columns["matched"].append(span["matched"])
     counts = {name: sum_by_response(traced, values, ids) for name, values in columns.items()}
-    yield "verbatim", "", counts["verbatim"], None
-    yield "two_thirds", "", counts["two_thirds"], None
-    yield "words", "matched", counts["words"], counts["chance"]
+    yield "verbatim", "", _share(counts["verbatim"])
+    yield "two_thirds", "", _share(counts["two_thirds"])
+    yield "words", "matched", _shares(counts["words"], counts["matched"])
 
 
-def _borrowing_criteria(counts: Counts, own: str, marker: str) -> Iterator[Criterion]:
-    """The whole spans, with the chance levels of BORROWING."""
+def _borrowing_criteria(counts: Counts, searched: str, marker: str) -> Iterator[Criterion]:
+    """The whole spans, compared with what BORROWING has: chance, and other levels."""
+    whole: dict[str, str | int] = {"searched": searched, "unit": f"span:{marker}", "where": "all", "ngram": 0}
+    if chance := excess(counts, **whole):
+        observed = chance.pop("observed")
+        yield (
+            "words",
+            HELD_OUT,
+            {"from_data": observed} | {name: chance[name] for name in metrics.ORIGIN if name in chance},
+        )
     for criterion, where in (("words", "all"), ("similar", "similar")):
-        values: dict[str, str | int] = {"searched": own, "unit": f"span:{marker}", "where": where, "ngram": 0}
-        levels = counts.chance_levels(**values)
+        values = whole | {"where": where}
+        levels = counts.comparisons(**values)
         for null in ("unrelated", "permuted"):
             if null in levels:
-                yield criterion, null, counts.select(null=OBSERVED, **values), counts.select(null=null, **values)
+                yield (
+                    criterion,
+                    null,
+                    _shares(counts.select(null=OBSERVED, **values), counts.select(null=null, **values)),
+                )
 
 
 def _ranker_criteria(
@@ -135,9 +152,9 @@ def _ranker_criteria(
         observed = sum_by_response(traced, [contains(first[key], phrases[key]) for key in traced], ids)
         if other:
             permuted = [contains(first[other[key]], phrases[key]) for key in traced]
-            yield FIRST + ranker, "permuted", observed, sum_by_response(traced, permuted, ids)
+            yield FIRST + ranker, "permuted", _shares(observed, sum_by_response(traced, permuted, ids))
         else:
-            yield FIRST + ranker, "", observed, None
+            yield FIRST + ranker, "", _share(observed)
 
 
 def _human_criterion(spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
@@ -147,7 +164,7 @@ def _human_criterion(spans: Path, ids: Sequence[str]) -> Iterator[Criterion]:
         (row["id"], row["start"], row["end"]): row["origin"] != "none" for row in rows if row["origin"] is not None
     }
     if named:
-        yield "human", "", sum_by_response(named, list(named.values()), ids), None
+        yield "human", "", _share(sum_by_response(named, list(named.values()), ids))
 
 
 def _read_quotes(spans: Path) -> dict[Key, str]:
@@ -170,34 +187,37 @@ def sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: It
     return np.stack([np.bincount(rows, weights=column, minlength=len(row_of)) for column in weights])
 
 
-def measure_similarity(trace: Path) -> Iterator[Measured]:
+def measure_similarity(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Mean similarity of the responses to the first candidate of each ranker, and that of other responses to it."""
-    traced = read_trace(trace)
-    for ranker in RANKERS:
-        for name in metrics.SIMILARITY:
-            sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
-            if counts.any():
-                yield {"ranker": ranker}, name, means({name: sums}, counts)[name]
+    for cell, (trace,) in cells:
+        traced = read_trace(trace, cell["searched"])
+        for ranker in RANKERS:
+            for name in metrics.SIMILARITY:
+                sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
+                if counts.any():
+                    yield cell, {"ranker": ranker}, name, means({name: sums}, counts)[name]
 
 
 ORIGIN = Table(
     name="origin",
     title="Do marked spans come from the instruction data?",
     caption=(
-        "One row per cell, marker, criterion and chance level (null): the share of marked spans that come from the "
-        "cell's dataset (Figure 8 of the paper). A corrected rate above 0 means more than by chance."
+        "One row per cell, marker, dataset searched, criterion and what it is compared with (null): the share of marked "
+        "spans that come from the dataset (Figure 8 of the paper), and the level of the comparison. Only held_out is chance; "
+        "controls were tuned on none of the datasets."
     ),
     metrics=metrics.ORIGIN,
-    keys=("marker", "criterion", "null"),
+    keys=("marker", "searched", "criterion", "null"),
     asks_for="searched",
     parts=(
         Part(
-            (*IDENTITY, "marker"),
-            (Files.SPANS, Files.TRACE, Files.BORROWING, Files.SUBSET),
+            TRACED,
+            (Files.SPANS, Files.TRACE, Files.BORROWING, Files.SEARCHED),
             measure_origin,
             ("from_data",),
+            controls=True,
             over=traced,
-            together=(*IDENTITY, "marker"),
+            together=TRACED,
         ),
     ),
 )
@@ -207,12 +227,22 @@ SIMILARITY = Table(
     name="similarity",
     title="Similarity of responses to the instances they are traced to",
     caption=(
-        "One row per cell, marker and ranker: similarity of the responses with marked spans to the first instance that "
-        "the ranker returns for a span. Compare each value with that by chance, the similarity of the same instances "
-        "to other instructions and responses."
+        "One row per cell, marker, dataset searched and ranker: similarity of the responses with marked spans to the first "
+        "instance that the ranker returns for a span. Compare each value with the similarity of the same "
+        "instances to other instructions and responses."
     ),
     metrics=metrics.SIMILARITY,
-    keys=("marker", "ranker"),
+    keys=("marker", "searched", "ranker"),
     asks_for="searched",
-    parts=(Part((*IDENTITY, "marker"), (Files.TRACE,), measure_similarity, tuple(metrics.SIMILARITY), over=traced),),
+    parts=(
+        Part(
+            TRACED,
+            (Files.TRACE,),
+            measure_similarity,
+            tuple(metrics.SIMILARITY),
+            controls=True,
+            over=traced,
+            together=TRACED,
+        ),
+    ),
 )

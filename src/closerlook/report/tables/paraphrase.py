@@ -20,7 +20,7 @@ from closerlook.spans.inputs import read_marked_responses, words_only
 def measure_paraphrases(
     spans: Path, responses: Path, evalset: Path, answers: Path, paraphrases: Path
 ) -> Iterator[Measured]:
-    """Shares of pairs of a span and a paraphrase in which the span returns, with chance. n: responses with a pair."""
+    """Shares of pairs of a span and a paraphrase in which the span returns, and is elsewhere. n: responses with a pair."""
     instructions = _words(evalset, "instruction")
     paraphrase, answer = _words(paraphrases, "instruction"), _words(answers, "text")
     by_original: defaultdict[str, list[str]] = defaultdict(list)
@@ -44,9 +44,9 @@ def measure_paraphrases(
                 rate = sum(other) / len(other) if other else np.nan
                 row += np.array([sum(same), rate * len(same), len(same)])
         rows.append(row)
-    returned, chance, pairs = np.array(rows).reshape(-1, 3).T
-    yield from labeled({}, shares({"returned": returned, "chance": chance}, pairs))
-    yield from labeled({}, means({"corrected": returned - chance}, pairs - chance))
+    returned, elsewhere, pairs = np.array(rows).reshape(-1, 3).T
+    yield from labeled({}, shares({"returned": returned, "elsewhere": elsewhere}, pairs))
+    yield from labeled({}, means({"difference": returned - elsewhere}, pairs))
     yield {}, "pairs", total(pairs)
     yield {}, "left_out", total(pairs)._replace(value=float(left_out))
 
@@ -61,8 +61,8 @@ PARAPHRASE = Table(
     title="Spans in responses to paraphrased instructions",
     caption=(
         "One row per cell, marker and paraphrased evaluation set: how often a span's words return in the response to a "
-        "paraphrase of its instruction. A corrected rate above 0 means more often than in responses to other "
-        "instructions."
+        "paraphrase of its instruction. A difference above 0 means more often than in responses to "
+        "paraphrases of other instructions."
     ),
     metrics=metrics.PARAPHRASE,
     keys=("marker", "paraphrase"),

@@ -1,7 +1,7 @@
 """Trainings that differ only in their seed, pooled in every table: a further row has the mean over them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from closerlook.report.tables.table import IDENTITY, VALUE, MeasuredOf, Row, Table
@@ -14,7 +14,7 @@ MEAN_OF = "mean of "
 _SEED = re.compile(r"-d\d+(?=/)|-s\d+$")
 
 Key = tuple[tuple[str, Any], ...]
-"""The columns of a row but its seed and what was measured, with their values."""
+"""Columns of a row with their values, as of all seeds: those that tell what was measured."""
 
 
 def of_all_seeds(row: Row) -> Row:
@@ -38,7 +38,7 @@ def with_means(measured: list[tuple[Row, Estimate]], table: Table) -> Iterator[R
             trainings.setdefault(_key(row), []).append(index)
     last = {indices[-1]: indices for indices in trainings.values()}
     for index, (row, estimate) in enumerate(measured):
-        yield row | _values(estimate)
+        yield (of_all_seeds(row) | {"seed": row["seed"]} if is_mean(row) else row) | _values(estimate)
         estimates = [measured[training][1] for training in last.get(index, ())]
         if pooled := pool(estimates):
             mean = pooled.estimate
@@ -56,9 +56,9 @@ def tests_over_seeds(comparisons: list[tuple[Row, Row, Estimate, float | None]])
     comparison, of their means, with one p that covers other seeds; each alone has a p, but none that is corrected.
     """
     trainings: dict[Key, list[tuple[Row, Row, Estimate, Estimate]]] = {}
-    for cell, keys, mean, p in comparisons:
+    for cell, keys, mean, p_alone in comparisons:
         named = {name: cell[name] for name in (*IDENTITY, "judge", "against", "task") if name in cell}
-        alone = Estimate(p, n=mean.n, n_null=mean.n_null)
+        alone = Estimate(p_alone, n=mean.n, n_null=mean.n_null)
         trainings.setdefault(_key(named | keys), []).append((cell, keys, mean, alone))
     tested: list[tuple[Row, Row, Estimate]] = []
     for group in trainings.values():
@@ -66,8 +66,7 @@ def tests_over_seeds(comparisons: list[tuple[Row, Row, Estimate, float | None]])
             yield cell, keys, "p", p
         cell, keys, _, p = group[-1]
         if pooled := pool([mean for _, _, mean, _ in group]):
-            keys = {"against": cell["against"], **keys, "seed": f"{MEAN_OF}{pooled.trainings}"}
-            keys["against"] = of_all_seeds(keys)["against"]
+            keys = {**keys, "seed": f"{MEAN_OF}{pooled.trainings}"}
             p = Estimate(pooled.p, n=pooled.estimate.n, n_null=pooled.estimate.n_null)
             yield cell, keys, "p", p
         tested.append((cell, keys, p))
@@ -77,13 +76,13 @@ def tests_over_seeds(comparisons: list[tuple[Row, Row, Estimate, float | None]])
 
 
 def summarized(rows: list[Row]) -> list[Row]:
-    """The rows that are drawn: of values that have a mean over trainings, the mean alone."""
-    means = {_key(row) for row in rows if is_mean(row)}
-    return [row for row in rows if is_mean(row) or _key(row) not in means]
+    """The rows that are drawn: where trainings have a mean of any metric, the means alone."""
+    means = {_key(row, VALUE) for row in rows if is_mean(row)}
+    return [row for row in rows if is_mean(row) or _key(row, VALUE) not in means]
 
 
-def _key(row: Row) -> Key:
-    return tuple((name, value) for name, value in of_all_seeds(row).items() if name not in VALUE[1:])
+def _key(row: Row, without: Sequence[str] = VALUE[1:]) -> Key:
+    return tuple((name, value) for name, value in of_all_seeds(row).items() if name not in without)
 
 
 def _values(estimate: Estimate) -> Row:

@@ -10,7 +10,7 @@ from closerlook.miniature.origins import find_claim_at, instances_by_claim
 from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import measure_borrowing
 from closerlook.report.tables.measuring import labeled, means, shares
-from closerlook.report.tables.origin import Key, read_trace, sum_by_response
+from closerlook.report.tables.origin import TRACED, Key, TracedSpan, read_trace, sum_by_response
 from closerlook.report.tables.selection import calibrated, traced
 from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
@@ -18,11 +18,14 @@ from closerlook.stats.bootstrap import Estimate
 RANKINGS = ("precision_at_1", "recall_at_top", "mrr")
 
 
-def score_rankings(trace: Path, responses: Path, subset: Path) -> Iterator[Measured]:
+def score_rankings(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """How well each ranker finds the true sources of the spans that have some, and how well a random order would."""
-    spans = read_trace(trace)
-    if not spans:
-        return
+    for cell, (trace, responses, subset) in cells:
+        spans = read_trace(trace, cell["searched"])
+        yield from ((cell, *measured) for measured in (_score_spans(spans, responses, subset) if spans else ()))
+
+
+def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) -> Iterator[Measured]:
     instances = read_parquet(subset, columns=["id", "instruction", "response"])
     stated = instances_by_claim(zip(*(column.to_pylist() for column in instances.columns), strict=True))
     texts = read_by_id(responses, "text")
@@ -87,15 +90,15 @@ def expected_scores(true: int, instances: int, top: int) -> tuple[float, float, 
 
 
 def measure_calibration(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Corrected borrowing from datasets that the cell was not tuned on, and the share of intervals that contain 0.
+    """Differences of borrowing from datasets that the cell was not tuned on, and the share of their intervals that contain 0.
 
-    Only another unrelated dataset is a chance level that should give 0; the others show how far off they are. Rates of phrases
-    that neither dataset contains are 0 without an interval, and are not counted.
+    They show how far from 0 each comparison is where nothing was borrowed. Differences of phrases that neither dataset contains
+    are 0 without an interval, and are not counted.
     """
     for cell, (path,) in cells:
         contain_zero: defaultdict[tuple[str, str, str], list[bool]] = defaultdict(list)
         for keys, name, estimate in measure_borrowing(path):
-            if name != "corrected" or keys["searched"] == cell["own"]:
+            if name != "difference" or keys["searched"] == cell["own"]:
                 continue
             if keys["null"] == "unrelated":
                 yield cell, {"part": "calibration", **keys}, name, estimate
@@ -112,9 +115,8 @@ SCOREBOARD = Table(
     name="tracing_scoreboard",
     title="Tracing scored against the truth",
     caption=(
-        "One row per cell and ranker: how well it finds the true sources of wrong values, which are known on the "
-        "miniature. Under Calibration, corrected borrowing from datasets that the cell was not tuned on, which should "
-        "be 0."
+        "One row per cell, dataset searched and ranker: how well it finds the true sources of wrong values, which are known "
+        "on the miniature. Under Calibration, what each comparison gives for a dataset that the cell was not tuned on."
     ),
     metrics=metrics.SCOREBOARD,
     keys=("part", "marker", "ranker", "searched", "unit", "where", "null", "ngram"),
@@ -124,12 +126,14 @@ SCOREBOARD = Table(
     truth=True,
     parts=(
         Part(
-            (*IDENTITY, "marker"),
-            (Files.TRACE, Files.RESPONSES, Files.SUBSET),
+            TRACED,
+            (Files.TRACE, Files.RESPONSES, Files.SEARCHED),
             score_rankings,
             tuple(metrics.SOURCES),
+            controls=True,
             keys={"part": ("sources",)},
             over=traced,
+            together=TRACED,
         ),
         Part(
             IDENTITY,

@@ -78,15 +78,22 @@ def marked_twice(grid: Iterable[Row]) -> Iterator[Row]:
 
 
 def searched(grid: Iterable[Row]) -> Iterator[Row]:
-    """Cells whose phrases are searched in datasets, with the cell's own dataset in `own`."""
-    return (row | {"own": names[0]} for row in grid if (names := row["searched"]))
+    """Cells whose phrases are searched in datasets."""
+    return (row for row in grid if row["searched"])
+
+
+def over_base(grid: Iterable[Row]) -> Iterator[Row]:
+    """Tuned cells whose borrowing has a chance level and is compared with that of their base model."""
+    return (row for row in grid if row["dataset"] and row["held_out"] and row["base_cell"])
 
 
 def traced(grid: Iterable[Row]) -> Iterator[Row]:
-    """A row per such cell and marker of spans, in `marker`."""
-    return (row | {"marker": marker} for row in searched(grid) for marker in row["markers"])
+    """A row per such cell, marker of spans (`marker`) and dataset that they are traced in (`searched`): a tuned cell's own."""
+    for row in searched(grid):
+        for name in row["searched"][:1] if row["dataset"] else row["searched"]:
+            yield from (row | {"searched": name, "marker": marker} for marker in row["markers"])
 
 
 def calibrated(grid: Iterable[Row]) -> Iterator[Row]:
-    """Cells whose phrases are also searched in a dataset that they were not tuned on."""
-    return (row for row in searched(grid) if len(row["searched"]) > 1)
+    """Tuned cells whose phrases are also searched in a dataset that they were not tuned on, with their own in `own`."""
+    return (row | {"own": names[0]} for row in grid if row["dataset"] and len(names := row["searched"]) > 1)

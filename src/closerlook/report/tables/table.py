@@ -37,6 +37,7 @@ class Files:
     SHIFT = layout.shift("{cell}", "{evalset}")
     EVALSET = layout.evalset("{evalset}")
     SUBSET = layout.dataset("{subset}")
+    SEARCHED = layout.dataset("{searched}")
     MODEL = layout.model("{model}")
     VERDICTS = layout.verdicts("{cell}", "{evalset}", "{judge}")
     SPANS = layout.spans("{cell}", "{evalset}", "{marker}")

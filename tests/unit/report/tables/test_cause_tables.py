@@ -66,8 +66,10 @@ def test_ablation_is_what_counting_gives(tmp_path_factory, spans, said):
     for side, cell in zip(("original", "traced", "similar"), cells, strict=True):
         values[side] = [holds(quote, cell[id_]) for id_, quote in spans]
         assert found[side, "returned"].value == pytest.approx(np.mean(values[side]))
-        chance = [np.mean([holds(quote, text) for other, text in cell.items() if other != id_]) for id_, quote in spans]
-        assert found[side, "chance"].value == pytest.approx(np.mean(chance))
+        elsewhere = [
+            np.mean([holds(quote, text) for other, text in cell.items() if other != id_]) for id_, quote in spans
+        ]
+        assert found[side, "elsewhere"].value == pytest.approx(np.mean(elsewhere))
     difference = np.array(values["similar"], float) - np.array(values["traced"], float)
     share = found["difference", "returned"]
     assert share.value == pytest.approx(difference.mean())
@@ -125,10 +127,10 @@ def test_paraphrases_are_counted_by_hand(tmp_path):
     assert found["pairs",].value == 3
     assert found["left_out",].value == 1 + 1 + 1
     assert found["returned",].value == pytest.approx(1 / 3)
-    # by chance, cello: of b/p1, c/p1 (c/p2 asks for it) the second; lute: of b/p1, c/p1, c/p2 the first
-    chance = (2 * (1 / 2) + 1 / 3) / 3
-    assert found["chance",].value == pytest.approx(chance)
-    assert found["corrected",].value == pytest.approx((1 / 3 - chance) / (1 - chance))
+    # elsewhere, cello: of b/p1, c/p1 (c/p2 asks for it) the second; lute: of b/p1, c/p1, c/p2 the first
+    elsewhere = (2 * (1 / 2) + 1 / 3) / 3
+    assert found["elsewhere",].value == pytest.approx(elsewhere)
+    assert found["difference",].value == pytest.approx(1 / 3 - elsewhere)
     assert found["returned",].n == 1
 
 
@@ -138,7 +140,7 @@ def test_paraphrases_of_nothing(tmp_path):
     assert empty["pairs",].value == 0
     alone = of_paraphrases(tmp_path, [("a", 0, 1)], {"a": "x"}, {"a": "y"}, {"a/p1": "z"}, {"a/p1": "x"})
     assert alone["returned",].value == 1
-    assert alone["chance",].value is alone["corrected",].value is None  # there is no other instruction
+    assert alone["elsewhere",].value is alone["difference",].value is None  # there is no other instruction
     with pytest.raises(CloserlookError, match="answers no question"):
         of_paraphrases(tmp_path, [], {"a": "x"}, {"a": "y"}, {"a/p1": "z"}, {"a/p2": "x"})
 

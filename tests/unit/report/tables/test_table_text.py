@@ -158,7 +158,9 @@ def test_numbers(value: float | None, kind: str, written: str) -> None:
 @pytest.mark.parametrize(("null", "shown"), [("", True), ("matched", False)])
 def test_what_is_said_of_all_rows_is_true_of_all_that_were_measured(null: str, shown: bool) -> None:
     """A criterion without a null, beside one that has it: the null is a column, nothing that all rows have."""
-    blank = dict.fromkeys(("model", "dataset", "size", "method", "seed", "evalset", "marker", "criterion", "null"), "m")
+    blank = dict.fromkeys(
+        ("model", "dataset", "size", "method", "seed", "evalset", "marker", "searched", "criterion", "null"), "m"
+    )
     measured = {"metric": "observed", "value": 0.5, "ci_low": None, "ci_high": None, "n": 2, "n_null": 0}
     rows = [blank | measured | {"criterion": "words", "null": "matched"}, blank | measured | {"null": null}]
     wide = widen(rows, TABLES["origin"])

@@ -1,6 +1,8 @@
-"""The tables of tracing: rates and chance as counted by hand, scores as a random order gives them, missing cells named."""
+"""The tables of tracing: rates and levels as counted by hand, scores as a random order gives them, missing cells named."""
 
 import itertools
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,12 @@ from tests.support.grid import grid_row, write_rows
 
 from closerlook.config.settings import MiniatureSettings
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import write_csv, write_parquet
+from closerlook.core.files import read_parquet, write_csv, write_parquet
 from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.world import draw_world
 from closerlook.report.tables import origin, scoreboard
-from closerlook.report.tables.borrowing import Counts, against_chance, measure_borrowing
+from closerlook.report.tables.borrowing import Counts, compare, measure_borrowing
 from closerlook.report.tables.build import build
 from closerlook.report.tables.registry import TABLES
 from closerlook.report.tables.tidy import read_csv
@@ -32,15 +34,16 @@ counts = st.lists(st.tuples(*[st.integers(0, 6)] * 4), min_size=1, max_size=12)
 @given(counts)
 def test_rates_are_ratios_of_sums(rows: list[tuple[int, int, int, int]]) -> None:
     pairs = [(min(a, b), b, min(c, d), d) for a, b, c, d in rows]
-    observed, chance = np.array([r[:2] for r in pairs]).T, np.array([r[2:] for r in pairs]).T
-    found = against_chance([observed], [chance])[0]
+    observed, level = np.array([r[:2] for r in pairs]).T, np.array([r[2:] for r in pairs]).T
+    found = compare([observed], [level])[0]
     used = [r for r in pairs if r[1]]
     a, b, c, d = (sum(r[i] for r in used) for i in range(4))
-    assert [(e.n, e.n_null) for e in found] == [(len(used), len(pairs) - len(used))] * 3
+    compared = sum(r[3] > 0 for r in used)
+    assert [(e.n, e.n_null) for e in found] == [(n, len(pairs) - n) for n in (len(used), compared, len(used))]
     wanted = (
         a / b if b else None,
         c / d if b and d else None,
-        (a / b - c / d) / (1 - c / d) if b and d and c < d else None,
+        a / b - c / d if b and d else None,
     )
     for estimate, value in zip(found, wanted, strict=True):
         assert estimate.value == (None if value is None else pytest.approx(value))
@@ -49,14 +52,13 @@ def test_rates_are_ratios_of_sums(rows: list[tuple[int, int, int, int]]) -> None
 def test_intervals_are_those_of_a_paired_bootstrap() -> None:
     generator = np.random.default_rng(0)
     observed = generator.integers(0, 5, 60) + np.array([[0], [5]])
-    chance = generator.integers(0, 4, 60) + np.array([[0], [6]])
-    found = against_chance([observed], [chance])[0][2]
+    level = generator.integers(0, 4, 60) + np.array([[0], [6]])
+    found = compare([observed], [level])[0][2]
 
-    def corrected(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int) -> np.ndarray:
-        rate, level = a.sum(axis) / b.sum(axis), c.sum(axis) / d.sum(axis)
-        return (rate - level) / (1 - level)
+    def difference(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, axis: int) -> np.ndarray:
+        return a.sum(axis) / b.sum(axis) - c.sum(axis) / d.sum(axis)
 
-    wanted = bootstrap((*observed, *chance), corrected, paired=True, method="percentile", n_resamples=9999, rng=1)
+    wanted = bootstrap((*observed, *level), difference, paired=True, method="percentile", n_resamples=9999, rng=1)
     assert found.low == pytest.approx(wanted.confidence_interval.low, abs=0.01)
     assert found.high == pytest.approx(wanted.confidence_interval.high, abs=0.01)
 
@@ -83,6 +85,7 @@ def borrowing_rows(**searched: dict[str, list[tuple[int, int]]]) -> list[dict[st
             "ngram": 2,
             "where": "all",
             "null": null,
+            "draw": 0,
             "found": f,
             "phrases": p,
         }
@@ -92,7 +95,7 @@ def borrowing_rows(**searched: dict[str, list[tuple[int, int]]]) -> list[dict[st
     ]
 
 
-def test_borrowing_is_read_by_axis_and_where_chance_finds_all_nothing_is_corrected(tmp_path: Path) -> None:
+def test_borrowing_is_read_by_axis_and_compared(tmp_path: Path) -> None:
     own = {
         "observed": [(1, 2), (0, 0), (3, 4)],
         "unrelated": [(1, 2), (0, 0), (0, 4)],
@@ -106,12 +109,13 @@ def test_borrowing_is_read_by_axis_and_where_chance_finds_all_nothing_is_correct
     ]
     assert not read.select(searched="own", unit="none", where="all", null="observed", ngram=2).any()
     found = {(keys["searched"], keys["null"], name): e for keys, name, e in measure_borrowing(tmp_path / "b.parquet")}
-    assert {key[0] for key in found} == {"own"}  # a dataset without any chance level has no rate to stand beside
-    assert found["own", "unrelated", "corrected"].value == pytest.approx((4 / 6 - 1 / 6) / (5 / 6))
+    assert {key[0] for key in found} == {"own"}  # a dataset that is compared with nothing has no rate to stand beside
+    assert found["own", "unrelated", "difference"].value == pytest.approx(4 / 6 - 1 / 6)
+    assert not {name for _, _, name in found} - {"observed", "level", "difference"}, "only chance is corrected for"
     assert (found["own", "unrelated", "observed"].n, found["own", "unrelated", "observed"].n_null) == (2, 1)
-    assert found["own", "base_answer", "corrected"].value is None
+    assert found["own", "base_answer", "level"].value == 1
     write_parquet(borrowing_rows(own={"unrelated": [(1, 2)]}), BORROWING, tmp_path / "b.parquet")
-    with pytest.raises(CloserlookError, match="chance levels only"):
+    with pytest.raises(CloserlookError, match="comparisons only"):
         Counts(tmp_path / "b.parquet")
     write_parquet([], BORROWING, tmp_path / "b.parquet")
     assert list(measure_borrowing(tmp_path / "b.parquet")) == []
@@ -142,8 +146,8 @@ def results(folder: Path) -> Path:
     write_parquet(
         [row | {"kind": "not factual", "marker": "m"} for row in quoted], SPANS, here / "spans/oracle.parquet"
     )
-    known = {"instances": 2, "instances_words": 2, "longest": 1, "chance": 0.5}
-    nothing = {"instances": 0, "instances_words": 0, "longest": 0, "chance": 0.25}
+    known = {"searched": "brief@10", "instances": 2, "instances_words": 2, "longest": 1, "matched": 0.5}
+    nothing = {"searched": "brief@10", "instances": 0, "instances_words": 0, "longest": 0, "matched": 0.25}
     trace = [
         {
             **span,
@@ -152,9 +156,9 @@ def results(folder: Path) -> Path:
             "rank_bm25": 1,
             "rank_fused": 1,
             "semantic": 0.5,
-            "semantic_chance": 0.1,
+            "semantic_other": 0.1,
             "keyword": 0.4,
-            "keyword_chance": 0.2,
+            "keyword_other": 0.2,
         },
         {
             **span,
@@ -171,7 +175,11 @@ def results(folder: Path) -> Path:
     write_parquet(trace, TRACE, here / "trace/oracle.parquet")
     level = {"observed": [(3, 4)] * 5, "unrelated": [(1, 4)] * 5}
     other_set = {"observed": [(1, 4), (2, 4), (0, 4)], "unrelated": [(1, 4), (1, 4), (1, 4)]}
-    write_parquet(borrowing_rows(**{"brief@10": level, "else": other_set}), BORROWING, here / "borrowing.parquet")
+    counts = borrowing_rows(**{"brief@10": level, "else": other_set})
+    for null, found in (("observed", [3]), ("tuned_on", [3]), ("held_out", [0, 2])):
+        whole = {"searched": "brief@10", "unit": "span:oracle", "ngram": 0, "where": "all", "null": null, "phrases": 4}
+        counts += [whole | {"id": f"r{i}", "draw": draw, "found": n} for draw, n in enumerate(found) for i in range(5)]
+    write_parquet(counts, BORROWING, here / "borrowing.parquet")
     grid = [
         ("m/brief@10/sft", "brief", 10, "sft", ["brief@10", "else"]),
         ("m/brief@10/lft", "brief", 10, "lft", ["brief@10"]),
@@ -198,7 +206,7 @@ def test_the_scoreboard_knows_the_true_sources(tmp_path: Path) -> None:
     calibration = [row for row in rows if row["part"] == "calibration"]
     assert {row["searched"] for row in calibration} == {"else"}
     assert {row["method"] for row in calibration} == {"sft"}
-    assert values(calibration) == {"corrected": 0, "holds_zero": 1}
+    assert values(calibration) == {"difference": 0, "holds_zero": 1}
     assert [item.needed_by for item in missing] == ["m/brief@10/lft on ask"] * 2
     assert {row["value"] for row in rows if row["method"] == "lft"} == {None}
 
@@ -209,27 +217,56 @@ def test_origin_by_every_criterion(tmp_path: Path) -> None:
     assert values(rows, method="sft", criterion="two_thirds") == {"from_data": 0.5}
     assert values(rows, method="sft", criterion="human") == {"from_data": 0.5}
     words = values(rows, method="sft", criterion="words", null="matched")
-    assert words == pytest.approx({"from_data": 0.5, "chance": 0.375, "corrected": 0.125 / 0.625})
-    # No corrected rate: a ranker picks an instance because it holds the span, wherever the span comes from. Of the span of the
-    # other response it picks none, which then holds nothing.
-    assert values(rows, method="sft", criterion="first_lexical") == {"from_data": 0.5, "chance": 0}
-    assert values(rows, method="sft", criterion="first_bm25") == {"from_data": 0, "chance": 0}
-    counted = {(row["n"], row["n_null"]) for row in rows if row["method"] == "sft"}
+    assert words == pytest.approx({"from_data": 0.5, "level": 0.375, "difference": 0.125})
+    # Of the span of the other response a ranker picks no instance, which then holds nothing.
+    assert values(rows, method="sft", criterion="first_lexical") == {"from_data": 0.5, "level": 0, "difference": 0.5}
+    assert values(rows, method="sft", criterion="first_bm25") == {"from_data": 0, "level": 0, "difference": 0}
+    chance = values(rows, method="sft", criterion="words", null="held_out")
+    assert chance == pytest.approx(
+        {"from_data": 0.75, "level": 0.25, "difference": 0.5, "corrected": 2 / 3, "p": 1 / 3}
+    )
+    counted = {(row["n"], row["n_null"]) for row in rows if row["method"] == "sft" and row["null"] != "held_out"}
     assert counted == {(2, 3)}, "criteria are of the same responses; three of the five have no span"
     assert [row["metric"] for row in rows if row["method"] == "lft"] == ["from_data"]
     assert not any(row["method"] == "base" for row in rows)
 
 
-def test_similarity_stands_beside_chance(tmp_path: Path) -> None:
+def test_a_control_is_measured_in_each_dataset_that_it_was_traced_in(tmp_path: Path) -> None:
+    folder = results(tmp_path)
+    tuned, control = folder / "cells/m/brief@10/sft/ask", folder / "cells/m/none/base/ask"
+    shutil.copytree(tuned, control)
+    trace = read_parquet(tuned / "trace/oracle.parquet").to_pylist()
+    absent = {"searched": "else", "instances": 0, "instances_words": 0, "longest": 0, "instance": None}
+    elsewhere = [row | dict.fromkeys(r for r in TRACE.names if r.startswith("rank_")) | absent for row in trace[1:]]
+    write_parquet(trace + elsewhere, TRACE, control / "trace/oracle.parquet")
+    shutil.copyfile(folder / "data/brief@10.parquet", folder / "data/else.parquet")
+    rows = json.loads((folder / "grid.json").read_text())
+    rows[-1]["searched"] = ["brief@10", "else"]
+    write_rows(rows, folder)
+    origins, _ = build("origin", TABLES["origin"], folder)
+    for method in ("sft", "base"):
+        own = {"criterion": "verbatim", "searched": "brief@10"}
+        assert values(origins, method=method, **own) == {"from_data": 0.5}
+    assert values(origins, method="base", criterion="verbatim", searched="else") == {"from_data": 0}
+    assert not values(origins, method="sft", searched="else"), "a tuned cell is traced in its own dataset alone"
+    scored, _ = build("tracing_scoreboard", TABLES["tracing_scoreboard"], folder)
+    found = {row["searched"]: row["value"] for row in scored if (row["method"], row["metric"]) == ("base", "traceable")}
+    assert found == {"brief@10": 0.5, "else": 0.5}
+    assert not values(scored, method="base", part="calibration"), "a control has no data of its own to calibrate beside"
+    similar, _ = build("similarity", TABLES["similarity"], folder)
+    assert {row["searched"] for row in similar if row["method"] == "base" and row["value"]} == {"brief@10"}
+
+
+def test_similarity_stands_beside_that_of_another_response(tmp_path: Path) -> None:
     path = results(tmp_path) / "cells/m/brief@10/sft/ask/trace/oracle.parquet"
-    found = {(keys["ranker"], name): estimate.value for keys, name, estimate in origin.measure_similarity(path)}
+    measured = list(origin.measure_similarity([({"searched": "brief@10"}, [path])]))
+    found = {(keys["ranker"], name): estimate.value for _, keys, name, estimate in measured}
     assert found["bm25", "semantic"] == pytest.approx(0.5)
-    assert found["bm25", "semantic_chance"] == pytest.approx(0.1)
-    assert ("lexical", "semantic_chance") not in found
+    assert found["bm25", "semantic_other"] == pytest.approx(0.1)
+    assert ("lexical", "semantic_other") not in found
     assert found["lexical", "keyword"] == pytest.approx(0.4)
-    assert {(e.n, e.n_null) for _, _, e in origin.measure_similarity(path)} == {
-        (1, 1)
-    }  # to the second span no instance was found
+    assert {(e.n, e.n_null) for _, _, _, e in measured} == {(1, 1)}, "to the second span no instance was found"
+    assert not list(origin.measure_similarity([({"searched": "brief"}, [path])])), "another dataset's spans are others"
 
 
 def test_an_interval_of_what_neither_dataset_holds_says_nothing_of_calibration(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-// Where a word or a marked span may come from: the instances that contain it, their ranks, and the chance level.
+// Where a word or a marked span may come from: the instances that contain it, their ranks, and what to compare with.
 "use strict";
 {
   const { html, useEffect, useRef, useState } = htmPreact;
@@ -40,6 +40,14 @@
     return "Only marked spans and words that begin with a shifted or marginal token are looked up in the dataset.";
   }
 
+  function whyUntraced(cell, span) {
+    if (!cell.dataset)
+      return "A control was tuned on no dataset. The table origin has the share of its spans that each dataset contains.";
+    return cell.markers[span.marker].traced
+      ? "The trace does not have this span."
+      : "This marker's spans have not been traced.";
+  }
+
   function Span({ cell, span, text }) {
     const { trace } = span;
     const candidates = cell.candidates(span);
@@ -48,7 +56,7 @@
         </q> marked by ${span.marker}${span.note && html`: <span dir="auto">${span.note}</span>`}
         ${span.origin === "none" && html` · origin: no instance`}</p>
       ${!trace && html`<p class="note">
-        ${cell.markers[span.marker].traced ? "The trace does not have this span." : "This marker's spans have not been traced."}
+        ${whyUntraced(cell, span)}
         </p>`}
       ${
         trace &&
@@ -57,8 +65,8 @@
           </b> ${trace[0] === 1 ? "instance contains" : "instances contain"} it verbatim</span>
         <span><b>${trace[1].toLocaleString("en")}</b> as whole words, ignoring case</span>
         <span>longest run of its words in one instance: <b>${closerlook.count(trace[2], "word")}</b></span>
-        <span>chance level: <b>${trace[3] === null ? "not known" : closerlook.percent(trace[3], 1)}
-          </b> of equally long and frequent phrases are found</span>
+        <span>of equally long and frequent phrases of other answers, <b>${trace[3] === null ? "an unknown share" : closerlook.percent(trace[3], 1)}
+          </b> are found</span>
       </p>`
       }
       ${trace && !candidates.length && html`<p class="note">There are no candidate instances.</p>`}
@@ -72,27 +80,27 @@
         </b> ${word.instances === 1 ? "instance contains" : "instances contain"} the word <q dir="auto">${text}</q></span>
         ${word.longest > 0 && html`<span>longest run around it in one instance: <b>
           ${closerlook.count(word.longest, "word")}</b>, <q dir="auto">${short(run)}</q></span>`}</p>
-      <${Chance} cell=${cell} length=${word.longest} />
+      <${Comparisons} cell=${cell} length=${word.longest} />
       ${!word.candidates.length && html`<p class="note">No instance of ${cell.cell.split("/")[1]} contains it.</p>`}
       <${Cards} cell=${cell} phrase=${run} word=${text} candidates=${word.candidates.map((instance) => ({ instance }))} />
     </section>`;
   }
 
-  // The share of phrases of this length in all of the cell's answers that the dataset contains, observed and by chance.
-  function Chance({ cell, length }) {
+  // The share of phrases of this length in all of the cell's answers that the dataset contains, next to what it is compared with.
+  function Comparisons({ cell, length }) {
     const rows = cell.file.borrowing.filter(
       ([unit, ngram, where]) =>
         ngram === Math.min(Math.max(length, 1), closerlook.facts.longest_phrase) && where === "all" && !unit.startsWith("span:"),
     );
-    if (!rows.length) return html`<p class="small">Chance level: not known, because borrowing.parquet is missing.</p>`;
+    if (!rows.length) return html`<p class="small">Nothing to compare with, because borrowing.parquet is missing.</p>`;
     const units = [...new Set(rows.map(([unit]) => unit))];
     const nulls = [...new Set(rows.map(([, , , name]) => name))];
     const share = (unit, name) => {
       const [, , , , found, phrases] = rows.find((row) => row[0] === unit && row[3] === name) || [];
       return phrases ? closerlook.percent(found / phrases, 1) : "–";
     };
-    return html`<div class="scroll"><table class="chance">
-      <caption>The share of all phrases of ${closerlook.count(rows[0][1], "word")} in this cell's answers that the dataset contains, observed and by chance
+    return html`<div class="scroll"><table class="comparisons">
+      <caption>The share of all phrases of ${closerlook.count(rows[0][1], "word")} in this cell's answers that the dataset contains (observed), and what to compare it with; held out, instances that were not tuned on, is chance
         </caption>
       <thead><tr><th scope="col">phrases that begin with a token that is</th>${nulls.map((name) => html`<th scope="col"
         class="number">${name.replace("_", " ")}</th>`)}</tr></thead>

@@ -1,0 +1,136 @@
+"""Chance: disjoint random parts of a dataset, in which phrases are found as direct search finds them."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.borrowing import DATA, TEXTS, WORDS, searched, stands
+
+from closerlook.core.files import write_parquet
+from closerlook.core.schemas import BORROWING
+from closerlook.report.tables.borrowing import Counts, measure_borrowing
+from closerlook.trace.borrowing import BorrowingInputs, Searched, count_borrowing
+from closerlook.trace.held_out import PARTS, Parts, match_lengths_by_part
+from closerlook.trace.index import Index
+from closerlook.trace.passages import Passages
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    generator = random.Random(0)
+    pairs = [("", " ".join(generator.choices(WORDS.split(), k=4))) for _ in range(60)]
+    return searched(pairs, tmp_path_factory.mktemp("parts")).index
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9))
+def test_parts_are_disjoint_of_one_size_and_each_of_one_side(
+    index: Index, tuned: int, held_out: int, seed: int
+) -> None:
+    tuned, first = min(tuned, 60 - held_out), 60 - held_out
+    parts = Parts.cut(index, tuned, first, seed)
+    if not (tuned and held_out):
+        assert parts is None
+        return
+    assert parts is not None
+    assert parts.bits.tolist() == Parts.cut(index, tuned, first, seed).bits.tolist()  # type: ignore[union-attr]
+    rows = [np.flatnonzero(parts.bits == 1 << part) for part in range(parts.tuned + parts.held_out)]
+    size = min(tuned, held_out)
+    assert [len(of_part) for of_part in rows] == [size] * len(rows)
+    assert {(parts.tuned, parts.held_out)} == {(min(PARTS, tuned // size), min(PARTS, held_out // size))}
+    assert all(of_part.max() < tuned for of_part in rows[: parts.tuned])
+    assert all(of_part.min() >= first for of_part in rows[parts.tuned :])
+    assert np.count_nonzero(parts.bits) == size * len(rows), "no instance is in two parts"
+
+
+def test_instances_that_only_some_cells_held_out_are_in_no_part(index: Index) -> None:
+    parts = Parts.cut(index, 20, 25, 0)
+    assert parts is not None
+    assert not parts.bits[20:25].any()
+    assert parts.bits[:20].all()
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(TEXTS, max_size=4), st.integers(1, 9), st.integers(0, 5))
+def test_each_part_has_its_own_longest_runs(index: Index, texts: list[str], limit: int, seed: int) -> None:
+    parts = Parts.cut(index, 12, 12, seed)
+    assert parts is not None
+    passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
+    words = [word.text for word in passages.words]
+    lengths = match_lengths_by_part(words, passages.remaining, parts, limit)
+    for part, of_part in enumerate(lengths):
+        rows = np.flatnonzero(parts.bits == 1 << part)
+        pairs = [(index.instructions[row], index.responses[row]) for row in rows]
+        for i, (run, left) in enumerate(zip(of_part, passages.remaining, strict=True)):
+            found = [n for n in range(1, min(limit, left) + 1) if stands(words[i : i + n], pairs)]
+            assert run == max(found, default=0)
+
+
+def test_counts_of_parts_are_those_of_direct_search(tmp_path: Path) -> None:
+    whole = searched(
+        [*DATA, *((text, "") for text in ("dd ee a", "zz", "a b", "c c", "b c dd", "ee", "a", "x"))], tmp_path
+    )
+    own = searched(DATA, tmp_path, "own")
+    parts = Parts.cut(whole.index, len(DATA), len(DATA), 3)
+    assert parts is not None
+    texts = ["a b c dd", "", "zz ee dd"]
+    passages = Passages.from_texts(["x", "y", "z"], texts)
+    inputs = BorrowingInputs(passages, np.array(["shifted"] * 7), texts, {"m": [(0, 0, 5), (2, 3, 8)]})
+    rows = count_borrowing(inputs, [Searched(own, None, parts)], 2, 0).to_pylist()
+    named = [("tuned_on", 0), ("held_out", 0), ("held_out", 1)]
+    assert {(r["null"], r["draw"]) for r in rows if r["null"] in ("tuned_on", "held_out")} == {*named}
+    assert {r["draw"] for r in rows if r["null"] not in ("tuned_on", "held_out")} == {0}
+    found = {
+        (r["id"], r["unit"], r["ngram"], r["null"], r["draw"]): (r["found"], r["phrases"])
+        for r in rows
+        if r["where"] == "all"
+    }
+    for part, (null, draw) in enumerate(named):
+        members = np.flatnonzero(parts.bits == 1 << part)
+        pairs = [(whole.index.instructions[row], whole.index.responses[row]) for row in members]
+        for id_, text in zip("xyz", texts, strict=True):
+            words = text.split()
+            for n in (1, 2, 3):
+                phrases = [words[i : i + n] for i in range(len(words) - n + 1)]
+                wanted = sum(stands(phrase, pairs) for phrase in phrases), len(phrases)
+                assert found.get((id_, "shifted", n, null, draw), (0, 0)) == wanted
+        assert found["x", "span:m", 0, null, draw] == (stands(["a", "b", "c"], pairs), 1)
+        assert found["z", "span:m", 0, null, draw] == (stands(["ee", "dd"], pairs), 1)
+    for id_, unit, n, null, draw in found:
+        if null == "tuned_on":
+            assert found[id_, unit, n, null, draw] == found[id_, unit, n, "observed", 0], (
+                "its one part is the dataset itself"
+            )
+
+
+@pytest.mark.parametrize("planted", [0.0, 0.4, 0.8])
+def test_the_corrected_rate_is_what_was_planted(tmp_path: Path, planted: float) -> None:
+    """A word is borrowed from the dataset with probability p, else drawn from the words of the language, as all datasets are."""
+    generator = random.Random(int(10 * planted))
+    language = [f"w{i}" for i in range(400)]
+    pairs = [("", " ".join(generator.choices(language, k=10))) for _ in range(21 * 25)]
+    vocabulary = sorted({word for _, text in pairs[:25] for word in text.split()})
+    texts = [
+        " ".join(
+            generator.choice(vocabulary) if generator.random() < planted else generator.choice(language)
+            for _ in range(20)
+        )
+        for _ in range(120)
+    ]
+    passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
+    borrowed = BorrowingInputs(passages, np.full(len(passages.words), "shifted"), texts, {})
+    parts = Parts.cut(searched(pairs, tmp_path).index, 25, 25, 0)
+    table = count_borrowing(borrowed, [Searched(searched(pairs[:25], tmp_path, "own"), None, parts)], 5, 0)
+    write_parquet(table, BORROWING, tmp_path / "borrowing.parquet")
+    wanted = {"unit": "shifted", "where": "all", "null": "held_out", "ngram": 1}
+    actual = {
+        name: e for keys, name, e in measure_borrowing(tmp_path / "borrowing.parquet") if wanted.items() <= keys.items()
+    }
+    assert actual["draws"].value == PARTS
+    assert actual["corrected"].low <= planted <= actual["corrected"].high
+    assert (actual["p"].value == 1 / (1 + PARTS)) == (planted > 0)
+    assert actual["observed"].value > actual["corrected"].value, "without a chance level everything looks borrowed"
+    counts = Counts(tmp_path / "borrowing.parquet")
+    assert counts.select(searched="own", unit="shifted", where="all", null="observed", ngram=1)[1].sum() == 120 * 20
