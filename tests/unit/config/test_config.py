@@ -14,6 +14,7 @@ from tests.support.preset import FILE, PRESET
 from closerlook import cli
 from closerlook.config import load
 from closerlook.config.grid import Cell, dataset_and_size, draw_of
+from closerlook.config.yaml_file import read_yaml
 from closerlook.core.errors import CloserlookError
 
 
@@ -256,8 +257,18 @@ def test_cells_are_told_apart_by_their_names() -> None:
 
 @pytest.mark.parametrize("preset_file", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda file: file.name)
 def test_the_presets_we_ship_are_right(preset_file: Path) -> None:
-    if preset_file.name not in ("catalog.yaml", "site.example.yaml", "site.yaml"):
+    if preset_file.name not in ("catalog.yaml", "site.example.yaml", "site.yaml", "mini-full.yaml"):
         assert load.read(f"config/{preset_file.name}", REPOSITORY).cells
+
+
+def test_the_whole_miniature_is_read_after_the_small_one() -> None:
+    small, whole = (read_yaml(REPOSITORY / f"config/{name}.yaml", named=name) for name in ("mini", "mini-full"))
+    merged = {**small, **whole, "tracing": small["tracing"] | whole["tracing"]}
+    merged["overrides"] = {"methods": small["overrides"]["methods"] | whole["overrides"]["methods"]}
+    cells = load.load(merged, FILE, REPOSITORY, REPOSITORY / "config").cells
+    assert set(load.read("config/mini.yaml", REPOSITORY).cells) <= set(cells)
+    for seed in range(1, 5):
+        assert {f"miniature/brief@200-d{seed}/sft-s{seed}", f"miniature/brief/nft-s{seed}"} <= {c.name for c in cells}
 
 
 @pytest.mark.parametrize("name", cli.SCHEMAS)

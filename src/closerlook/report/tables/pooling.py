@@ -11,6 +11,8 @@ from closerlook.stats.seeds import pool
 
 MEAN_OF = "mean of "
 """Begins the column `seed` of a mean over trainings; their number follows."""
+NAMES = ("against", "under")
+"""Key columns that name a cell or a run, and so a seed."""
 _SEED = re.compile(r"-d\d+(?=/)|-s\d+$")
 
 Key = tuple[tuple[str, Any], ...]
@@ -18,8 +20,8 @@ Key = tuple[tuple[str, Any], ...]
 
 
 def of_all_seeds(row: Row) -> Row:
-    """A row as that of every seed: without its seed, and without those in the name of the cell it is compared with."""
-    return row | {"seed": ""} | ({"against": _SEED.sub("", str(row["against"]))} if "against" in row else {})
+    """A row as that of every seed: without its seed, and without those in the names of cells and runs in its other columns."""
+    return row | {"seed": ""} | {name: _SEED.sub("", str(row[name])) for name in NAMES if name in row}
 
 
 def is_mean(row: Row) -> bool:
@@ -41,12 +43,19 @@ def with_means(measured: list[tuple[Row, Estimate]], table: Table) -> Iterator[R
         yield (of_all_seeds(row) | {"seed": row["seed"]} if is_mean(row) else row) | _values(estimate)
         estimates = [measured[training][1] for training in last.get(index, ())]
         if pooled := pool(estimates):
-            mean = pooled.estimate
-            if table.metrics[row["metric"]].kind == "flag":
-                mean = Estimate(max(each.value or 0.0 for each in estimates), n=mean.n, n_null=mean.n_null)
-            elif table.metrics[row["metric"]].kind == "count":
-                mean = Estimate(mean.value, n=mean.n, n_null=mean.n_null)
+            mean = _as_kind(pooled.estimate, table.metrics[row["metric"]].kind, estimates)
             yield of_all_seeds(row) | {"seed": f"{MEAN_OF}{pooled.trainings}"} | _values(mean)
+
+
+def _as_kind(mean: Estimate, kind: str, trainings: list[Estimate]) -> Estimate:
+    """The mean of a count has no interval, a flag is whether any training has it, a share or a difference of two is within 1."""
+    if kind == "count":
+        return Estimate(mean.value, n=mean.n, n_null=mean.n_null)
+    if kind == "flag":
+        return Estimate(max(each.value or 0.0 for each in trainings), n=mean.n, n_null=mean.n_null)
+    if kind == "share" and mean.low is not None and mean.high is not None:
+        return mean._replace(low=max(mean.low, -1.0), high=min(mean.high, 1.0))
+    return mean
 
 
 def tests_over_seeds(comparisons: list[tuple[Row, Row, Estimate, float | None]]) -> Iterator[MeasuredOf]:

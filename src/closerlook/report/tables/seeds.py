@@ -38,18 +38,28 @@ def measure_spread(tables: Mapping[str, Table], cells: list[tuple[Row, list[Path
 
 
 SPREAD = ("sd", "lowest", "highest")
+SPREAD_OF = (
+    "shift",
+    "kl_by_sentence_part",
+    "lengths",
+    "accuracy",
+    "benchmarks",
+    "cells",
+    "scores_by_aspect",
+    "score_differences",
+    "spans",
+)
+"""The tables whose values are shown: those that compare methods, without the many rows of the searches."""
 
 
 def pooled_tables(tables: Mapping[str, Table], grid: Iterable[Row]) -> Iterator[Row]:
-    """A row per table that measures cells which are trained with several seeds."""
+    """A row per table of SPREAD_OF, if cells are trained with several seeds."""
     rows = list(grid)
     seeds: dict[tuple[str, ...], set[int]] = {}
     for row in rows:
         seeds.setdefault(tuple(row[name] for name in IDENTITY if name != "seed"), set()).add(row["seed"])
     if any(len(each) > 1 for each in seeds.values()):
-        for name, table in tables.items():
-            if table.fits(rows) and any("seed" in part.of for part in table.parts):
-                yield rows[0] | {"table": name}
+        yield from (rows[0] | {"table": name} for name in SPREAD_OF if tables[name].fits(rows))
 
 
 def seeds_table(tables: Mapping[str, Table]) -> Table:

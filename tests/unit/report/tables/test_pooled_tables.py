@@ -149,4 +149,5 @@ def test_names_of_cells_lose_their_seed_and_draw() -> None:
     row = {"seed": "3", "against": "m/it@1k-d3/lft-s3", "metric": "x"}
     assert of_all_seeds(row) == {"seed": "", "against": "m/it@1k/lft", "metric": "x"}
     assert of_all_seeds({"seed": "0", "against": "m/it@1k/lft"})["against"] == "m/it@1k/lft"
+    assert of_all_seeds({"seed": "2", "under": "sft-s2"}) == {"seed": "", "under": "sft"}
     assert of_all_seeds({"seed": "0", "against": "m/it-d3x/lft-seed"})["against"] == "m/it-d3x/lft-seed"

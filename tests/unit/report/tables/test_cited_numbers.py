@@ -1,0 +1,56 @@
+"""Numbers in documents are those of the tables that they link to."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.support import REPOSITORY
+
+PROGRAM = REPOSITORY / "docs/cite.py"
+TABLE = REPOSITORY / "docs/results/miniature/shift.csv"
+ROW = "dataset=brief, size=800, method=lft"
+
+
+@pytest.fixture(scope="module")
+def cite() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("cite", PROGRAM)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_documents_agree_with_their_tables() -> None:
+    done = subprocess.run([sys.executable, PROGRAM, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_number_is_that_of_the_only_row(cite: ModuleType) -> None:
+    """A mean over trainings stands for these; a title that fits several rows, or none, is refused."""
+    value, *interval = cite.cited(TABLE, f"kl_base_tuned, {ROW}").split()
+    assert interval
+    assert cite.cited(TABLE, f"kl_base_tuned, {ROW}, value") == value
+    assert int(cite.cited(TABLE, f"kl_base_tuned, {ROW}, n")) > 0
+    for title in ("kl_base_tuned, method=lft", f"kl_base_tuned, {ROW}, seed=0", f"kl, {ROW}"):
+        with pytest.raises(ValueError, match="rows, expected 1"):
+            cite.cited(TABLE, title)
+
+
+def test_a_wrong_number_is_found_and_mended(cite: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = cite.cited(TABLE, f"kl_base_tuned, {ROW}, value")
+    (tmp_path / "docs").mkdir()
+    document = tmp_path / "README.md"
+    link = f'({TABLE} "kl_base_tuned, {ROW}, value")'
+    document.write_text(f"KL is [0.1]{link} and [{right}]{link}.")
+    monkeypatch.setattr(cite, "__file__", str(tmp_path / "docs/cite.py"))
+    monkeypatch.setattr(cite, "DOCUMENTS", ("README.md",))
+    for argument, status in ((["--check"], 1), ([], 0), (["--check"], 0)):
+        monkeypatch.setattr(sys, "argv", ["cite.py", *argument])
+        with pytest.raises(SystemExit) as ended:
+            cite.main()
+        assert ended.value.code == status
+    assert document.read_text() == f"KL is [{right}]{link} and [{right}]{link}."
