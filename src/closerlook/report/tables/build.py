@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from closerlook.config.rows import read_grid
 from closerlook.core.grouping import grouped
-from closerlook.report.tables.pooling import with_means
+from closerlook.report.tables.pooling import of_all_seeds, with_means
 from closerlook.report.tables.table import VALUE, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
 
@@ -28,24 +28,33 @@ def build(name: str, table: Table, results: Path, flags: Sequence[str] = ()) -> 
     """All rows of a table, in the grid's order within each call of a measurement, and the missing files.
 
     A row of the grid whose files are missing has one row per metric with an empty value and n = 0. Trainings that differ only in
-    their seed are followed by their mean.
+    their seed are next to each other, followed by their mean.
     """
     grid = [row.model_dump() for row in read_grid(results)]
-    calls = [(part, cells) for part in table.parts for cells in part.calls(grid)]
-    rows: list[tuple[Row, Estimate]] = []
+    groups = [(part, calls) for part in table.parts for calls in _by_training(part, grid)]
+    rows: list[Row] = []
     missing: dict[Path, Missing] = {}
-    for part, cells in tqdm(calls, desc=name, unit="part", disable=None):
-        complete: list[tuple[Row, list[Path]]] = []
-        for cell in cells:
-            paths = [results / path for path in part.paths(cell)]
-            absent = [path for path in paths if not path.exists()]
-            for path in absent:
+    for part, calls in tqdm(groups, desc=name, unit="part", disable=None):
+        measured: list[tuple[Row, Estimate]] = []
+        for cells in calls:
+            files = [(cell, [results / path for path in part.paths(cell)]) for cell in cells]
+            for cell, path in ((cell, path) for cell, paths in files for path in paths if not path.exists()):
                 command = shlex.join(["snakemake", path.as_posix(), *flags])
                 missing.setdefault(path, Missing(_needed_by(path, cell, part), command))
-            if not set(absent) & set(paths[: len(part.needs)]):
-                complete.append((cell, paths))
-        rows += _rows(part, cells, complete, table)
-    return list(with_means(rows, table)), list(missing.values())
+            complete = [(cell, paths) for cell, paths in files if not missing.keys() & set(paths[: len(part.needs)])]
+            measured += _rows(part, cells, complete, table)
+        rows += with_means(measured, table)
+    return rows, list(missing.values())
+
+
+def _by_training(part: Part, grid: list[Row]) -> list[list[list[Row]]]:
+    """The calls of `measure`, in groups that differ only in their seed: what means are over is in memory at the same time."""
+    columns = part.of if part.together is None else part.together
+    groups: dict[tuple[Any, ...], list[list[Row]]] = {}
+    for cells in part.calls(grid):
+        one = of_all_seeds(cells[0])
+        groups.setdefault(tuple(one[name] for name in columns), []).append(cells)
+    return list(groups.values())
 
 
 def _rows(
