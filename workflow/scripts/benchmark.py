@@ -13,7 +13,7 @@ from typing import get_args
 from closerlook.config.benchmarks import read_tasks
 from closerlook.config.catalog import BATCH_TOKENS, EngineName
 from closerlook.core.ranks import join_srun
-from closerlook.core.scripts import add_batch_tokens, add_placement, run
+from closerlook.core.scripts import add_batch_tokens, add_decoding, add_placement, run
 
 
 def main() -> None:
@@ -38,19 +38,7 @@ def main() -> None:
         metavar="DIR",
         help="folder; for several models, of a folder 1, 2, ... for each",
     )
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=64,
-        metavar="N",
-        help="responses at a time (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--engine",
-        choices=get_args(EngineName),
-        default="auto",
-        help="what decodes; auto: vllm if it is installed and there is a GPU, else closerlook (default: %(default)s)",
-    )
+    add_decoding(parser, get_args(EngineName))
     add_placement(parser)
     add_batch_tokens(parser, BATCH_TOKENS)
     arguments = parser.parse_args()

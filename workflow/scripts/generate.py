@@ -13,7 +13,7 @@ from closerlook.config.catalog import EngineName
 from closerlook.config.cell import read_cell_config
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.ranks import join_srun
-from closerlook.core.scripts import add_placement, read_settings, run
+from closerlook.core.scripts import add_decoding, add_placement, read_settings, run
 
 
 def main() -> None:
@@ -42,23 +42,9 @@ def main() -> None:
     )
     parser.add_argument("--seed", metavar="N", help="of the sampling, instead of the configuration's")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="responses.parquet to write")
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=64,
-        metavar="N",
-        help="responses at a time; fewer need less memory; vllm finds its own (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--engine",
-        choices=get_args(EngineName),
-        default="auto",
-        help="what decodes; auto: vllm if it is installed and there is a GPU, else closerlook (default: %(default)s)",
-    )
+    add_decoding(parser, get_args(EngineName))
     add_placement(parser)
     arguments = parser.parse_args()
-    if arguments.batch_size < 1:
-        parser.error(f"--batch-size: found {arguments.batch_size}, expected at least 1")
     if arguments.samples is not None and arguments.samples < 1:
         parser.error(f"--samples: found {arguments.samples}, expected at least 1")
     config = read_cell_config(arguments.config)

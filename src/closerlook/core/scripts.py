@@ -75,6 +75,29 @@ def add_batch_tokens(parser: argparse.ArgumentParser, default: int) -> None:
     )
 
 
+def add_decoding(parser: argparse.ArgumentParser, engines: Sequence[str]) -> None:
+    """Add the flags of how responses are decoded: how many at a time (--batch-size), by which engine (--engine)."""
+    parser.add_argument(
+        "--batch-size",
+        type=_at_least_one,
+        default=64,
+        metavar="N",
+        help="responses at a time; fewer need less memory; vllm finds its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=engines,
+        default="auto",
+        help="what decodes; auto: vllm if it is installed and there is a GPU, else closerlook (default: %(default)s)",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected at least 1")
+    return int(text)
+
+
 def add_search(parser: argparse.ArgumentParser) -> None:
     """Add the flag for a dataset that responses are searched in (--search); `named_folders` reads it."""
     parser.add_argument(

@@ -123,6 +123,13 @@ def resamplings(n: int) -> Iterator[np.ndarray]:
         yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
 
 
+def student(freedom: float) -> float:
+    """Student's quantile: standard errors in half of an interval."""
+    from scipy.special import stdtrit  # slow to import, and every job imports this module
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+
+
 def interval(resampled: list[np.ndarray], rows: int) -> np.ndarray:
     """Expanded percentile intervals [2, columns] of values resampled from `rows` rows, in chunks [resamples, columns].
 
@@ -130,11 +137,8 @@ def interval(resampled: list[np.ndarray], rows: int) -> np.ndarray:
     unbiased one, and a normal quantile is used for Student's t. Taking percentiles further out mends both (Hesterberg 2015,
     section 3.2). Undefined values (NaN) are ignored; an interval without defined values is NaN.
     """
-    from scipy.special import stdtrit  # slow to import, and every job imports this module
-
     values = np.concatenate(resampled)
-    quantile = stdtrit(rows - 1, (1 - CONFIDENCE) / 2) * math.sqrt(rows / (rows - 1))
-    tail = NormalDist().cdf(quantile)
+    tail = NormalDist().cdf(-student(rows - 1) * math.sqrt(rows / (rows - 1)))
     ends = [100 * tail, 100 * (1 - tail)]
     if not np.isnan(values).any():
         return np.percentile(values, ends, axis=0)

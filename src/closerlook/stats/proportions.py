@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from closerlook.stats.bootstrap import CONFIDENCE, Estimate, Ratio
+from closerlook.stats.bootstrap import CONFIDENCE, Estimate, Ratio, student
 
 TAIL = (1 - CONFIDENCE) / 2
 
@@ -39,13 +39,6 @@ def _proportion(sums: np.ndarray, counts: np.ndarray) -> Estimate:
     count = float(counts.sum())
     variance = n / (n - 1) * float(np.square(sums - share * counts).sum()) / count**2
     return Estimate(share, *exact_interval(share, variance * student(n - 1) ** 2, count, n), n, null)
-
-
-def student(freedom: float) -> float:
-    """Student's quantile: standard errors in half of an interval."""
-    from scipy.special import stdtrit  # slow to import, and every job imports this module
-
-    return float(stdtrit(freedom, 1 - TAIL))
 
 
 def exact_interval(share: float, half_squared: float, count: float, n: int) -> tuple[float, float]:

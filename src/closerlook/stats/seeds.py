@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from closerlook.stats.bootstrap import CONFIDENCE, Estimate, Ratio, Units, estimate_of
-from closerlook.stats.proportions import exact_interval, student
+from closerlook.stats.bootstrap import CONFIDENCE, Estimate, Ratio, Units, estimate_of, student
+from closerlook.stats.proportions import exact_interval
 
 NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 """Standard errors in half of an interval."""

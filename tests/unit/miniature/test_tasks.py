@@ -17,11 +17,6 @@ SETTINGS = MiniatureSettings()
 
 
 @pytest.fixture(scope="module")
-def world():
-    return draw_world(SETTINGS)
-
-
-@pytest.fixture(scope="module")
 def tasks(world):
     return draw_tasks(world, SETTINGS)
 

@@ -22,26 +22,6 @@ SETTINGS = MiniatureSettings()
 
 
 @pytest.fixture(scope="module")
-def world():
-    return draw_world(SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def corpus(world):
-    return draw_corpus(world, SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def datasets(world):
-    return draw_datasets(world, SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def asked(world):
-    return draw_questions(world, SETTINGS)
-
-
-@pytest.fixture(scope="module")
 def tokenizer():
     return make_tokenizer()
 

@@ -71,7 +71,7 @@ def _block_problems(
         yield Problem(file, f"{key}.redraw", True, "datasets with @size, of which each seed can draw another subset")
     for i, written in enumerate(block.datasets):
         name, _, size = written.partition("@")
-        if size and (block.redraw or "-d" in size) and isinstance(catalog.datasets[name].source, LongestSource):
+        if size and (block.redraw or draw_of(written)) and isinstance(catalog.datasets[name].source, LongestSource):
             expected = f"a dataset of which several subsets can be drawn; those of {name} are its longest instances"
             yield Problem(file, f"{key}.datasets[{i}]", written, expected)
         yield from _size_problems(written, spelling_of, trained, catalog, file, f"{key}.datasets[{i}]")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from closerlook.report.tables.measuring import shares
-from closerlook.stats.bootstrap import CONFIDENCE, Estimate
+from closerlook.stats.bootstrap import Estimate, student
 
 HIGHEST_LEVEL = 0.8
 """Highest level that rates are corrected for: above it, the denominator is small and the corrected rate mostly noise."""
@@ -81,10 +81,8 @@ class PartRates:
         variance = draws + responses
         if variance == 0:
             return Estimate(value, n=n, n_null=n_null)
-        from scipy.stats import t  # heavy
-
         freedom = variance**2 / (draws**2 / max(1, parts - 1) + responses**2 / (n - 1))
-        half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * variance**0.5
+        half = student(freedom) * variance**0.5
         return Estimate(value, value - half, value + half, n, n_null)
 
     def difference(self, n_null: int) -> Estimate:
