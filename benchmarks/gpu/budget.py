@@ -69,6 +69,11 @@ class Session:
             file.write(line + "\n")
         print(line, file=sys.stderr, flush=True)
 
+    def forget(self, names: set[str]) -> None:
+        """Remove the lines of these measurements, which are taken again."""
+        kept = [line for line in self.lines() if line["measurement"] not in names] if self.file.exists() else []
+        self.file.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
     def lines(self) -> list[Result]:
         """All lines so far."""
         return [json.loads(line) for line in self.file.read_text(encoding="utf-8").splitlines()]

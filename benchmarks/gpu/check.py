@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: benchmarks/results/gpu; build/gpu for a rehearsal"
     )
+    parser.add_argument("--only", metavar="REGEX", help="only those of core with such a name; other lines are kept")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for the logs and tables of the real cells")
     prepared = REPOSITORY / ".gpu"
     parser.add_argument(
@@ -81,12 +82,17 @@ def measure(arguments: argparse.Namespace, out: Path, folder: Path, deadline: fl
     name = re.sub(r"[^a-z0-9]+", "_", device_name(target).lower()).strip("_")
     out.mkdir(parents=True, exist_ok=True)
     session = Session(out / f"{name}_{arguments.part}.jsonl", deadline)
-    session.file.write_text("")
+    groups = (machine, correctness, training, decoding, shift, determinism)
+    core = [*(one for group in groups for one in group.MEASUREMENTS), training.COMPILED]
+    if arguments.only:
+        core = [one for one in core if re.search(arguments.only, one.name)]
+        session.forget({one.name for one in core})
+    else:
+        session.file.write_text("")
     if arguments.part != "real":
-        groups = (machine, correctness, training, decoding, shift, determinism)
-        for measurement in [*(one for group in groups for one in group.MEASUREMENTS), training.COMPILED]:
+        for measurement in core:
             session.take(measurement, bench)
-    if arguments.part != "core":
+    if arguments.part != "core" and not arguments.only:
         real.run(bench, session, arguments.keep)
     return session
 
