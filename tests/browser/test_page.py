@@ -20,8 +20,13 @@ def test_the_overview_shows_claims_and_the_grids_state(show, small_page):
     page.locator("table.grid").wait_for()
     assert page.locator("h1").inner_text() == "small"
     claims = page.locator("table.claims tbody tr").first.inner_text().split("\n")
-    assert "LFT factuality > SFT factuality on the same data" in claims[0]
-    assert page.locator("table.claims .badge").all_inner_texts() == ["✓ holds", "✗ does not hold"] * 2
+    assert "LFT has more factuality than SFT on the same data" in claims[0]
+    answers = page.locator("table.claims .answer .badge")
+    assert answers.all_inner_texts() == ["✓ holds", "✗ does not hold"] * 2
+    pairs = page.locator("table.claims details").first
+    assert not pairs.locator(".badge").is_visible()
+    pairs.get_by_text("1 pair").click()
+    assert pairs.locator("li").all_inner_texts() == ["✓ holds tiny / d1@1000 / ask"]
     grid = page.locator("table.grid tbody tr").all_inner_texts()
     assert [row.split("\t")[0] for row in grid] == ["tiny/d1/lft", "tiny/d1/sft", "tiny/none/base"]
     assert "missing" not in " ".join(grid)

@@ -32,7 +32,7 @@ ASPECTS = ["helpfulness", "clarity", "factuality"]
 TUNED = ("lft", "sft")
 FIRST_ID = "q/0"
 HUGE_ID, EMPTY_ID = "q/1", "q/2"
-CLAIM_COLUMNS = [*IDENTITY, "claim", "decided_from", "decision", *VALUE]
+CLAIM_COLUMNS = [*IDENTITY, "scope", "claim", "decided_from", "decision", *VALUE]
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="80"><rect width="300" height="80" fill="#0072b2"/></svg>\n'
 
 
@@ -279,7 +279,7 @@ class MadeResults:
 
     def tables(self) -> None:
         """Claims, a table that no registry knows, with hostile text, and a figure."""
-        claims = ["LFT factuality > SFT factuality on the same data", "<script>window.hacked=1</script>"]
+        claims = ["LFT has more factuality than SFT on the same data", "<script>window.hacked=1</script>"]
         columns = list(TABLES["claims"].columns) if "claims" in TABLES else CLAIM_COLUMNS
         known = {
             "model": "tiny",
@@ -291,10 +291,14 @@ class MadeResults:
             "n_null": "0",
         }
         decided = (("ours", "holds"), ("paper", "does not hold"))
+        answer = {"scope": "all pairs", "metric": "mean_effect", "value": "0.4"}
         rows = [
-            known | {"claim": claim, "decided_from": source, "decision": decision, "metric": "effect"}
+            (known if scope == "pair" else answer)
+            | {"scope": scope, "claim": claim, "decided_from": source, "decision": decision}
+            | {"metric": "effect" if scope == "pair" else "mean_effect"}
             for claim in claims
             for source, decision in decided
+            for scope in ("all pairs", "pair")
         ]
         write_csv(
             ({name: row.get(name, "") for name in columns} for row in rows), columns, self.path / "tables/claims.csv"

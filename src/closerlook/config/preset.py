@@ -70,6 +70,9 @@ class Preset(Settings):
     subset_seed: int = Field(0, ge=0, description="orders the instances of every dataset; a subset is the first rows")
     generate: GenerateSettings = Field(GenerateSettings(), description="how cells answer")
     judges: list[str] = Field([], description="names from the catalog: who scores every response")
+    paper_claims: bool = Field(
+        False, description="whether the table claims also decides the claims from the numbers that the paper prints"
+    )
     judge_budget: float | None = Field(
         None, ge=0, description="most that this preset's judging may cost in all, in the currency of the judges' prices"
     )

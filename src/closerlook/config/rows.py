@@ -32,6 +32,8 @@ class GridRow(Settings):
     evalset: str
     truth_known: bool = False
     """Whether it is known which answers are true: the miniature's."""
+    paper_claims: bool = False
+    """Whether claims are also decided from the paper's numbers."""
     judges: list[str] = Field([])
     original: str = ""
     """For a cell tuned on simplified responses: the cell tuned on the original ones, if it answers the evalset too."""
@@ -86,6 +88,7 @@ def grid_rows(configuration: Configuration) -> list[GridRow]:
                 sweep=families.get(cell.method, ""),
                 evalset=evalset,
                 truth_known=configuration.catalog.knows_truth(evalset),
+                paper_claims=configuration.preset.paper_claims,
                 judges=configuration.preset.judges,
                 benchmarks=configuration.benchmarked(cell),
                 **_simplification(configuration, cell, evalset),

@@ -1,169 +1,161 @@
 """The paper's findings as statements about pairs of cells.
 
-A claim names the pairs of cells of a grid that it is about, what is measured of a pair (its effect), and for which effects it
-holds. The same pairs are found among the paper's own rows (`paper_grid`).
+A claim names the pairs of cells of a grid that it is about, what is measured of a pair (its effect), and what is said of the
+effect. The same pairs are found among the paper's own rows (`paper_grid`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Literal
 
-from closerlook.core.grouping import grouped
-from closerlook.paper.mapping import IMPROVED, MODELS
+from closerlook.paper import pairs as of
+from closerlook.paper.mapping import MODELS
+from closerlook.paper.pairs import Pairs
 from closerlook.paper.reference import ASPECTS, printed
+from closerlook.stats.effects import Statement
 
 Row = dict[str, Any]
-Pairs = Callable[[list[Row]], Iterator[tuple[Row, Row]]]
-"""Returns the pairs that a claim is about, from the tuned cells of a grid (rows of grid.csv, sizes as int)."""
-Measure = Literal["score", "kl_fall", "shifted", "length_distance", "length_order", "from_data", "beyond_chance"]
-"""score: of the first minus that of the second, mean over instructions. kl_fall: by what share the mean KL falls after the first
-5% of a sentence's tokens. shifted: share of shifted tokens, first minus second. length_distance: |log ratio of mean response
-length to the dataset's|, second minus first. length_order: mean response length after the dataset with the longer responses,
-minus that after the other. from_data: share of hallucinated phrases that come from the instruction data, first minus second.
-beyond_chance: the same, with each share reduced by that in instances of the same dataset that were not tuned on."""
+Measure = Literal[
+    "score",
+    "benchmark",
+    "kl_fall",
+    "shifted",
+    "copied",
+    "length_order",
+    "length_distance",
+    "spans",
+    "from_data",
+    "beyond_chance",
+    "similar",
+]
+"""What is measured of a pair, of the first minus that of the second.
+
+score: mean score. benchmark: accuracy. kl_fall: by what share the mean KL falls after the first 5% of a sentence's tokens.
+shifted: share of shifted tokens. copied, of one cell: share of words beginning with a shifted token which its data contain, minus
+that in instances of the same dataset that were not tuned on. length_order: mean response length after the dataset with the longer
+responses, minus that after the other. length_distance: |log ratio of mean response length to the dataset's|, second minus first.
+spans: hallucinated spans per response. from_data: share of hallucinated phrases that come from the instruction data.
+beyond_chance: the same, with each share reduced by that in instances that were not tuned on. similar: share of hallucinated
+phrases that the instances most similar to the instruction contain, minus that of those similar to other instructions.
+"""
+
+
+MORE = Statement()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about pairs of cells. It holds if the effect is `more` than the bound, `less`, or `within` plus/minus it."""
+    """A statement about pairs of cells.
 
-    statement: str
+    finding: the number of the paper's finding that it belongs to (1 to 4: sections 3 to 6), or "abstract". text: as printed.
+    says: what is said of the effect of a pair. aspect: of a score; else empty.
+    share: if it is said of a share of all pairs, not of their mean.
+    """
+
+    finding: str
+    text: str
     measure: Measure
-    sense: Literal["more", "less", "within"]
     pairs: Pairs
-    bound: float = 0.0
+    says: Statement = MORE
     aspect: str = ""
-    """The aspect of a score; else empty."""
+    share: float | None = None
 
 
-def same_data(first: str, second: str) -> Pairs:
-    """Pairs of cells that differ only in the method."""
-
-    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        for group in grouped(rows, ("model", "dataset", "size", "seed", "evalset")).values():
-            methods = {row["method"]: row for row in group}
-            if first in methods and second in methods:
-                yield methods[first], methods[second]
-
-    return pairs
-
-
-def _sizes(rows: Iterable[Row], method: str) -> dict[tuple[Any, ...], tuple[Row, Row]]:
-    """The cells of a method on the smallest and the largest subset of each dataset."""
-    groups = grouped((row for row in rows if row["method"] == method), ("model", "dataset", "seed", "evalset"))
-    ordered = {key: sorted(group, key=lambda row: row["size"]) for key, group in groups.items()}
-    return {key: (group[0], group[-1]) for key, group in ordered.items()}
+SCORE_MARGIN = 0.2
+"""A difference of mean scores, from 1 to 5, that is negligible: one answer in five differs by one point. It is 0.15 to 0.25
+standard deviations of the recorded scores; Cohen (1988) calls 0.2 small."""
+ACCURACY_MARGIN = 0.02
+"""The same of accuracy on a benchmark."""
+CONSISTENTLY = 0.9
+"""The share of pairs of which the abstract's claim must be true."""
+NOT_MORE, HARDLY, LESS = Statement("less", SCORE_MARGIN), Statement("within", SCORE_MARGIN), Statement("less")
+NOT_MORE_RIGHT = Statement("less", ACCURACY_MARGIN)
 
 
-def smallest_against_largest(first: str, second: str) -> Pairs:
-    """Pairs of one method on the smallest subset of a dataset and another on the largest."""
-
-    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        large = _sizes(rows, second)
-        for key, (smallest, _) in _sizes(rows, first).items():
-            if key in large and smallest["size"] < large[key][1]["size"]:
-                yield smallest, large[key][1]
-
-    return pairs
-
-
-def largest_against_smallest(method: str) -> Pairs:
-    """Pairs of a method on the largest subset of a dataset and on the smallest."""
-
-    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        for smallest, largest in _sizes(rows, method).values():
-            if smallest["size"] < largest["size"]:
-                yield largest, smallest
-
-    return pairs
+def _of_scores(
+    finding: str,
+    text: str,
+    pairs: Pairs,
+    says: Statement = MORE,
+    aspects: Sequence[str] = ("factuality", "helpfulness"),
+    share: float | None = None,
+) -> list[Claim]:
+    return [Claim(finding, text.format(aspect=aspect), "score", pairs, says, aspect, share) for aspect in aspects]
 
 
-def single_cells(method: str) -> Pairs:
-    """Pairs of each cell of a method with itself."""
-    return lambda rows: ((row, row) for row in rows if row["method"] == method)
+_FACTUALITY = ("factuality",)
 
-
-def improvements(method: str, *, first: bool) -> Pairs:
-    """Pairs of an improved method and a plain one: NEFTune and `method` on the same data, and SFT on filtered or evolved data and
-    `method` on the largest subset of the original data. first: the improved cell is the first of the pair."""
-
-    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        improved_pairs = list(same_data("nft", method)(rows))
-        largest = {key: largest for key, (_, largest) in _sizes(rows, method).items()}
-        for row in rows:
-            key = (row["model"], IMPROVED.get(row["dataset"]), row["seed"], row["evalset"])
-            if row["method"] == "sft" and key in largest:
-                improved_pairs.append((row, largest[key]))
-        yield from improved_pairs if first else ((plain, row) for row, plain in improved_pairs)
-
-    return pairs
-
-
-def simplified_against_original(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-    """Pairs of a cell tuned on simplified responses and the cell tuned on the original responses."""
-    by_cell = {(row["cell"], row["evalset"]): row for row in rows}
-    for row in rows:
-        if original := by_cell.get((row["original"], row["evalset"])):
-            yield row, original
-
-
-def dataset_pairs(method: str) -> Pairs:
-    """Pairs of cells on the largest subsets of two datasets."""
-
-    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        largest = [largest for _, largest in _sizes(rows, method).values()]
-        for group in grouped(largest, ("model", "seed", "evalset")).values():
-            yield from combinations(group, 2)
-
-    return pairs
-
-
-def _score_claims(statement: str, pairs: Pairs, aspects: Sequence[str] = ("factuality", "helpfulness")) -> list[Claim]:
-    return [Claim(statement.format(aspect=aspect), "score", "more", pairs, aspect=aspect) for aspect in aspects]
-
-
-_UNMOVED = "LFT's {aspect} moves by less than 0.2 from the smallest subset to the largest"
-_BORROWED = "More of SFT's hallucinations than of LFT's come from the data"
-_LARGEST = "LFT on the smallest subset has more {aspect} than SFT on the largest"
-_PLAIN = "NEFTune, or SFT on improved data, has more {aspect} than plain SFT"
+_LFT, _SFT = of.of_cells(of.over_base("lft")), of.of_cells(of.over_base("sft"))
+_LARGEST, _DATA = of.largest_against_smallest("lft"), "hallucinations than of LFT's come from the data"
 
 CLAIMS: tuple[Claim, ...] = (
-    # Section 3
-    *_score_claims("LFT {aspect} > SFT {aspect} on the same data", same_data("lft", "sft")),
-    *_score_claims(_LARGEST, smallest_against_largest("lft", "sft")),
-    *(
-        Claim(_UNMOVED.format(aspect=aspect), "score", "within", largest_against_smallest("lft"), 0.2, aspect)
-        for aspect in ASPECTS
+    # Section 3: instruction tuning is no knowledge enhancer
+    *_of_scores("1", "LFT has no more {aspect} than its base model", of.over_base("lft"), NOT_MORE, _FACTUALITY),
+    *_of_scores("1", "SFT has no more {aspect} than its base model", of.over_base("sft"), NOT_MORE, _FACTUALITY),
+    *_of_scores("1", "SFT has less {aspect} than its base model", of.over_base("sft"), LESS, _FACTUALITY),
+    Claim("1", "LFT is no better on benchmarks than its base model", "benchmark", _LFT, NOT_MORE_RIGHT),
+    Claim("1", "SFT is no better on benchmarks than its base model", "benchmark", _SFT, NOT_MORE_RIGHT),
+    Claim("1", "SFT is worse on benchmarks than its base model", "benchmark", _SFT, LESS),
+    *_of_scores("1", "LFT has more {aspect} than SFT on the same data", of.same_data("lft", "sft")),
+    *_of_scores(
+        "1",
+        "LFT on the smallest subset has more {aspect} than SFT on the largest",
+        of.smallest_against_largest("lft", "sft"),
+    ),
+    *_of_scores(
+        "1", "LFT has no more {aspect} on the largest subset than on the smallest", _LARGEST, NOT_MORE, ASPECTS
+    ),
+    *_of_scores(
+        "1", "LFT's {aspect} hardly differs between the largest subset and the smallest", _LARGEST, HARDLY, ASPECTS
     ),
     Claim(
-        "LFT's KL falls by more than half after the first 5% of a sentence", "kl_fall", "more", single_cells("lft"), 0.5
+        "1", "LFT's KL falls more after the first 5% of a sentence than SFT's", "kl_fall", of.same_data("lft", "sft")
+    ),
+    Claim("1", "SFT shifts more tokens than LFT on the same data", "shifted", of.same_data("sft", "lft")),
+    # Section 4: pattern copying
+    Claim("2", "LFT's shifted words are in its data more often than by chance", "copied", of.single_cells("lft")),
+    Claim("2", "SFT's shifted words are in its data more often than by chance", "copied", of.single_cells("sft")),
+    Claim(
+        "2", "SFT on the dataset with longer responses gives longer answers", "length_order", of.dataset_pairs("sft")
     ),
     Claim(
-        "SFT's KL falls by less than half after the first 5% of a sentence", "kl_fall", "less", single_cells("sft"), 0.5
-    ),
-    Claim("SFT shifts more tokens than LFT on the same data", "shifted", "more", same_data("sft", "lft")),
-    # Section 4
-    Claim(
-        "SFT on the dataset with longer responses gives longer answers", "length_order", "more", dataset_pairs("sft")
-    ),
-    Claim(
+        "2",
         "SFT's answers are nearer in length to the data's than LFT's",
         "length_distance",
-        "more",
-        same_data("sft", "lft"),
+        of.same_data("sft", "lft"),
     ),
-    *_score_claims("Simplified responses in the data raise factuality", simplified_against_original, ("factuality",)),
-    # Section 5
-    Claim(_BORROWED, "from_data", "more", same_data("sft", "lft")),
-    Claim(f"{_BORROWED}, beyond chance", "beyond_chance", "more", same_data("sft", "lft")),
-    # Section 6
-    *_score_claims("LFT has more {aspect} than NEFTune, or SFT on improved data", improvements("lft", first=False)),
-    *_score_claims(_PLAIN, improvements("sft", first=True)),
+    *_of_scores(
+        "2", "Simplified responses in the data raise {aspect}", of.simplified_against_original, aspects=_FACTUALITY
+    ),
+    # Section 5: hallucination by borrowing
+    Claim("3", "SFT hallucinates more spans per response than its base model", "spans", of.over_base("sft")),
+    Claim(
+        "3", "SFT hallucinates more spans per response than LFT on the same data", "spans", of.same_data("sft", "lft")
+    ),
+    Claim("3", f"More of SFT's {_DATA}", "from_data", of.same_data("sft", "lft")),
+    Claim("3", f"More of SFT's {_DATA}, beyond chance", "beyond_chance", of.same_data("sft", "lft")),
+    Claim(
+        "3",
+        "More of SFT's hallucinations than of its base model's are in similar instances",
+        "similar",
+        of.over_base("sft"),
+    ),
+    # Section 6: methods to improve instruction tuning
+    *_of_scores(
+        "4", "NEFTune, or SFT on improved data, has no more {aspect} than LFT", of.improvements("lft"), NOT_MORE
+    ),
+    *_of_scores("4", "NEFTune, or SFT on improved data, has more {aspect} than plain SFT", of.improvements("sft")),
+    # The abstract's conclusion
+    *_of_scores(
+        "abstract",
+        "LFT consistently has more {aspect} than tuning all parameters",
+        of.over_full_tuning,
+        share=CONSISTENTLY,
+    ),
 )
 
 _KINDS = {"score": "aspects", "kl_fall": "kl", "length_order": "lengths", "from_data": "origin"}
-"""The kind of printed rows that has a measure; the paper prints no other measure."""
+"""The kind of printed rows that has a measure; the paper prints no other measure, and nothing of untuned base models."""
 _SIMPLIFIED = {"lima-simple": "lima"}
 
 

@@ -19,22 +19,6 @@ SLACK = 0.2
 have two or three types and count in each: if their responses were a whole point better, the means would differ by 0.17."""
 
 
-@cache
-def suspects() -> dict[Location, tuple[str, ...]]:
-    """Reasons for each suspect row of the paper, by table and row number."""
-    return suspects_among(printed())
-
-
-def suspects_among(rows: Sequence[Printed]) -> dict[Location, tuple[str, ...]]:
-    """Reasons for each suspect row among `rows`, by table and row number."""
-    reasons: dict[Location, tuple[str, ...]] = {}
-    for check in CHECKS:
-        for row, reason in check([row for row in rows if row.kind in ("aspects", "tasks")]):
-            location = row.source, row.row
-            reasons[location] = (*reasons.get(location, ()), reason)
-    return reasons
-
-
 def missing(rows: Sequence[Printed]) -> Iterator[Finding]:
     """Rows without one of their values."""
     for row in rows:
@@ -111,14 +95,32 @@ def worse_than_plain(rows: Sequence[Printed]) -> Iterator[Finding]:
             yield row, f"{reason}; the text says that it beats it"
 
 
-CHECKS: tuple[Callable[[Sequence[Printed]], Iterator[Finding]], ...] = (
-    missing,
-    repeated,
-    collapsed,
-    other_test_set,
-    tables_disagree,
-    worse_than_plain,
-)
+Check = Callable[[Sequence[Printed]], Iterator[Finding]]
+CHECKS: tuple[Check, ...] = (missing, repeated, collapsed, other_test_set, tables_disagree, worse_than_plain)
+AGAINST_TEXT: tuple[Check, ...] = (worse_than_plain,)
+"""Checks that find what the paper's text denies. To leave these rows out would prove the text right."""
+
+
+@cache
+def suspects() -> dict[Location, tuple[str, ...]]:
+    """Reasons for each suspect row of the paper, by table and row number."""
+    return suspects_among(printed())
+
+
+@cache
+def implausible() -> dict[Location, tuple[str, ...]]:
+    """The same by the checks that are not AGAINST_TEXT."""
+    return suspects_among(printed(), [check for check in CHECKS if check not in AGAINST_TEXT])
+
+
+def suspects_among(rows: Sequence[Printed], checks: Sequence[Check] = CHECKS) -> dict[Location, tuple[str, ...]]:
+    """Reasons for each row among `rows` that one of the checks finds, by table and row number."""
+    reasons: dict[Location, tuple[str, ...]] = {}
+    for check in checks:
+        for row, reason in check([row for row in rows if row.kind in ("aspects", "tasks")]):
+            location = row.source, row.row
+            reasons[location] = (*reasons.get(location, ()), reason)
+    return reasons
 
 
 def _identity(row: Printed) -> tuple[object, ...]:

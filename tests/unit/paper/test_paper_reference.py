@@ -14,7 +14,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.paper import reference
 from closerlook.paper.mapping import MODELS, describes, matching
 from closerlook.paper.reference import ASPECTS, CLASSES, FOLDER, TASK_TYPES, Printed, printed
-from closerlook.paper.suspect import CHECKS, suspects, suspects_among
+from closerlook.paper.suspect import CHECKS, implausible, suspects, suspects_among
 
 SCORES = [row for row in printed() if row.kind in ("aspects", "tasks")]
 PAPER = read("config/paper.yaml", REPOSITORY)
@@ -162,6 +162,9 @@ def test_what_else_they_find() -> None:
         "worse_than_plain": 3,
     }
     assert len(suspects()) == 45
+    assert suspects().keys() - implausible().keys() == found(
+        "worse_than_plain"
+    )  # the text's word is not the tables' truth
 
 
 def test_every_reason_can_be_read() -> None:

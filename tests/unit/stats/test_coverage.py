@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from closerlook.paper.claims import Claim, same_data
 from closerlook.report.tables.borrowing import compare
-from closerlook.report.tables.claim_effects import Effect, bootstrap_effect
-from closerlook.report.tables.claims import one_sided_p
+from closerlook.report.tables.claim_measures import bootstrap_effect
 from closerlook.stats.bootstrap import Estimate, ratios
+from closerlook.stats.effects import Statement, one_sided, p_of
 from closerlook.stats.paired_tests import p_value
 from closerlook.stats.proportions import proportions
 
@@ -86,17 +85,16 @@ def test_differences_of_rates_of_phrases(n: int) -> None:
     assert covered(estimates, 0.2) >= COVERED
 
 
-MORE = Claim("more", "score", "more", same_data("lft", "sft"))
-WITHIN = Claim("within", "score", "within", same_data("lft", "sft"), 0.2)
+MORE, WITHIN = Statement(), Statement("within", 0.2)
 
 
-def decisions(differences: np.ndarray, claim: Claim) -> list[float]:
-    """p of each column's effect, as decide_claims doubles it."""
+def decisions(differences: np.ndarray, says: Statement) -> list[float]:
+    """p of each column's effect."""
     p_values = []
     for column in differences.T:
-        estimate, error = bootstrap_effect(column[:, None], np.ones((len(column), 1)), lambda means: means[..., 0])
-        sides = one_sided_p(Effect(estimate, error, "paired test"), claim)
-        p_values.append(min(1.0, 2 * min(sides)) if sides else 1.0)
+        effect = bootstrap_effect(column[:, None], np.ones((len(column), 1)), lambda means: means[..., 0], 4.0)
+        sides = one_sided(effect, says)
+        p_values.append(p_of(sides) or 1.0)
     return p_values
 
 

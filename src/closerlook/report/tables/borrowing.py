@@ -1,6 +1,6 @@
 """Borrowing: how many phrases of responses a dataset contains, next to what that is compared with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -119,17 +119,27 @@ def _differences(totals: np.ndarray) -> np.ndarray:
 def measure_over_base(borrowing: Path, base: Path) -> Iterator[Measured]:
     """By how much more a tuned cell's spans exceed chance than the untuned base model's do, in the same parts of the dataset."""
     tuned, untuned = Counts(borrowing), Counts(base)
-    ids = list(dict.fromkeys([*tuned.ids, *untuned.ids]))
     for dataset in tuned.names["searched"]:
         for unit in (name for name in tuned.names["unit"] if name in untuned.names["unit"]):
             for ngram in sorted(tuned.names["ngram"]):
                 values: dict[str, str | int] = {"searched": dataset, "unit": unit, "where": "all", "ngram": ngram}
-                both = [_in_order(counts, ids, **values) for counts in (tuned, untuned)]
-                if all(own[:, 1].any() for own, _ in both):
-                    rates, base_rates = (PartRates.of(*parts) for parts in both)
-                    more = rates.minus(base_rates)
-                    n_null = int((~more.has_phrases).sum())
-                    yield values | {"null": HELD_OUT}, "difference_over_base", more.difference(n_null)
+                more = excess_over(tuned, untuned, values)
+                if more is not None:
+                    yield values | {"null": HELD_OUT}, "difference_over_base", more
+
+
+def excess_over(counts: Counts, other: Counts, values: Mapping[str, str | int]) -> Estimate | None:
+    """By how much more the phrases of one cell exceed chance than those of another, in the same parts of a dataset.
+
+    values: of every axis but null and draw. None if one of the two has no phrases or the dataset no parts.
+    """
+    ids = list(dict.fromkeys([*counts.ids, *other.ids]))
+    both = [_in_order(each, ids, **values) for each in (counts, other)]
+    if not all(own[:, 1].any() for own, _ in both):
+        return None
+    first, second = (PartRates.of(*parts) for parts in both)
+    more = first.minus(second)
+    return more.difference(int((~more.has_phrases).sum()))
 
 
 def _in_order(counts: Counts, ids: Sequence[str], **values: str | int) -> tuple[np.ndarray, np.ndarray]:

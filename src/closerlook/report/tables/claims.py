@@ -1,198 +1,247 @@
-"""The paper's claims, decided for each pair of cells that they compare."""
+"""The paper's claims: one answer for each, from all pairs of cells that it is about, and the decision on each pair."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from closerlook.core import layout
-from closerlook.judge.aspects import SCORES
+from closerlook.core.grouping import grouped
 from closerlook.paper.claims import CLAIMS, Claim, paper_grid
-from closerlook.paper.suspect import suspects
+from closerlook.paper.suspect import implausible
 from closerlook.report.tables import metrics
 from closerlook.report.tables.claim_effects import (
     CLAIM,
     NUMBERS,
-    Effect,
+    PairEffect,
     effect_from_files,
     effect_from_paper,
-    pool_effects,
 )
+from closerlook.report.tables.claim_measures import READINGS, names_of
 from closerlook.report.tables.collapse import COLLAPSE
 from closerlook.report.tables.pooling import MEAN_OF, of_all_seeds
-from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
+from closerlook.report.tables.table import IDENTITY, MeasuredOf, Part, Row, Table
 from closerlook.report.tables.tidy import read_csv
 from closerlook.stats.bootstrap import Estimate
+from closerlook.stats.effects import (
+    FAILS,
+    HOLDS,
+    UNDECIDED,
+    Effect,
+    decide,
+    decide_share,
+    one_sided,
+    p_of,
+    pool_effects,
+    power,
+)
 from closerlook.stats.paired_tests import holm
 
-PLACEHOLDER = layout.GRID
-"""An existing file, for comparisons that read fewer files than others."""
 COLLAPSED = layout.table("collapse")
-READS = {
-    "score": Files.VERDICTS,
-    "kl_fall": Files.SHIFT,
-    "shifted": Files.SHIFT,
-    "length_order": Files.RESPONSES,
-    "length_distance": Files.RESPONSES,
-    "from_data": Files.BORROWING,
-    "beyond_chance": Files.BORROWING,
-}
-"""The file that each measure reads of both cells. Length measures also read the data that the cell was tuned on."""
-FILES = ("first_file", "second_file", "first_data", "second_data")
-KEYS = ("claim", "aspect", "judge", "decided_from", "against", "suspect")
-PAIR = ("model", "dataset", "size", "method", "evalset", *KEYS)
-"""What tells comparisons apart. Trainings that differ only in their seed are one comparison."""
+FILES = ("first_file", "second_file", "first_other", "second_other")
+FAMILY = ("claim", "judge", "decided_from")
+"""Tests of one claim are corrected together: by each judge, of this grid and of the paper's numbers."""
+KEYS = ("scope", "finding", "claim", "judge", "decided_from", "against", "suspect")
+PAIR = (*(name for name in IDENTITY if name != "seed"), *KEYS)
+"""What tells rows apart. Trainings that differ only in their seed are one pair."""
+ALL, ONE = "all pairs", "pair"
+OURS, PAPER = "ours", "paper"
+LEFT_OUT = "left out"
+IF_PRECISE = "{} if precise"
 JUDGE = "gpt-4-1106-preview"
 """The paper's judge."""
-LEVEL = 0.05
-LARGEST = float(max(SCORES) - min(SCORES))
-"""Largest difference of two scores."""
+
+Trainings = list[tuple[Row, list[Path]]]
 
 
 def comparisons(grid: Iterable[Row]) -> Iterator[Row]:
-    """A row per claim and pair of cells: this grid's, for scores by each judge; then the paper's."""
-    tuned = [
-        row | {"size": int(row["size"]), "original": row["original"]}
-        for row in grid
-        if row["dataset"] and not row["ablated"]  # the cells of the causal test all have nearly the same data
-    ]
-    for claim in CLAIMS:
-        if claim.measure in READS:
-            yield from _grid_comparisons(claim, tuned)
-        yield from _paper_comparisons(claim)
+    """For each claim, judge and source of numbers a row for the answer, then one for each pair of cells.
 
-
-def _grid_comparisons(claim: Claim, tuned: list[Row]) -> Iterator[Row]:
-    for row, second in claim.pairs(tuned):
-        for judge in _judges_of_both(claim, row, second):
-            files = [READS[claim.measure].format(judge=judge, **each) for each in (row, second)]
-            data = [layout.dataset(each["cell"].split("/")[1]) for each in (row, second)]
-            if not claim.measure.startswith("length"):
-                data = [PLACEHOLDER] * 2
-            keys = {
-                "claim": claim.statement,
-                "aspect": claim.aspect,
-                "judge": judge,
-                "decided_from": "ours",
-                "suspect": "",
-            }
-            paths = dict(zip(FILES, (*files, *data), strict=True))
-            yield row | keys | paths | {"against": _against(row, second), "second_row": second}
-
-
-def _judges_of_both(claim: Claim, row: Row, second: Row) -> list[str]:
-    """The judges of both cells: of a score, its judges; of traced spans, their markers; else one empty name."""
-    if claim.measure == "score":
-        return [judge for judge in row["judges"] if judge in second["judges"]]
-    if READS[claim.measure] == Files.BORROWING:
-        datasets = "held_out" if claim.measure == "beyond_chance" else "searched"
-        traced = row[datasets][:1] == second[datasets][:1] != []
-        return [name for name in row["markers"] if traced and name in second["markers"]]
-    return [""]
-
-
-def _paper_comparisons(claim: Claim) -> Iterator[Row]:
-    for row, second in claim.pairs(paper_grid(claim.measure)):
-        printed_rows = [each["printed"] for each in ([row] if second is row else [row, second])]
-        reasons = [f"{p.location}: {reason}" for p in printed_rows for reason in suspects().get((p.source, p.row), ())]
-        judge = JUDGE if claim.measure == "score" else ""
-        keys = {"claim": claim.statement, "aspect": claim.aspect, "judge": judge, "decided_from": "paper"}
-        keys |= {"against": _against(row, second), "suspect": "; ".join(reasons)}
-        yield row | keys | dict.fromkeys(FILES, PLACEHOLDER) | {"second_row": second}
-
-
-def _against(row: Row, second: Row) -> str:
-    """The name of the second cell, if it is another one, without its seed, which is that of the first."""
-    return "" if second is row else str(of_all_seeds({"against": second["cell"]})["against"])
-
-
-def decide_claims(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
-    """Effect, p and Holm's p of every comparison, corrected over ours and over the paper's separately.
-
-    Several trainings of a comparison, which differ only in their seed, are decided together, by their mean.
+    The paper's numbers come after those of this grid, and only if the preset asks for them.
     """
-    comparisons = list(_by_pair(cells))
-    effects = [
-        pool_effects([effect_from_files(row, paths) for row, paths in trainings])
-        if trainings[0][0]["decided_from"] == "ours"
-        else effect_from_paper(trainings[0][0])
-        for trainings in comparisons
+    rows = list(grid)
+    cells = [
+        row | {"size": int(row["size"]) if row["size"] else ""}
+        for row in rows
+        if not row["ablated"]  # the cells of the causal test all have nearly the same data
     ]
-    rows = [trainings[-1][0] for trainings in comparisons]
-    one_sided = [one_sided_p(effect, CLAIM[row["claim"]]) for effect, row in zip(effects, rows, strict=True)]
-    two_sided = {i: min(1.0, 2 * min(pair)) for i, pair in enumerate(one_sided) if pair}
-    corrected: dict[int, float] = {}
-    for family in ("ours", "paper"):
-        tested = [i for i in two_sided if rows[i]["decided_from"] == family]
-        corrected |= zip(tested, holm([two_sided[i] for i in tested]), strict=True)
-    for i, (row, effect, pair) in enumerate(zip(rows, effects, one_sided, strict=True)):
-        suspect = "; ".join(filter(None, (_suspect(each, paths[-1]) for each, paths in comparisons[i])))
-        keys = {"version": effect.version, "decided_by": effect.by, "suspect": suspect}
-        keys["decision"] = decide(effect, CLAIM[row["claim"]], pair, corrected.get(i))
-        keys["seed"] = f"{MEAN_OF}{effect.pooled.trainings}" if effect.pooled else row["seed"]
-        counts = {"n": effect.estimate.n, "n_null": effect.estimate.n_null}
-        yield row, keys, "effect", effect.estimate
-        yield row, keys, "p", Estimate(two_sided.get(i), **counts)
-        yield row, keys, "p_holm", Estimate(corrected.get(i), **counts)
+    asked = any(row["paper_claims"] for row in rows)
+    for claim in CLAIMS:
+        pairs = [*_grid_pairs(claim, cells), *(_paper_pairs(claim) if asked else ())]
+        for (_, judge, source), family in grouped(pairs, FAMILY).items():
+            first = family[0] | dict.fromkeys(FILES, layout.GRID) | dict.fromkeys(PAIR, "") | {"seed": ""}
+            names = {"scope": ALL, "finding": claim.finding, "claim": claim.text}
+            yield first | names | {"judge": judge, "decided_from": source}
+            yield from family
 
 
-def _by_pair(cells: list[tuple[Row, list[Path]]]) -> Iterable[list[tuple[Row, list[Path]]]]:
-    """The comparisons, each with its trainings; each of the paper's by itself."""
-    pairs: dict[tuple[object, ...], list[tuple[Row, list[Path]]]] = {}
-    for number, (row, paths) in enumerate(cells):
-        key = (*(row[name] for name in PAIR), number if row["decided_from"] == "paper" else "")
-        pairs.setdefault(key, []).append((row, paths))
+def _grid_pairs(claim: Claim, cells: list[Row]) -> Iterator[Row]:
+    reading = READINGS[claim.measure]
+    for row, second in claim.pairs(cells):
+        for name in names_of(claim.measure, row, second):
+            paths = [
+                template.format(judge=name, marker=name, task=name, subset=str(each["cell"]).split("/")[1], **each)
+                for template in (reading.file, reading.other)
+                for each in (row, second)
+            ]
+            yield row | dict(zip(FILES, paths, strict=True)) | _keys(claim, name, OURS, row, second)
+
+
+def _paper_pairs(claim: Claim) -> Iterator[Row]:
+    judge = JUDGE if claim.measure == "score" else ""
+    for row, second in claim.pairs(paper_grid(claim.measure)):
+        both = [each["printed"] for each in ([row] if second is row else [row, second])]
+        reasons = [f"{p.location}: {reason}" for p in both for reason in implausible().get((p.source, p.row), ())]
+        keys = _keys(claim, judge, PAPER, row, second) | {"suspect": "; ".join(reasons)}
+        yield row | dict.fromkeys(FILES, layout.GRID) | keys
+
+
+def _keys(claim: Claim, judge: str, source: str, row: Row, second: Row) -> Row:
+    """against: the name of the second cell, if it is another one, without its seed, which is that of the first."""
+    against = "" if second is row else str(of_all_seeds({"against": second["cell"]})["against"])
+    keys = {"scope": ONE, "finding": claim.finding, "claim": claim.text, "judge": judge, "decided_from": source}
+    return keys | {"against": against, "suspect": "", "aspect": claim.aspect, "second_row": second}
+
+
+class Pair(NamedTuple):
+    """A pair of cells: its row, what is measured of it, and why it is left out, if it is."""
+
+    row: Row
+    measured: PairEffect
+    suspect: str
+
+
+def decide_claims(cells: Trainings) -> Iterator[MeasuredOf]:
+    """The answer to every claim from all its pairs that are not suspect, and the decision on every pair.
+
+    Several trainings of a pair, which differ only in their seed, are decided together, by their mean.
+    """
+    families: dict[tuple[object, ...], Trainings] = {}
+    for row, paths in cells:
+        families.setdefault(tuple(row[name] for name in FAMILY), []).append((row, paths))
+    for family in families.values():
+        answer = next(row for row, _ in family if row["scope"] == ALL)
+        pairs = [_pair(trainings) for trainings in _by_pair(family)]
+        claim, kept = CLAIM[answer["claim"]], [pair for pair in pairs if not pair.suspect]
+        corrected = _holm([pair.measured.effect for pair in kept], claim)
+        precise = _holm([pair.measured.precise or pair.measured.effect for pair in kept], claim)
+        decisions = [
+            _decision(pair.measured, claim, p, p_precise)
+            for pair, p, p_precise in zip(kept, corrected, precise, strict=True)
+        ]
+        yield from _answer(answer, claim, pairs, kept, decisions)
+        after = iter(zip(decisions, corrected, strict=True))
+        for pair in pairs:
+            yield from _decided(pair, claim, *((LEFT_OUT, None) if pair.suspect else next(after)))
+
+
+def _by_pair(family: Trainings) -> Iterable[Trainings]:
+    """The pairs of a claim, each with its trainings; each of the paper's by itself."""
+    pairs: dict[tuple[object, ...], Trainings] = {}
+    for number, (row, paths) in enumerate(family):
+        if row["scope"] == ONE:
+            key = (*(row[name] for name in PAIR), number if row["decided_from"] == PAPER else "")
+            pairs.setdefault(key, []).append((row, paths))
     return pairs.values()
 
 
-def one_sided_p(effect: Effect, claim: Claim) -> tuple[float, float] | None:
-    """One-sided p for the claim and against it; None if there is nothing to test with."""
-    value, error, n = effect.estimate.value, effect.error, effect.estimate.n
-    pooled = effect.pooled if effect.pooled and effect.pooled.varies else None
-    if value is None or error is None or n < 2 or not (pooled or error or claim.measure == "score"):
-        return None
-
-    def p_above(bound: float) -> float:
-        return pooled.p_above(bound) if pooled else _p_above(value - bound, bound + LARGEST, error, n)
-
-    def p_below(bound: float) -> float:
-        return 1 - pooled.p_above(bound) if pooled else _p_above(bound - value, LARGEST - bound, error, n)
-
-    above, below = p_above(claim.bound), p_below(claim.bound)
-    if claim.sense == "within":
-        return max(below, p_above(-claim.bound)), min(above, p_below(-claim.bound))
-    return (above, below) if claim.sense == "more" else (below, above)
+def _pair(trainings: Trainings) -> Pair:
+    row = trainings[-1][0]
+    if row["decided_from"] == PAPER:
+        return Pair(row, effect_from_paper(row), str(row["suspect"]))
+    measured = effect_from_files(trainings)
+    if pooled := measured.effect.pooled:
+        row = row | {"seed": f"{MEAN_OF}{pooled.trainings}"}
+    return Pair(row, measured, "; ".join(dict.fromkeys(filter(None, (_collapsed(*each) for each in trainings)))))
 
 
-def _p_above(distance: float, room: float, error: float, n: int) -> float:
-    """Largest p of an effect this far above a bound, if the true effect is at the bound. room: the scale below the bound.
+def _holm(effects: list[Effect], claim: Claim) -> list[float | None]:
+    """Holm's p of each effect, over all of them; None where there is nothing to test with."""
+    p_values = [p_of(one_sided(effect, claim.says)) for effect in effects]
+    corrected = iter(holm([p for p in p_values if p is not None]))
+    return [None if p is None else next(corrected) for p in p_values]
 
-    If all n differences of scores are equal, there is no error to test with. Then a share q of all instructions may still
-    differ by the whole scale: at the bound, (1 - q) distance = q room. That none of them is among n has probability (1 - q)^n.
+
+def _decision(measured: PairEffect, claim: Claim, p: float | None, p_precise: float | None) -> str:
+    """Where the error is known within a range only, what its largest value shows, or "if precise" what its smallest does."""
+    effect, value = measured.effect, measured.effect.estimate.value
+    if measured.by == NUMBERS and value is not None:
+        says = claim.says
+        inside = {"more": value > says.bound, "less": value < says.bound, "within": abs(value) < says.bound}
+        return HOLDS if inside[says.sense] else FAILS
+    decision = decide(one_sided(effect, claim.says), p)
+    if decision == UNDECIDED and measured.precise:
+        precise = decide(one_sided(measured.precise, claim.says), p_precise)
+        return precise if precise == UNDECIDED else IF_PRECISE.format(precise)
+    return decision
+
+
+def _decided(pair: Pair, claim: Claim, decision: str, p_holm: float | None) -> Iterator[MeasuredOf]:
+    effect, by, version, _ = pair.measured
+    keys = {"version": version, "decided_by": by, "suspect": pair.suspect, "decision": decision}
+    keys["seed"] = pair.row["seed"]
+    counts = {"n": effect.estimate.n, "n_null": effect.estimate.n_null}
+    yield pair.row, keys, "effect", effect.estimate
+    yield pair.row, keys, "p", Estimate(p_of(one_sided(effect, claim.says)), **counts)
+    yield pair.row, keys, "p_holm", Estimate(p_holm, **counts)
+    if claim.says.has_margin:
+        yield pair.row, keys, "power", Estimate(power(effect, claim.says), **counts)
+
+
+def _answer(row: Row, claim: Claim, pairs: list[Pair], kept: list[Pair], decisions: list[str]) -> Iterator[MeasuredOf]:
+    """The mean effect over pairs that are not suspect, its test, how much pairs differ, and how many decide which way.
+
+    Pairs with too few instructions for an error are counted, but not in the mean.
     """
-    if error:
-        from scipy.stats import t as student  # heavy
+    tested = [pair.measured for pair in kept if pair.measured.by == NUMBERS or pair.measured.effect.error is not None]
+    tested = tested or [pair.measured for pair in kept]
+    effect, precise = (_mean([_with_numbers(each, which) for each in tested]) for which in (False, True))
+    if claim.share is not None:
+        decision, by = decide_share(decisions, claim.share), f"{claim.share:.0%} of {len(kept)} pairs"
+    else:
+        decision = _decide_mean(effect, precise, claim)
+        by = f"mean of {len(tested)} pairs" if len(tested) > 1 else "one pair"
+    versions = " / ".join(dict.fromkeys(pair.measured.version for pair in kept))
+    keys = {"version": versions, "decided_by": by if kept else "", "decision": decision if kept else ""}
+    n = {"n": effect.estimate.n, "n_null": effect.estimate.n_null}
+    yield row, keys, "mean_effect", effect.estimate
+    yield row, keys, "mean_p", Estimate(p_of(one_sided(effect, claim.says)), **n)
+    if claim.says.has_margin:
+        yield row, keys, "mean_power", Estimate(power(effect, claim.says), **n)
+    if effect.pooled and len(tested) > 1:
+        yield row, keys, "spread", Estimate(effect.pooled.spread, **n)
+    counts = {"pairs": len(pairs), "pairs_hold": decisions.count(HOLDS), "pairs_fail": decisions.count(FAILS)}
+    counts["pairs_undecided"] = len(kept) - counts["pairs_hold"] - counts["pairs_fail"]
+    counts["pairs_left_out"] = len(pairs) - len(kept)
+    yield from ((row, keys, name, Estimate(float(count), **n)) for name, count in counts.items())
 
-        return float(student.sf(distance / error, n - 1))
-    return 1.0 if distance <= 0 else (room / (distance + room)) ** n
+
+def _with_numbers(measured: PairEffect, precise: bool) -> Effect:
+    """The effect of a pair. A number without an uncertainty of its own is one of those whose spread their mean is tested with."""
+    effect = measured.precise if precise and measured.precise else measured.effect
+    return effect._replace(error=0.0) if measured.by == NUMBERS else effect
 
 
-def decide(effect: Effect, claim: Claim, one_sided: tuple[float, float] | None, p: float | None) -> str:
-    """holds, does not hold, or undecided. p: Holm's; without a test, the numbers alone decide where they are all there is."""
-    value = effect.estimate.value
-    if one_sided and p is not None:
-        return "undecided" if p >= LEVEL else "holds" if one_sided[0] < one_sided[1] else "does not hold"
-    if value is None or effect.by != NUMBERS:
-        return "undecided"
-    inside = {"more": value > claim.bound, "less": value < claim.bound, "within": abs(value) < claim.bound}
-    return "holds" if inside[claim.sense] else "does not hold"
+def _mean(effects: list[Effect]) -> Effect:
+    return pool_effects(effects) if effects else Effect(Estimate(None))
 
 
-def _suspect(row: Row, collapse: Path) -> str:
-    """Which of a row's cells collapsed, or what is wrong with the paper's rows."""
-    if row["decided_from"] == "paper" or not collapse.exists():
-        return str(row["suspect"])
-    cells = {each["cell"]: tuple(str(each[name]) for name in IDENTITY) for each in (row, row["second_row"])}
-    collapsed = _read_collapsed(collapse)
+def _decide_mean(effect: Effect, precise: Effect, claim: Claim) -> str:
+    for found, form in ((effect, "{}"), (precise, IF_PRECISE)):
+        sides = one_sided(found, claim.says)
+        decision = decide(sides, p_of(sides))
+        if decision != UNDECIDED:
+            return form.format(decision)
+    return UNDECIDED
+
+
+def _collapsed(row: Row, paths: list[Path]) -> str:
+    """Which of a row's cells collapsed, according to the table collapse, if it is there."""
+    if not paths[-1].exists():
+        return ""
+    known = IDENTITY if row["evalset"] else IDENTITY[:-1]  # a benchmark's pair has no evalset: any counts
+    cells = {each["cell"]: tuple(str(each[name]) for name in known) for each in (row, row["second_row"])}
+    collapsed = {identity[: len(known)] for identity in _read_collapsed(paths[-1])}
     return "; ".join(f"{name}: collapsed training" for name, identity in cells.items() if identity in collapsed)
 
 
@@ -207,20 +256,24 @@ CLAIMS_DECIDED: Table = Table(
     name="claims",
     title="The paper's claims, decided",
     caption=(
-        "One row per finding of the paper and pair of cells: the effect, and whether the finding holds for it in this "
-        "grid (ours) or in the paper's printed numbers (paper). Undecided means that the effect is not significantly "
-        "on either side of the finding's bound."
+        "One row per claim: the mean effect over all pairs of cells that it is about, and whether the claim holds for it, "
+        "in this grid (ours) or in the paper's printed numbers (paper); then one row per pair. Undecided: the effect is not "
+        "significantly on either side of the claim's bound."
     ),
     metrics=metrics.CLAIMS_DECIDED,
-    keys=("claim", "aspect", "judge", "version", "decided_from", "decided_by", "decision", "against", "suspect"),
+    keys=(*KEYS[:4], "version", "decided_from", "decided_by", "decision", "against", "suspect"),
     unit="instructions",
-    tally=(("claim", "decided_from"), "decision"),
+    sections={
+        "The answers": tuple(name for name in metrics.CLAIMS_DECIDED if metrics.CLAIMS_DECIDED[name].headline),
+        "Every pair": tuple(name for name in metrics.CLAIMS_DECIDED if not metrics.CLAIMS_DECIDED[name].headline),
+    },
     parts=(
         Part(
             PAIR,
             tuple(f"{{{name}}}" for name in FILES),
             decide_claims,
-            tuple(metrics.CLAIMS_DECIDED),
+            ("effect",),
+            controls=True,
             over=comparisons,
             together=(),
             optional=(COLLAPSED,),

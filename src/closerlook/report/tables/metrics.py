@@ -255,7 +255,17 @@ MATCHED = {"score": SCORES["score"], **DIFFERENCES}
 
 REPRODUCTION = {"ours": Metric("ours"), "paper": Metric("paper"), "difference": Metric("difference")}
 CLAIMS_DECIDED = {
-    "effect": Metric("effect", pooled=False),
+    "mean_effect": Metric("mean effect", pooled=False),
+    "mean_p": Metric("p", pooled=False),
+    "mean_power": Metric("power", "share", pooled=False),
+    "spread": Metric("spread of the pairs", pooled=False),
+    "pairs": Metric("pairs", "count", pooled=False),
+    "pairs_hold": Metric("hold", "count", pooled=False),
+    "pairs_fail": Metric("do not hold", "count", pooled=False),
+    "pairs_undecided": Metric("undecided", "count", pooled=False),
+    "pairs_left_out": Metric("left out", "count", pooled=False),
+    "effect": Metric("effect", headline=False, pooled=False),
     "p": P_VALUES["p"],
     "p_holm": replace(P_VALUES["p_holm"], headline=False),
+    "power": Metric("power", "share", headline=False, pooled=False),
 }

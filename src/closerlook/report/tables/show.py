@@ -13,7 +13,7 @@ from closerlook.core.errors import CloserlookError
 from closerlook.report.tables.pooling import summarized
 from closerlook.report.tables.registry import TABLES, table_of
 from closerlook.report.tables.tidy import read_csv
-from closerlook.report.tables.wide import tally, widen
+from closerlook.report.tables.wide import widen
 
 LINES = 40
 """Of one table; more would push the next ones out of sight."""
@@ -37,7 +37,7 @@ def show(path: Path) -> None:
     """Print a table's CSV: headline metrics, one line per cell. Raises CloserlookError for a file of no table."""
     table = table_of(path)
     rows = summarized(read_csv(path, table))
-    wide = tally(rows, table) if table.tally else widen(rows, table, brief=True)
+    wide = widen(rows, table, brief=True)
     cut = f"the first {LINES} of {len(wide.lines):,} lines; " if len(wide.lines) > LINES else ""
     note = Text(f"{cut}{wide.common}{'; ' if wide.common else ''}full table: {path}")
     drawing = Drawing(title=Text(table.title), caption=note, box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)

@@ -98,7 +98,6 @@ class Table:
     asks_for: a column of the grid in which some row must have `at_least` this many names, or the grid has no such table.
     selective: whether a grid without rows of any part has no such table.
     truth: whether the table is only about evalsets whose truth is known, which are the miniature's.
-    tally: key columns and another column whose values are counted for them in a first section.
     """
 
     name: str
@@ -114,7 +113,6 @@ class Table:
     at_least: int = 1
     selective: bool = False
     truth: bool = False
-    tally: tuple[tuple[str, ...], str] | None = None
 
     @property
     def method(self) -> str:

@@ -1,6 +1,5 @@
 """The wide form of a tidy table: a line per cell, a column per metric. Plain text, not escaped."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 
 from closerlook.core.grouping import grouped
@@ -34,25 +33,9 @@ class Wide:
 def sections(rows: list[Row], table: Table) -> list[Wide]:
     """The wide tables of a page: one per section, or a single one. Of several trainings, their mean is drawn."""
     rows = summarized(rows)
-    if table.tally:
-        return [tally(rows, table), replace(widen(rows, table), section="Every comparison")]
     if not table.sections:
         return [widen(rows, table)]
     return [_section(rows, table, heading, metrics) for heading, metrics in table.sections.items()]
-
-
-def tally(rows: list[Row], table: Table) -> Wide:
-    """The number of rows with each value of the tallied column (empty: no data), by the other key columns."""
-    assert table.tally is not None
-    names, counted = table.tally
-    rows = [row for row in rows if row["metric"] == next(iter(table.metrics))]
-    values = sorted({row[counted] for row in rows} - {""}) + [""] * any(not row[counted] for row in rows)
-    lines = []
-    for line, group in grouped(rows, names).items():
-        counts = Counter(row[counted] for row in group)
-        lines.append([*(visible(name, " ") for name in line), *(str(counts[value]) for value in values)])
-    header = [*map(_plain, names), *(value or NO_DATA for value in values)]
-    return Wide(header, "l" * len(names) + "r" * len(values), lines, "", "In short")
 
 
 def _section(rows: list[Row], table: Table, heading: str, metrics: tuple[str, ...]) -> Wide:

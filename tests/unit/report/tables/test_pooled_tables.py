@@ -132,7 +132,7 @@ def test_claims_are_decided_once_over_the_seeds(seeded: Folder) -> None:
     (effect,) = [
         row
         for row in rows
-        if row["metric"] == "effect" and row["claim"] == "LFT factuality > SFT factuality on the same data"
+        if row["metric"] == "effect" and row["claim"] == "LFT has more factuality than SFT on the same data"
     ]
     assert (effect["seed"], effect["against"]) == ("mean of 3", "tiny/brief@1k/sft")
     differences = [

@@ -51,9 +51,8 @@
   };
 
   const SOURCES = { ours: "This grid", paper: "The paper's numbers" };
-  const FEW = 3; // more decisions than this are counted, and listed on demand
 
-  // A row per claim with its decisions per model and dataset, from this grid and from the paper's numbers.
+  // A row per claim with its answer and the decisions per model and dataset, from this grid and from the paper's numbers.
   function Claims() {
     const { claims, tables } = closerlook.facts;
     if (!claims.length)
@@ -63,7 +62,7 @@
     const sources = distinct(claims.map((row) => row.decided_from));
     return html`<section aria-labelledby="claims">
       <h2 id="claims">Claims</h2>
-      <p class="small">Each finding of the paper as a testable statement, decided per model and dataset${tables.some((table) => table.name === "claims") && html`; <a href=${closerlook.link("tables/claims")}>with all numbers
+      <p class="small">Each finding of the paper as a testable statement: the answer for the mean of all pairs of cells that it is about, and the decisions on single pairs${tables.some((table) => table.name === "claims") && html`; <a href=${closerlook.link("tables/claims")}>with all numbers
         </a>`}.</p>
       <div class="scroll" tabindex="0" role="region" aria-label="Claims"><table class="claims">
         <thead><tr><th scope="col">Claim</th>${sources.map((source) => html`<th scope="col">${SOURCES[source] || source}
@@ -79,26 +78,25 @@
   }
 
   function Decisions({ rows }) {
-    const bySubject = new Map(
-      rows.map((row) => [
-        `${subject(row)}\n${row.decision}`,
-        { subject: subject(row), decision: row.decision || "no data" },
-      ]),
-    );
-    const decisions = [...bySubject.values()];
-    if (!decisions.length) return html`<span class="small">not decided</span>`;
-    const list = html`<ul class="badges">${decisions.map(({ subject, decision }) => html`<li>
-      <${Badge} decision=${decision} /> <span class="small">${subject}</span></li>`)}</ul>`;
-    if (decisions.length <= FEW) return list;
-    const kinds = distinct([...Object.keys(DECISIONS), ...decisions.map(({ decision }) => decision)]);
-    const counts = kinds.map((kind) => [kind, decisions.filter(({ decision }) => decision === kind).length]);
-    return html`<details><summary>${counts.filter(([, count]) => count).map(([kind, count]) => html`<${Badge}
-      decision=${kind} count=${count} /> `)}</summary>${list}</details>`;
+    const answers = rows.filter((row) => row.metric === "mean_effect");
+    const pairs = rows.filter((row) => row.metric === "effect");
+    if (!rows.length) return html`<span class="small">not decided</span>`;
+    return html`${answers.map((row) => html`<p class="answer"><${Badge} decision=${row.decision || "no data"} /> <span class="small">
+      ${[row.judge, row.decided_by].filter(Boolean).join(", ")}</span></p>`)}
+      ${pairs.length > 0 && html`<details><summary class="small">${closerlook.count(pairs.length, "pair")}</summary>
+      <${Pairs} rows=${pairs} /></details>`}`;
   }
 
-  const Badge = ({ decision, count }) =>
-    html`<b class="badge" data-decision=${decision}>${DECISIONS[decision] || "·"} ${decision}${count && ` ${count}`}
-      </b>`;
+  function Pairs({ rows }) {
+    const decided = rows.map((row) => ({ subject: subject(row), decision: row.decision || "no data" }));
+    const kinds = distinct([...Object.keys(DECISIONS), ...decided.map(({ decision }) => decision)]);
+    const ordered = kinds.flatMap((kind) => decided.filter(({ decision }) => decision === kind));
+    return html`<ul class="badges">${ordered.map(({ subject, decision }) => html`<li>
+      <${Badge} decision=${decision} /> <span class="small">${subject}</span></li>`)}</ul>`;
+  }
+
+  const Badge = ({ decision }) =>
+    html`<b class="badge" data-decision=${decision}>${DECISIONS[decision] || "·"} ${decision}</b>`;
 
   const subject = (row) =>
     [
