@@ -133,7 +133,7 @@ CLAIMS: tuple[Claim, ...] = (
         "3", "SFT hallucinates more spans per response than LFT on the same data", "spans", of.same_data("sft", "lft")
     ),
     Claim("3", f"More of SFT's {_DATA}", "from_data", of.same_data("sft", "lft")),
-    Claim("3", f"More of SFT's {_DATA}, beyond chance", "beyond_chance", of.same_data("sft", "lft")),
+    Claim("3", f"More of SFT's {_DATA} beyond chance", "beyond_chance", of.same_data("sft", "lft")),
     Claim(
         "3",
         "More of SFT's hallucinations than of its base model's are in similar instances",
@@ -142,9 +142,9 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     # Section 6: methods to improve instruction tuning
     *_of_scores(
-        "4", "NEFTune, or SFT on improved data, has no more {aspect} than LFT", of.improvements("lft"), NOT_MORE
+        "4", "NEFTune and SFT on improved data have no more {aspect} than LFT", of.improvements("lft"), NOT_MORE
     ),
-    *_of_scores("4", "NEFTune, or SFT on improved data, has more {aspect} than plain SFT", of.improvements("sft")),
+    *_of_scores("4", "NEFTune and SFT on improved data have more {aspect} than plain SFT", of.improvements("sft")),
     # The abstract's conclusion
     *_of_scores(
         "abstract",

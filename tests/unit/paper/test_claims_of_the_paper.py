@@ -52,7 +52,7 @@ def test_suspect_rows_are_left_out_but_not_for_what_they_say(rows: list[dict[str
     assert {r["decision"] == "left out" for r in papers(rows, says) if r["suspect"]} == {True}
     answer = answers(rows, says)
     assert answer["pairs_left_out"] == sum(r["decision"] == "left out" for r in papers(rows, says))
-    better = papers(rows, "NEFTune, or SFT on improved data, has more helpfulness than plain SFT")
+    better = papers(rows, "NEFTune and SFT on improved data have more helpfulness than plain SFT")
     assert {r["dataset"] for r in better if not r["suspect"]} >= {"dolly-filtered"}, "against the text, and plausible"
 
 
@@ -91,7 +91,7 @@ def test_the_answers(rows: list[dict[str, Any]]) -> None:
     assert answers(rows, "LFT has more factuality than SFT on the same data")["decision"] == "holds"
     moved = answers(rows, "LFT has no more factuality on the largest subset than on the smallest")
     assert (moved["decision"], moved["mean_power"] < 0.5) == ("undecided", True)
-    better = answers(rows, "NEFTune, or SFT on improved data, has more helpfulness than plain SFT")
+    better = answers(rows, "NEFTune and SFT on improved data have more helpfulness than plain SFT")
     assert better["decision"] == "undecided", "the text says that all of them are better"
 
 

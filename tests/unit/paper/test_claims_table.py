@@ -116,7 +116,7 @@ def test_where_hallucinations_come_from(rows: list[dict[str, Any]]) -> None:
     effect = next(r for r in rows if r["claim"] == says and r["dataset"] == "good" and r["metric"] == "effect")
     assert effect["value"] == pytest.approx(0.25, abs=0.12)  # 0.70 less 0.45, each of 199 spans
     assert (effect["n"], effect["n_null"]) == (N - 1, 0)  # the first response has no span
-    assert decided(rows, f"{says}, beyond chance", judge="oracle") == {
+    assert decided(rows, f"{says} beyond chance", judge="oracle") == {
         "good@1k": "holds",
         "good@2k": "undecided",  # chance explains it
         "bad@1k": "left out",
@@ -159,8 +159,8 @@ def test_an_answer_is_the_mean_over_the_pairs(rows: list[dict[str, Any]]) -> Non
     assert stats.ttest_1samp(effects, 0).pvalue < found["mean_p"] < 0.5  # the instructions' error comes on top
     decision, found = answer(rows, "SFT has less factuality than its base model")
     assert (decision, found["spread"]) == ("holds", 0)  # -0.4 for each: the pairs differ as instructions explain
-    (p,) = (r["value"] for r in ours(rows, "NEFTune, or SFT on improved data, has more factuality than plain SFT", "p"))
-    _, found = answer(rows, "NEFTune, or SFT on improved data, has more factuality than plain SFT")
+    (p,) = (r["value"] for r in ours(rows, "NEFTune and SFT on improved data have more factuality than plain SFT", "p"))
+    _, found = answer(rows, "NEFTune and SFT on improved data have more factuality than plain SFT")
     assert found["mean_p"] == p, "of a single pair"
 
 
@@ -194,10 +194,10 @@ def test_lengths(rows: list[dict[str, Any]]) -> None:
 
 
 def test_what_is_to_improve_tuning(rows: list[dict[str, Any]]) -> None:
-    says = "NEFTune, or SFT on improved data, has no more factuality than LFT"
+    says = "NEFTune and SFT on improved data have no more factuality than LFT"
     (row,) = (r for r in rows if r["claim"] == says and r["decided_from"] == "ours" and r["metric"] == "effect")
     assert (row["decision"], row["method"], row["against"]) == ("does not hold", "nft", "tiny/good@2k/lft")
-    says = "NEFTune, or SFT on improved data, has more factuality than plain SFT"
+    says = "NEFTune and SFT on improved data have more factuality than plain SFT"
     assert set(decided(rows, says).values()) == {"holds"}
 
 

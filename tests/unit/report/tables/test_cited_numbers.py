@@ -14,14 +14,18 @@ TABLE = REPOSITORY / "docs/results/miniature/shift.csv"
 ROW = "dataset=brief, size=800, method=lft"
 
 
-@pytest.fixture(scope="module")
-def cite() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cite", PROGRAM)
+def load(program: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(program.stem, program)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def cite() -> ModuleType:
+    return load(PROGRAM)
 
 
 def test_the_documents_agree_with_their_tables() -> None:
@@ -54,3 +58,9 @@ def test_a_wrong_number_is_found_and_mended(cite: ModuleType, tmp_path: Path, mo
             cite.main()
         assert ended.value.code == status
     assert document.read_text() == f"KL is [{right}]{link} and [{right}]{link}."
+
+
+def test_the_papers_claims_are_those_of_the_code(tmp_path: Path) -> None:
+    load(REPOSITORY / "docs/paper_claims.py").main(tmp_path)
+    for name in ("claims.csv", "claims.md"):
+        assert (tmp_path / name).read_text() == (REPOSITORY / "docs/results/paper" / name).read_text()
