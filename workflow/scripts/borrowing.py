@@ -38,8 +38,8 @@ def main() -> None:
         nargs=4,
         action="append",
         metavar=("NAME", "INDEX", "LEAST", "MOST"),
-        help="chance level of a dataset that is searched: its name, the index of the whole dataset whose first instances it "
-        "is, and how many of its last instances every cell tuned on it held out, and some cell did; repeatable",
+        help="chance level of a dataset that is searched: its name, the index of the whole dataset that it is a subset of, "
+        "and how many of its last instances every cell tuned on it held out, and some cell did; repeatable",
     )
     parser.add_argument(
         "--base-responses", type=Path, metavar="FILE", help="responses.parquet of the untuned base model"
@@ -86,7 +86,7 @@ def main() -> None:
         parts = None
         if name in held_out:
             whole, least, most = held_out[name]
-            parts = Parts.cut(Index(whole), dataset.limit - most, dataset.limit - least, arguments.seed)
+            parts = Parts.cut(Index(whole), dataset.index.ids, least, most, arguments.seed)
         searched.append(Searched(dataset, other, parts))
     counts = count_borrowing(inputs, searched, arguments.neighbors, arguments.seed)
     write_parquet(counts, schemas.BORROWING, arguments.out)

@@ -18,7 +18,7 @@ BASE = "base"
 
 
 class Rest(NamedTuple):
-    """The instances of a whole dataset that cells tuned on it, or on its first instances, did not see."""
+    """The instances of a whole dataset that cells tuned on it, or on a subset of it, did not see."""
 
     whole: str
     """The whole dataset."""
@@ -118,8 +118,6 @@ class Lineage:
         """
         name, size = dataset_and_size(dataset)
         datasets = self.catalog.datasets
-        if draw_of(dataset):
-            return None  # its instances are not the first ones of the whole dataset
         if any(isinstance(datasets[other].source, LongestSource) for other in ancestry(name, datasets)):
             return None
         settings = [self.catalog.methods[cell.method].train for cell, _ in self._traced if cell.dataset == dataset]

@@ -1,6 +1,6 @@
 """Chance level of borrowing: the same phrases in instances of the same dataset that were not tuned on.
 
-Instances are in random order, so those tuned on and the rest differ by chance alone: a model that learned the dataset's
+A subset is a random one, so its instances and the rest differ by chance alone: a model that learned the dataset's
 distribution, and nothing of single instances, finds its phrases as often in one as in the other. Both are cut into parts of
 equally many instances. The parts are disjoint: overlapping ones would be more alike than two draws of the dataset are.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from closerlook.core.errors import CloserlookError
 from closerlook.text.words import join_words
 from closerlook.trace.index import Index
 from closerlook.trace.matching_statistics import look_up
@@ -31,16 +32,24 @@ class Parts:
     held_out: int
 
     @classmethod
-    def cut(cls, index: Index, tuned: int, first_held_out: int, seed: int) -> "Parts | None":
-        """Cut the first `tuned` instances, and those from `first_held_out` on. None if one of the two has no instance.
+    def cut(cls, index: Index, subset: Sequence[str], least: int, most: int, seed: int) -> "Parts | None":
+        """Cut a dataset into what all cells saw that were tuned on a subset of it, and what none saw. None if one side is empty.
 
-        The smaller side is one part. The larger one gives up to PARTS of the same number of instances, drawn at random.
+        subset: ids of its instances, in its order. least, most: how many of the last of them every cell held out, and some cell
+        did. The smaller side is one part. The larger one gives up to PARTS of the same number of instances, drawn at random.
         """
-        sides = [np.arange(tuned), np.arange(first_held_out, len(index.sizes))]
+        row_of = {id_: row for row, id_ in enumerate(index.ids)}
+        if foreign := [id_ for id_ in subset if id_ not in row_of]:
+            raise CloserlookError(
+                f"the index of the whole dataset has no instance {foreign[0]} of the subset; build it again"
+            )
+        rows = np.array([row_of[id_] for id_ in subset], dtype=np.int64)
+        tuned, trained_on = np.sort(rows[: max(0, len(rows) - most)]), rows[: max(0, len(rows) - least)]
+        sides = [tuned, np.setdiff1d(np.arange(len(index.sizes)), trained_on)]
         size = min(map(len, sides))
         if size == 0:
             return None
-        generator = np.random.default_rng([seed, tuned, first_held_out])
+        generator = np.random.default_rng([seed, len(tuned), len(index.sizes) - len(sides[1])])
         bits = np.zeros(len(index.sizes), dtype=np.uint32)
         counts = [min(PARTS, len(side) // size) for side in sides]
         drawn = [

@@ -117,7 +117,9 @@ def test_chance_needs_instances_that_no_cell_was_tuned_on(preset: dict[str, Any]
     assert row(configuration, subset).held_out == ["brief@100"]
     assert row(configuration, "miniature/none/base").held_out == ["brief@100"], "the control has the same parts"
     assert {"brief"} == {*configuration.traced.indexed_datasets} - {*configuration.traced.embedded_datasets}
-    preset["grid"][0]["datasets"] = ["alpaca@1k", "alpaca-longest@1k"]
+    preset["grid"][0] |= {"seeds": [0, 2], "redraw": True}
+    assert row(read(preset), "miniature/brief@100-d2/lft-s2").held_out == ["brief@100-d2"], "each draw has its own rest"
+    preset["grid"][0] |= {"seeds": [0], "redraw": False, "datasets": ["alpaca@1k", "alpaca-longest@1k"]}
     configuration = read(preset)
     assert row(configuration, "miniature/alpaca@1k/lft").held_out == ["alpaca@1k"]
     assert row(configuration, "miniature/alpaca-longest@1k/lft").held_out == [], "they are no random instances"

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.borrowing import DATA, TEXTS, WORDS, searched, stands
 
+from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import BORROWING
 from closerlook.report.tables.borrowing import Counts, measure_borrowing
@@ -25,37 +26,39 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return searched(pairs, tmp_path_factory.mktemp("parts")).index
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9))
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.integers(0, 9))
 def test_parts_are_disjoint_of_one_size_and_each_of_one_side(
-    index: Index, tuned: int, held_out: int, seed: int
+    index: Index, size: int, least: int, most: int, seed: int
 ) -> None:
-    tuned, first = min(tuned, 60 - held_out), 60 - held_out
-    parts = Parts.cut(index, tuned, first, seed)
-    if not (tuned and held_out):
+    """Of any subset, in any order: the last `least` of it no cell saw, and those up to `most` some cells did."""
+    subset = random.Random(seed).sample(index.ids, size)
+    least, most = sorted((min(least, size), min(most, size)))
+    parts = Parts.cut(index, subset, least, most, seed)
+    seen, unseen = {*subset[: size - most]}, {*index.ids} - {*subset[: size - least]}
+    if not (seen and unseen):
         assert parts is None
         return
     assert parts is not None
-    assert parts.bits.tolist() == Parts.cut(index, tuned, first, seed).bits.tolist()  # type: ignore[union-attr]
-    rows = [np.flatnonzero(parts.bits == 1 << part) for part in range(parts.tuned + parts.held_out)]
-    size = min(tuned, held_out)
-    assert [len(of_part) for of_part in rows] == [size] * len(rows)
-    assert {(parts.tuned, parts.held_out)} == {(min(PARTS, tuned // size), min(PARTS, held_out // size))}
-    assert all(of_part.max() < tuned for of_part in rows[: parts.tuned])
-    assert all(of_part.min() >= first for of_part in rows[parts.tuned :])
-    assert np.count_nonzero(parts.bits) == size * len(rows), "no instance is in two parts"
+    assert parts.bits.tolist() == Parts.cut(index, subset, least, most, seed).bits.tolist()  # type: ignore[union-attr]
+    in_part = [{index.ids[row] for row in np.flatnonzero(parts.bits == 1 << part)} for part in range(32)]
+    tuned, held_out = in_part[: parts.tuned], in_part[parts.tuned : parts.tuned + parts.held_out]
+    smaller = min(len(seen), len(unseen))
+    assert {len(ids) for ids in (*tuned, *held_out)} == {smaller}
+    assert (parts.tuned, parts.held_out) == (min(PARTS, len(seen) // smaller), min(PARTS, len(unseen) // smaller))
+    assert set.union(*tuned) <= seen
+    assert set.union(*held_out) <= unseen
+    assert np.count_nonzero(parts.bits) == smaller * (parts.tuned + parts.held_out), "no instance is in two parts"
 
 
-def test_instances_that_only_some_cells_held_out_are_in_no_part(index: Index) -> None:
-    parts = Parts.cut(index, 20, 25, 0)
-    assert parts is not None
-    assert not parts.bits[20:25].any()
-    assert parts.bits[:20].all()
+def test_a_subset_of_another_dataset_is_refused(index: Index) -> None:
+    with pytest.raises(CloserlookError, match="has no instance stranger of the subset"):
+        Parts.cut(index, [*index.ids[:9], "stranger"], 0, 0, 0)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(TEXTS, max_size=4), st.integers(1, 9), st.integers(0, 5))
 def test_each_part_has_its_own_longest_runs(index: Index, texts: list[str], limit: int, seed: int) -> None:
-    parts = Parts.cut(index, 12, 12, seed)
+    parts = Parts.cut(index, index.ids[:12], 0, 0, seed)
     assert parts is not None
     passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
     words = [word.text for word in passages.words]
@@ -73,7 +76,7 @@ def test_counts_of_parts_are_those_of_direct_search(tmp_path: Path) -> None:
         [*DATA, *((text, "") for text in ("dd ee a", "zz", "a b", "c c", "b c dd", "ee", "a", "x"))], tmp_path
     )
     own = searched(DATA, tmp_path, "own")
-    parts = Parts.cut(whole.index, len(DATA), len(DATA), 3)
+    parts = Parts.cut(whole.index, whole.index.ids[: len(DATA)], 0, 0, 3)
     assert parts is not None
     texts = ["a b c dd", "", "zz ee dd"]
     passages = Passages.from_texts(["x", "y", "z"], texts)
@@ -121,7 +124,8 @@ def test_the_corrected_rate_is_what_was_planted(tmp_path: Path, planted: float) 
     ]
     passages = Passages.from_texts([str(i) for i in range(len(texts))], texts)
     borrowed = BorrowingInputs(passages, np.full(len(passages.words), "shifted"), texts, {})
-    parts = Parts.cut(searched(pairs, tmp_path).index, 25, 25, 0)
+    index = searched(pairs, tmp_path).index
+    parts = Parts.cut(index, index.ids[:25], 0, 0, 0)
     table = count_borrowing(borrowed, [Searched(searched(pairs[:25], tmp_path, "own"), None, parts)], 5, 0)
     write_parquet(table, BORROWING, tmp_path / "borrowing.parquet")
     wanted = {"unit": "shifted", "where": "all", "null": "held_out", "ngram": 1}

@@ -11,9 +11,9 @@ from closerlook.stats.seeds import pool
 
 MEAN_OF = "mean of "
 """Begins the column `seed` of a mean over trainings; their number follows."""
-NAMES = ("against", "under")
-"""Key columns that name a cell or a run, and so a seed."""
-_SEED = re.compile(r"-d\d+(?=/)|-s\d+$")
+NAMES = ("against", "under", "searched")
+"""Key columns that name a cell, a run or a dataset, and so a seed."""
+_SEED = re.compile(r"(?P<subset>@[^/@]+?)-d\d+(?=/|$)|-s\d+$")
 
 Key = tuple[tuple[str, Any], ...]
 """Columns of a row with their values, as of all seeds: those that tell what was measured."""
@@ -21,7 +21,7 @@ Key = tuple[tuple[str, Any], ...]
 
 def of_all_seeds(row: Row) -> Row:
     """A row as that of every seed: without its seed, and without those in the names of cells and runs in its other columns."""
-    return row | {"seed": ""} | {name: _SEED.sub("", str(row[name])) for name in NAMES if name in row}
+    return row | {"seed": ""} | {name: _SEED.sub(r"\g<subset>", str(row[name])) for name in NAMES if name in row}
 
 
 def is_mean(row: Row) -> bool:

@@ -150,4 +150,6 @@ def test_names_of_cells_lose_their_seed_and_draw() -> None:
     assert of_all_seeds(row) == {"seed": "", "against": "m/it@1k/lft", "metric": "x"}
     assert of_all_seeds({"seed": "0", "against": "m/it@1k/lft"})["against"] == "m/it@1k/lft"
     assert of_all_seeds({"seed": "2", "under": "sft-s2"}) == {"seed": "", "under": "sft"}
+    assert of_all_seeds({"seed": "2", "searched": "it@200-d2"}) == {"seed": "", "searched": "it@200"}
+    assert of_all_seeds({"seed": "0", "searched": "wiki-d2"})["searched"] == "wiki-d2"
     assert of_all_seeds({"seed": "0", "against": "m/it-d3x/lft-seed"})["against"] == "m/it-d3x/lft-seed"
