@@ -150,11 +150,14 @@ def swept(grid: Iterable[Row]) -> Iterator[Row]:
 
 
 def in_families(grid: Iterable[Row]) -> Iterator[Row]:
-    """A row per judge and cell with the data and seed of a sweep. A method that is not swept is its own family."""
+    """A row per judge and cell with the data and seed of a sweep. A method that is not swept there is its own family."""
     rows = list(grid)
-    runs = {tuple(row[name] for name in RUN) for row in rows if row["sweep"]}
+    methods: dict[tuple[str, ...], set[str]] = {}
+    for row in swept(rows):
+        methods.setdefault(tuple(row[name] for name in RUN), set()).add(row["family"])
     for row in judged(rows):
-        if tuple(row[name] for name in RUN) in runs:
+        families = methods.get(tuple(row[name] for name in RUN), set())
+        if families and (row["sweep"] or row["method"] not in families):
             yield row | {"family": row["sweep"] or row["method"]}
 
 
