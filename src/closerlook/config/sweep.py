@@ -13,6 +13,11 @@ def name_at(method: str, rate: float) -> str:
     return f"{method}-lr{Decimal(repr(rate)).normalize():e}".replace("+", "")
 
 
+def rate_of(name: str, method: str) -> float:
+    """The learning rate in the name that `name_at` gave to a method."""
+    return float(name.removeprefix(f"{method}-lr"))
+
+
 def families(preset: Preset) -> dict[str, str]:
     """The swept method of each method that `expand` adds, by its name."""
     return {name: method for block in preset.grid for name, (method, _) in _rates(block).items()}
@@ -22,7 +27,9 @@ def problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     """Sweeps of unknown or untrained methods, rates that are there twice, and names that already mean another training."""
     held_out_of: dict[str, tuple[int, int]] = {}
     for b, block in enumerate(preset.grid):
-        for method, rates in block.sweep.learning_rate.items() if block.sweep else ():
+        if not (swept := block.sweep):
+            continue
+        for method, rates in swept.learning_rate.items():
             key = f"grid[{b}].sweep.learning_rate.{method}"
             if method not in catalog.methods or not catalog.methods[method].train:
                 trained = [name for name, entry in catalog.methods.items() if entry.train]
@@ -32,15 +39,17 @@ def problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
             for i, rate in enumerate(rates):
                 if rate in rates[:i]:
                     yield Problem(file, f"{key}[{i}]", rate, "each rate once")
-        for name in _rates(block):
-            if name in catalog.methods:
-                expected = f"another name: a rate of the sweep in {file} has this one"
-                yield Problem(preset.catalog, f"methods.{name}", name, expected)
-            held_out = block.sweep.held_out if block.sweep else 0
-            first, held_out_there = held_out_of.setdefault(name, (b, held_out))
-            if held_out != held_out_there:
-                expected = f"{held_out_there}, as in grid[{first}], which has {name} too"
-                yield Problem(file, f"grid[{b}].sweep.held_out", held_out, expected)
+        for name in (name for name in _rates(block) if name in catalog.methods):
+            expected = f"another name: a rate of the sweep in {file} has this one"
+            yield Problem(preset.catalog, f"methods.{name}", name, expected)
+        for name in (
+            *_rates(block),
+            *block.datasets,
+        ):  # a name means one training, and methods meet on the same instances
+            first, held_out = held_out_of.setdefault(name, (b, swept.held_out))
+            if held_out != swept.held_out:
+                expected = f"{held_out}, as in grid[{first}], which has {name} too"
+                yield Problem(file, f"grid[{b}].sweep.held_out", swept.held_out, expected)
 
 
 def expand(preset: Preset, catalog: Catalog) -> tuple[Preset, Catalog]:

@@ -88,9 +88,7 @@ def pool(trainings: Sequence[Estimate]) -> Pooled | None:
 
 def _response_variance(trainings: list[Estimate], units: list[Units]) -> float:
     if len(units) == len(trainings) and len({len(each.sums) for each in units}) == 1:
-        influences = np.mean(
-            [(u.sums - u.sums.sum() / u.counts.sum() * u.counts) / u.counts.sum() for u in units], axis=0
-        )
+        influences = np.mean([each.influences for each in units], axis=0)
         n = int(np.any([each.counts > 0 for each in units], axis=0).sum())
         return n / (n - 1) * float(np.square(influences).sum()) if n > 1 else 0.0
     widths = [each.high - each.low for each in trainings if each.low is not None and each.high is not None]
