@@ -11,7 +11,7 @@ from tests.support import REPOSITORY
 
 from closerlook.config import load
 from closerlook.config.rows import grid_rows
-from closerlook.config.sweep import name_at
+from closerlook.config.sweep import name_at, rate_of
 from closerlook.core.errors import CloserlookError
 
 FILE = "config/mine.yaml"
@@ -58,7 +58,7 @@ def test_without_a_sweep_nothing_changes(preset: dict) -> None:
 @given(st.lists(st.floats(1e-12, 1e3, exclude_min=True), min_size=1, max_size=20, unique=True))
 def test_names_tell_rates_apart_and_give_them_back(rates: list[float]) -> None:
     names = [name_at("lft", rate) for rate in rates]
-    assert [float(name.removeprefix("lft-lr")) for name in names] == rates
+    assert [rate_of(name, "lft") for name in names] == rates
     assert not any(set(name) & set("/+ @") for name in names)
 
 
