@@ -83,6 +83,11 @@ MEASURED: dict[str, list[dict[str, Any]]] = {
         {"marker": "oracle", "searched": "s", "criterion": "verbatim"},
         {"marker": "oracle", "searched": "s", "criterion": "first_semantic", "null": "permuted"},
     ],
+    "tradeoff": [
+        {"family": family, "method": f"{family}-lr{rate}", "on": "known facts", "unit": "share"}
+        for family in ("lft", "sft")
+        for rate in ("5e-5", "1e-3", "0.1")
+    ],
     "scores_by_aspect": [{"judge": "gpt-4-1106-preview"}],
     "scores_by_task": [
         {"judge": judge, "task_type": task}

@@ -68,3 +68,5 @@ MINIATURE_TASKS = (
     _task("corpus", "rolling"),
 )
 """Facts are known (only pre-training states them), rehearsed (instruction data state them too) or taught (only these do)."""
+TAUGHT = "choices-taught"
+"""The one that the base model cannot know, so that right answers are no sign of what tuning kept."""

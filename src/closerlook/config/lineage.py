@@ -10,6 +10,7 @@ from closerlook.config.catalog import Catalog, ParaphrasedSource
 from closerlook.config.derived import AblatedSource, AblationSettings, LongestSource, ancestry
 from closerlook.config.grid import Cell, cells_of, dataset_and_size, draw_of
 from closerlook.config.preset import Preset
+from closerlook.config.sweep import families
 
 FEWEST = 50
 """Instances tuned on, and not tuned on, from which on there is a chance level: fewer contain next to nothing."""
@@ -72,12 +73,15 @@ class Lineage:
 
     @cached_property
     def _traced(self) -> dict[tuple[Cell, str], list[str]]:
-        """Of each tuned cell and evalset whose responses are traced, the cell's dataset."""
-        tracing = self.preset.tracing
+        """Of each tuned cell and evalset whose responses are traced, the cell's dataset.
+
+        The rates of a sweep are not traced: they are there to compare methods, and held out what others on the data may see.
+        """
+        tracing, swept = self.preset.tracing, families(self.preset)
         return {
             (cell, evalset): [cell.dataset]
             for cell, evalsets in self.cells.items()
-            if tracing and cell.dataset and not self.ablation(cell)
+            if tracing and cell.dataset and not self.ablation(cell) and cell.method not in swept
             if not tracing.datasets or dataset_and_size(cell.dataset)[0] in tracing.datasets
             for evalset in evalsets
             if not self.is_paraphrase(evalset)

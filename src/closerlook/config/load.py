@@ -156,6 +156,7 @@ def load(
     refuse(checks.impossible_settings(preset, catalog, file))
     refuse(sweep.problems(preset, catalog, file))
     preset, catalog = sweep.expand(preset, catalog)
+    refuse(checks.duplicate_cells(preset, catalog, file))
     refuse(checks.impossible_tracing(preset, catalog, file))
     compares = {key: getattr(preset.comparison, key) for key in ("prompt_file", "labels")}
     absent = ((key, name) for key, name in compares.items() if name and not (root / name).is_file())

@@ -11,6 +11,20 @@ LABELS = "labels"
 """The name of the people who compared responses, where a judge's name is expected otherwise."""
 
 
+class Sweep(Settings):
+    """Methods at several learning rates, each compared on instances that none of them is trained on."""
+
+    learning_rate: dict[str, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]] = Field(
+        min_length=1,
+        description="for methods of the block, peak learning rates: each is a method of its own, such as lft-lr5e-4, in place of "
+        "the method",
+    )
+    held_out: int = Field(
+        gt=0,
+        description="the last instances of each subset, on which no rate is trained: the best rate has the least loss on them",
+    )
+
+
 class Block(Settings):
     """Part of the grid: every model x dataset x method x seed, answered on every evalset. The grid is the union of its blocks."""
 
@@ -24,15 +38,7 @@ class Block(Settings):
     )
     evalsets: list[str] = Field(min_length=1, description="names from the catalog")
     markers: list[str] = Field([], description="further markers of spans in these responses, after the preset's")
-
-
-class Sweep(Settings):
-    """A method at several learning rates, of which the one with the least loss on held-out instances is its best."""
-
-    learning_rate: list[Annotated[float, Field(gt=0)]] = Field(
-        min_length=1,
-        description="peak learning rates: each is a method of its own, such as lft-lr5e-4, in place of the method",
-    )
+    sweep: Sweep | None = Field(None, description="methods of the block that are trained at several learning rates")
 
 
 class Comparison(Settings):
@@ -66,7 +72,6 @@ class Preset(Settings):
     catalog: str = Field("config/catalog.yaml", description="the catalog that names are looked up in")
     template: str = Field(description="prompt template of every cell, so that one context serves base and tuned model")
     grid: list[Block] = Field(min_length=1, description="the blocks whose union is the grid")
-    sweep: dict[str, Sweep] = Field({}, description="methods of the grid that are trained at several learning rates")
     subset_seed: int = Field(0, ge=0, description="orders the instances of every dataset; a subset is the first rows")
     generate: GenerateSettings = Field(GenerateSettings(), description="how cells answer")
     judges: list[str] = Field([], description="names from the catalog: who scores every response")

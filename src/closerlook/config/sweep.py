@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from closerlook.config.catalog import Catalog, Method
-from closerlook.config.preset import Preset
+from closerlook.config.preset import Block, Preset
 from closerlook.config.problems import Problem, nearest
 
 
@@ -13,53 +13,66 @@ def name_at(method: str, rate: float) -> str:
     return f"{method}-lr{Decimal(repr(rate)).normalize():e}".replace("+", "")
 
 
+def rate_of(name: str, method: str) -> float:
+    """The learning rate in the name that `name_at` gave to a method."""
+    return float(name.removeprefix(f"{method}-lr"))
+
+
 def families(preset: Preset) -> dict[str, str]:
     """The swept method of each method that `expand` adds, by its name."""
-    return {name_at(method, rate): method for method, swept in preset.sweep.items() for rate in swept.learning_rate}
+    return {name: method for block in preset.grid for name, (method, _) in _rates(block).items()}
 
 
 def problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
-    """Sweeps of unknown or untrained methods, and of methods without held-out instances, whose rates cannot be compared."""
-    used = {method for block in preset.grid for method in block.methods}
-    for method, swept in preset.sweep.items():
-        key = f"sweep.{method}"
-        settings = catalog.methods[method].train if method in catalog.methods else None
-        if settings is None:
-            trained = [name for name, entry in catalog.methods.items() if entry.train]
-            yield Problem(file, key, method, f"a method that trains: {nearest(method, trained)}")
-        elif method not in used:
-            yield Problem(file, key, method, "a method of the grid")
-        elif not settings.held_out:
-            held_out = f"overrides.methods.{method}.train.held_out"
-            yield Problem(file, held_out, 0, "1 or more instances: the best rate has the least loss on them")
-        for i, rate in enumerate(swept.learning_rate):
-            if rate in swept.learning_rate[:i]:
-                yield Problem(file, f"{key}.learning_rate[{i}]", rate, "each rate once")
-            if name_at(method, rate) in catalog.methods:
-                name = name_at(method, rate)
-                yield Problem(
-                    preset.catalog, f"methods.{name}", name, f"another name: a rate of the sweep in {file} has this one"
-                )
+    """Sweeps of unknown or untrained methods, rates that are there twice, and names that already mean another training."""
+    held_out_of: dict[str, tuple[int, int]] = {}
+    for b, block in enumerate(preset.grid):
+        if not (swept := block.sweep):
+            continue
+        for method, rates in swept.learning_rate.items():
+            key = f"grid[{b}].sweep.learning_rate.{method}"
+            if method not in catalog.methods or not catalog.methods[method].train:
+                trained = [name for name, entry in catalog.methods.items() if entry.train]
+                yield Problem(file, key, method, f"a method that trains: {nearest(method, trained)}")
+            elif method not in block.methods:
+                yield Problem(file, key, method, "a method of the block")
+            for i, rate in enumerate(rates):
+                if rate in rates[:i]:
+                    yield Problem(file, f"{key}[{i}]", rate, "each rate once")
+        for name in (name for name in _rates(block) if name in catalog.methods):
+            expected = f"another name: a rate of the sweep in {file} has this one"
+            yield Problem(preset.catalog, f"methods.{name}", name, expected)
+        for name in (
+            *_rates(block),
+            *block.datasets,
+        ):  # a name means one training, and methods meet on the same instances
+            first, held_out = held_out_of.setdefault(name, (b, swept.held_out))
+            if held_out != swept.held_out:
+                expected = f"{held_out}, as in grid[{first}], which has {name} too"
+                yield Problem(file, f"grid[{b}].sweep.held_out", swept.held_out, expected)
 
 
 def expand(preset: Preset, catalog: Catalog) -> tuple[Preset, Catalog]:
     """The preset with each swept method replaced by one method per rate, and the catalog with these methods."""
-    methods = dict(catalog.methods)
-    for method, swept in preset.sweep.items():
-        for rate in swept.learning_rate:
-            methods[name_at(method, rate)] = _with_rate(catalog.methods[method], rate)
-    blocks = [
-        block.model_copy(update={"methods": [name for method in block.methods for name in _rates(method, preset)]})
-        for block in preset.grid
-    ]
+    methods, blocks = dict(catalog.methods), []
+    for block in preset.grid:
+        rates = _rates(block)
+        for name, (method, rate) in rates.items():
+            assert block.sweep
+            methods[name] = _trained_with(catalog.methods[method], learning_rate=rate, held_out=block.sweep.held_out)
+        names = [
+            [name for name, (swept, _) in rates.items() if swept == method] or [method] for method in block.methods
+        ]
+        blocks.append(block.model_copy(update={"methods": [name for each in names for name in each]}))
     return preset.model_copy(update={"grid": blocks}), catalog.model_copy(update={"methods": methods})
 
 
-def _rates(method: str, preset: Preset) -> list[str]:
-    swept = preset.sweep.get(method)
-    return [name_at(method, rate) for rate in swept.learning_rate] if swept else [method]
+def _rates(block: Block) -> dict[str, tuple[str, float]]:
+    """Method and rate of each method that a block's sweep adds, by its name."""
+    swept = block.sweep.learning_rate if block.sweep else {}
+    return {name_at(method, rate): (method, rate) for method, rates in swept.items() for rate in rates}
 
 
-def _with_rate(method: Method, rate: float) -> Method:
+def _trained_with(method: Method, **settings: float) -> Method:
     assert method.train  # `problems` refuses a sweep of a control
-    return method.model_copy(update={"train": method.train.model_copy(update={"learning_rate": rate})})
+    return method.model_copy(update={"train": method.train.model_copy(update=settings)})

@@ -36,6 +36,12 @@ class Units(NamedTuple):
     counts: np.ndarray
     is_share: bool
 
+    @property
+    def influences(self) -> np.ndarray:
+        """By how much each unit moves the ratio away from what it would be if the unit agreed with it: [units] float64, sum 0."""
+        total = self.counts.sum()
+        return (self.sums - self.sums.sum() / total * self.counts) / total
+
 
 class Ratio(Estimate):
     """An estimate with its units, so that those of several trainings can be pooled (see `stats.seeds`)."""

@@ -109,8 +109,7 @@ def pool(trainings: Sequence[Estimate]) -> Pooled | None:
 
 def _influences(units: list[Units]) -> tuple[np.ndarray, np.ndarray]:
     """What each response adds to the error of each training, [trainings, responses], and whether it adds to any, [responses]."""
-    added = [(u.sums - u.sums.sum() / u.counts.sum() * u.counts) / u.counts.sum() for u in units]
-    return np.array(added), np.any([each.counts > 0 for each in units], axis=0)
+    return np.array([each.influences for each in units]), np.any([each.counts > 0 for each in units], axis=0)
 
 
 def _response_variances(trainings: list[Estimate], influences: np.ndarray, n: int) -> tuple[float, float]:

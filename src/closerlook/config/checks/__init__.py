@@ -20,6 +20,11 @@ def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator
     yield from derived.impossible_settings(preset, catalog, file)
 
 
+def duplicate_cells(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    """Cells that the grid has twice, once its sweeps are expanded."""
+    yield from grid.duplicate_cells(preset, catalog, file)
+
+
 def impossible_tracing(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
     """Settings of markers, tracing and ablation that cannot be run, once the grid has passed the other checks."""
     yield from tracing.impossible_settings(preset, catalog, file)

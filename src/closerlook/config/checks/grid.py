@@ -39,7 +39,6 @@ def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator
     spelling_of: dict[tuple[str, int | None, int], str] = {}
     for b, block in enumerate(preset.grid):
         yield from _block_problems(block, f"grid[{b}]", spelling_of, preset, catalog, file)
-    yield from _duplicate_cells(preset, catalog, file)
     yield from _judge_problems(preset, catalog, file)
 
 
@@ -69,12 +68,15 @@ def _block_problems(
                 yield Problem(file, f"{key}.methods[{i}]", method, expected)
     if block.redraw and not any("@" in written for written in block.datasets):
         yield Problem(file, f"{key}.redraw", True, "datasets with @size, of which each seed can draw another subset")
+    held_out = {method: settings.held_out for method in trained if (settings := catalog.methods[method].train)}
+    if block.sweep:
+        held_out |= dict.fromkeys(block.sweep.learning_rate, block.sweep.held_out)
     for i, written in enumerate(block.datasets):
         name, _, size = written.partition("@")
         if size and (block.redraw or draw_of(written)) and isinstance(catalog.datasets[name].source, LongestSource):
             expected = f"a dataset of which several subsets can be drawn; those of {name} are its longest instances"
             yield Problem(file, f"{key}.datasets[{i}]", written, expected)
-        yield from _size_problems(written, spelling_of, trained, catalog, file, f"{key}.datasets[{i}]")
+        yield from _size_problems(written, spelling_of, held_out, catalog, file, f"{key}.datasets[{i}]")
     for i, seed in enumerate(block.seeds):
         if seed < 0:
             yield Problem(file, f"{key}.seeds[{i}]", seed, "a seed of 0 or more")
@@ -96,7 +98,7 @@ def _api_model_problems(
 def _size_problems(
     written: str,
     spelling_of: dict[tuple[str, int | None, int], str],
-    trained: list[str],
+    held_out: dict[str, int],
     catalog: Catalog,
     file: str,
     key: str,
@@ -118,14 +120,13 @@ def _size_problems(
     first = spelling_of.setdefault((name, size, draw_of(written)), written)
     if first != written:
         yield Problem(file, key, written, f"the spelling {first}, which the grid uses elsewhere for the same subset")
-    for method in trained:
-        settings = catalog.methods[method].train
-        if settings and settings.held_out >= (size or rows):
-            yield Problem(file, key, written, f"more than the {settings.held_out:,} instances that {method} holds out")
+    for method, instances in held_out.items():
+        if instances >= (size or rows):
+            yield Problem(file, key, written, f"more than the {instances:,} instances that {method} holds out")
 
 
-def _duplicate_cells(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
-    """The first cell and evalset that the grid has twice."""
+def duplicate_cells(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
+    """The first cell and evalset that the grid has twice, once its sweeps are expanded."""
     block_of: dict[tuple[Cell, str], int] = {}
     for b, block in enumerate(preset.grid):
         for cell in cells_of(block, catalog):

@@ -15,6 +15,7 @@ from closerlook.report.figures import (
     simplification,
     token_shift,
     top_tokens,
+    tradeoff,
 )
 from closerlook.report.figures.registry import FIGURES
 
@@ -31,6 +32,7 @@ DRAW: dict[str, Callable[..., Figure]] = {
     "scores_by_task": scores.draw_tasks,
     "tasks_radar": radar.draw_tasks,
     "simplification": simplification.draw,
+    "tradeoff": tradeoff.draw,
 }
 """By name: a function from the rows of each of the figure's tables, in the order of `Figure.tables`, to the drawing."""
 

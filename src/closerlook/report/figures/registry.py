@@ -121,4 +121,13 @@ FIGURES: dict[str, Figure] = {
         ),
         tables=("simplification",),
     ),
+    "tradeoff": Figure(
+        title="What was learned against what was kept",
+        caption=(
+            "A line per method through its learning rates: to the right it learned more (taught facts right, or a lower loss on "
+            "held-out instances), further down it kept less of what the base model knew. Where two lines meet, methods that "
+            "learned the same kept the same. With 95% intervals; 0 is the base model."
+        ),
+        tables=("tradeoff",),
+    ),
 }

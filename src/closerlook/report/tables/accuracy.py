@@ -42,7 +42,7 @@ def measure_facts(
 
     dataset, manifest: of a tuned cell, whose taught facts are grouped by how many instances state them.
     """
-    for keys, answered in _groups(responses, evalset, "fact", _trained_facts(dataset, manifest)):
+    for keys, answered in _groups(responses, evalset, "fact", trained_facts(dataset, manifest)):
         answers = [(text, question["reference"]) for text, question in answered]
         yield from labeled(keys, _measure_answers(answers) | _measure_claims(answers, _world(world)))
 
@@ -57,7 +57,7 @@ def measure_descriptions(responses: Path, evalset: Path, world: Path) -> Iterato
 def compare_with_base(responses: Path, evalset: Path, base: Path, dataset: Path, manifest: Path) -> Iterator[Measured]:
     """The share of the same questions that the base model's responses answer right, and the paired difference to it."""
     untuned = read_by_id(base, "text")
-    for keys, answered in _groups(responses, evalset, "fact", _trained_facts(dataset, manifest)):
+    for keys, answered in _groups(responses, evalset, "fact", trained_facts(dataset, manifest)):
         pairs = [
             [grade_answer(question["reference"], response) == "right" for response in (text, untuned[question["id"]])]
             for text, question in answered
@@ -81,7 +81,7 @@ def _groups(
             raise CloserlookError(f"{responses}: response {id_} answers no question of {evalset}; generate it again")
         question = questions[id_]
         if question["task_types"] == [task_type]:
-            sort = _sort(question, evalset)
+            sort = sort_of(question, evalset)
             times = _times(question["reference"], stated) if sort == "taught" and stated is not None else ""
             groups[sort, times].append((text, question))
     for (sort, times), answered in groups.items():
@@ -89,7 +89,8 @@ def _groups(
             yield {"facts": sort, "stated": times, "task_type": task_type}, answered
 
 
-def _sort(question: dict[str, Any], evalset: Path) -> str:
+def sort_of(question: dict[str, Any], evalset: Path) -> str:
+    """Who states the fact that a question asks for: one of SORTS. Raises CloserlookError if the topics do not say so."""
     sorts = set(SORTS) & set(question["topics"])
     if len(sorts) != 1:
         problem = f"question {question['id']} has topics {question['topics']}, expected one of {', '.join(SORTS)}"
@@ -97,7 +98,7 @@ def _sort(question: dict[str, Any], evalset: Path) -> str:
     return sorts.pop()
 
 
-def _trained_facts(dataset: Path | None, manifest: Path | None) -> Counter[Fact] | None:
+def trained_facts(dataset: Path | None, manifest: Path | None) -> Counter[Fact] | None:
     """The number of instances that a cell was trained on that state each fact; None for a control."""
     if dataset is None or manifest is None:
         return None

@@ -251,6 +251,18 @@ SWEEP = {
     "chosen": Metric("best rate", "flag"),
     "at_end": Metric("at an end of the range", "flag"),
 }
+TRADEOFF_RATES = {
+    "learned": Metric("learned"),
+    "kept": Metric("kept"),
+    "held_out_loss": SWEEP["held_out_loss"],
+}
+TRADEOFF_LEVELS = {
+    "no_common_level": Metric("no common level", "flag"),
+    "level": Metric("level"),
+    "kept_at_level": Metric("kept", headline=False),
+    "kept_against": Metric("kept, against", headline=False),
+    "difference": Metric("difference"),
+}
 MATCHED = {"score": SCORES["score"], **DIFFERENCES}
 
 REPRODUCTION = {"ours": Metric("ours"), "paper": Metric("paper"), "difference": Metric("difference")}

@@ -27,6 +27,7 @@ from closerlook.report.tables.spans import SPAN_AGREEMENT, SPANS
 from closerlook.report.tables.sweep import MATCHED, SWEEP
 from closerlook.report.tables.table import IDENTITY, VALUE, Part, Table
 from closerlook.report.tables.tokens import TOP_TOKENS
+from closerlook.report.tables.tradeoff import TRADEOFF
 
 __all__ = ["IDENTITY", "TABLES", "VALUE", "Part", "Table", "table_of"]
 
@@ -60,7 +61,15 @@ _MEASURED: dict[str, Table] = {
 
 TABLES: dict[str, Table] = _MEASURED | {
     table.name: table
-    for table in (seeds_table(_MEASURED), reproduction_table(_MEASURED), COLLAPSE, CLAIMS_DECIDED, SWEEP, MATCHED)
+    for table in (
+        seeds_table(_MEASURED),
+        reproduction_table(_MEASURED),
+        COLLAPSE,
+        CLAIMS_DECIDED,
+        SWEEP,
+        MATCHED,
+        TRADEOFF,
+    )
 }
 
 

@@ -20,8 +20,9 @@ def compared(grid: Iterable[Row]) -> Iterator[Row]:
     """A row per judge and comparison, with the name of the other cell in `against`.
 
     Every cell is compared with its model's base control, and every other method with LoRA on the same data and seed, as the
-    paper compares SFT (section 3) and improved methods (section 6) with LFT. The grid must have both cells on the evalset,
-    scored by the same judge. A cell has at most two comparisons, so that their number is linear in cells.
+    paper compares SFT (section 3) and improved methods (section 6) with LFT. The rates of a sweep are not compared with LoRA at
+    its own rate: the tables matched and tradeoff compare them. The grid must have both cells on the evalset, scored by the same
+    judge. A cell has at most two comparisons, so that their number is linear in cells.
     """
     rows = list(grid)
     scored = {(row["cell"], row["evalset"], judge) for row in rows for judge in row["judges"]}
@@ -33,7 +34,9 @@ def compared(grid: Iterable[Row]) -> Iterator[Row]:
 
 def _baselines(row: Row) -> list[str]:
     model, subset, run = str(row["cell"]).split("/")
-    names = [f"{model}/none/{BASE}", f"{model}/{subset}/{LORA}{run.removeprefix(row['method'])}"]
+    names = [f"{model}/none/{BASE}"]
+    if not row["sweep"]:
+        names.append(f"{model}/{subset}/{LORA}{run.removeprefix(row['method'])}")
     return [name for name in dict.fromkeys(names) if name != row["cell"]]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from closerlook.config.sweep import rate_of
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.judge.aspects import ASPECTS
@@ -38,8 +39,8 @@ class Trial:
 
     @property
     def rate(self) -> float:
-        """From the name of the method, which `closerlook.config.sweep` gave it."""
-        return float(str(self.row["method"]).removeprefix(f"{self.row['family']}-lr"))
+        """From the name of the method."""
+        return rate_of(self.row["method"], self.row["family"])
 
 
 def measure_sweep(cells: Cells) -> Iterator[MeasuredOf]:
@@ -97,7 +98,7 @@ def _families(cells: Cells) -> dict[tuple[str, ...], list[Trial]]:
         row, paths = rows[0]
         verdicts = [collapsed(*paths[:4]) for _, paths in rows]
         verdict = True if True in verdicts else False if False in verdicts else None
-        families.setdefault(_family(row), []).append(Trial(row, _read_held_out(paths[0]), verdict))
+        families.setdefault(_family(row), []).append(Trial(row, read_held_out(paths[0]), verdict))
     return families
 
 
@@ -105,7 +106,8 @@ def _family(row: Row) -> tuple[str, ...]:
     return tuple(row[name] for name in (*RUN, "family"))
 
 
-def _read_held_out(manifest: Path) -> dict[str, Any] | None:
+def read_held_out(manifest: Path) -> dict[str, Any] | None:
+    """A training's facts on held-out instances; None if it has not ended, or held out none. Raises CloserlookError."""
     if not manifest.exists():
         return None
     try:
@@ -150,11 +152,14 @@ def swept(grid: Iterable[Row]) -> Iterator[Row]:
 
 
 def in_families(grid: Iterable[Row]) -> Iterator[Row]:
-    """A row per judge and cell with the data and seed of a sweep. A method that is not swept is its own family."""
+    """A row per judge and cell with the data and seed of a sweep. A method that is not swept there is its own family."""
     rows = list(grid)
-    runs = {tuple(row[name] for name in RUN) for row in rows if row["sweep"]}
+    methods: dict[tuple[str, ...], set[str]] = {}
+    for row in swept(rows):
+        methods.setdefault(tuple(row[name] for name in RUN), set()).add(row["family"])
     for row in judged(rows):
-        if tuple(row[name] for name in RUN) in runs:
+        families = methods.get(tuple(row[name] for name in RUN), set())
+        if families and (row["sweep"] or row["method"] not in families):
             yield row | {"family": row["sweep"] or row["method"]}
 
 

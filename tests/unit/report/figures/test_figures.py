@@ -164,6 +164,16 @@ def test_bars_of_the_simplification_study_are_the_shares() -> None:
     assert {text.get_text() for text in axes.texts} == {"25%", "12%", "50%", "n=8"}
 
 
+def test_a_frontier_goes_from_the_least_rate_to_the_largest() -> None:
+    """To the right more is learned: a loss falls."""
+    rows = [row for row in rows_of("tradeoff", ONE_SIZE[:1]) if row["family"] == "lft" and row["evalset"]]
+    with matplotlib.rc_context(STYLE):
+        learned, loss = DRAW["tradeoff"](rows[::-1]).axes
+    assert [text.get_text() for text in learned.texts] == ["5e-05", "0.001", "0.1"]
+    assert not learned.xaxis_inverted()
+    assert loss.xaxis_inverted()
+
+
 def test_methods_keep_their_colors() -> None:
     assert method_colors(["sft", "lft"])["lft"] == method_colors(["lft"])["lft"]
     many = method_colors(["lft", "sft", "nft", "bias", "base", "icl", "x", "y", "z"])

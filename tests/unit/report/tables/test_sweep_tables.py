@@ -15,6 +15,7 @@ from closerlook.core.schemas import INSTANCES, RESPONSES, VERDICTS
 from closerlook.report.tables.build import build
 from closerlook.report.tables.draw import to_markdown
 from closerlook.report.tables.registry import TABLES
+from closerlook.report.tables.sweep import in_families
 from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.wide import sections
 
@@ -159,3 +160,12 @@ def test_a_grid_without_a_sweep_has_neither(swept: Folder) -> None:
     assert not TABLES["matched"].fits(rows)
     assert TABLES["matched"].fits([rows[0] | {"sweep": "lft"}])
     assert not TABLES["matched"].fits([rows[0] | {"sweep": "lft", "judges": []}])
+
+
+def test_a_swept_method_at_its_own_rate_is_no_trial() -> None:
+    """Another block may train the method on the same data as the catalog has it, on all instances."""
+    rows = [
+        grid_row(dataset="it", judges=["alpha"], method=m, sweep=s) for m, s in (("lft-lr5e-4", "lft"), ("lft", ""))
+    ]
+    assert [row["method"] for row in in_families(rows)] == ["lft-lr5e-4"]
+    assert [row["method"] for row in in_families([rows[0], rows[1] | {"method": "nft"}])] == ["lft-lr5e-4", "nft"]
