@@ -162,14 +162,12 @@ class Lineage:
         sources = {name: self.catalog.evalsets[name].source for name in self.cells[cell]}
         return [name for name, s in sources.items() if isinstance(s, ParaphrasedSource) and s.of == evalset]
 
-    def ablation_control(self, cell: Cell) -> Cell | None:
-        """The control of a cell tuned without traced instances: the cell tuned without similar ones; None if there is none."""
+    def ablation_of(self, cell: Cell) -> Cell | None:
+        """The cell whose spans decide what a cell's dataset leaves out, if both differ in nothing else but the seed."""
         ablation = self.ablation(cell)
-        if ablation is None or ablation.take != "traced":
-            return None
-        wanted = ablation.model_copy(update={"take": "similar"})
-        alike = (c for c in self.cells if (c.model, c.method, c.seed) == (cell.model, cell.method, cell.seed))
-        return next((c for c in alike if self.ablation(c) == wanted), None)
+        original = next((c for c in self.cells if ablation and c.name == ablation.cell), None)
+        alike = original and (cell.model, cell.method) == (original.model, original.method)
+        return original if alike and "@" not in (cell.dataset or "") else None
 
     def largest_subset(self, dataset: str) -> str:
         """The largest embedded subset of the same dataset: its first instances are those of every smaller one."""

@@ -51,12 +51,12 @@ class GridRow(Settings):
     paraphrased: list[str] = Field([])
     """The evalsets that paraphrase this one and that the cell answers."""
     ablated: str = ""
-    """What the cell's dataset leaves out of the dataset it was made from: traced or similar instances."""
+    """What the cell's dataset leaves out of the dataset it was made from: an arm of the causal test."""
     ablation_of: str = ""
-    """The cell whose traced instances were left out, where a control makes the causal test possible."""
+    """The cell whose spans decide what is left out, which was tuned alike and answers the evalset too."""
     ablation_marker: str = ""
-    ablation_control: str = ""
-    """The cell tuned without similar instances instead."""
+    ablation_sample: str = ""
+    """What decides the sample of its spans: the arms of one test agree in it."""
     benchmarks: list[str] = Field([])
     """The benchmark tasks that the cell is scored on."""
     stages: list[tuple[str, str]] = Field([])
@@ -119,12 +119,12 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str
         row["peers"] = [peer.run for peer in lineage.peers(cell)]
     if ablation := lineage.ablation(cell):
         row["ablated"] = ablation.take
-        control = lineage.ablation_control(cell)
-        if control and evalset == ablation.evalset and evalset in configuration.cells[control]:
+        original = lineage.ablation_of(cell)
+        if original and evalset == ablation.evalset:
             row |= {
-                "ablation_of": ablation.cell,
+                "ablation_of": original.name,
                 "ablation_marker": ablation.marker,
-                "ablation_control": control.name,
+                "ablation_sample": ablation.sample,
             }
     return row
 

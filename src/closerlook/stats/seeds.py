@@ -33,22 +33,10 @@ class Pooled(NamedTuple):
 
     def p_above(self, bound: float) -> float:
         """One-sided p of a mean this far above a bound: the level at which the interval ends there. The mean must vary."""
-        from scipy.optimize import brentq  # slow to import, and every job imports this module
-        from scipy.special import stdtrit
-
-        distance = (self.estimate.value or 0.0) - bound
         freedoms = [self.trainings - 1, max(1, self.estimate.n - 1)]
-        variances = np.array([self.sd**2 / self.trainings, self.response_variance])
-
-        def half_squared(log_p: float) -> float:
-            return float(variances @ stdtrit(freedoms, np.exp(log_p)) ** 2) - distance**2
-
-        smallest, largest = np.log(SMALLEST), np.log(0.5)
-        if half_squared(smallest) <= 0:
-            tail = SMALLEST
-        else:
-            tail = float(np.exp(brentq(half_squared, smallest, largest))) if distance else 0.5
-        return tail if distance >= 0 else 1 - tail
+        return tail(
+            (self.estimate.value or 0.0) - bound, [self.sd**2 / self.trainings, self.response_variance], freedoms
+        )
 
     @property
     def p(self) -> float | None:
@@ -86,12 +74,71 @@ def pool(trainings: Sequence[Estimate]) -> Pooled | None:
     return Pooled(estimate_of(mean, (low, high), n, null), sd, k, responses)
 
 
+class Contrast(NamedTuple):
+    """A difference between two ways of training. p: two-sided, of a difference of 0; None if one of them is one training."""
+
+    estimate: Estimate
+    p: float | None
+
+
+def contrast(first: Sequence[Ratio], second: Sequence[Ratio]) -> Contrast:
+    """The mean of some trainings minus that of others, all of which answer the same instructions.
+
+    Trainings of the two are not pairs, responses are: the variance is that of `pool`, with the sum of both means' variances over
+    seeds, of Satterthwaite's degrees of freedom as in Welch's test, and with the differences of both means of each response's
+    influences. One training has no variance over seeds: the interval then covers other responses alone.
+
+    first, second: at least one estimate each, with the same units. Raises ValueError if units differ.
+    """
+    sides = [[each.units for each in side if each.units] for side in (first, second)]
+    counts = sides[0][0].counts
+    if any(not np.array_equal(each.counts, counts) for side in sides for each in side):
+        raise ValueError("trainings to compare have different units")
+    values = [np.array([each.sums.sum() / each.counts.sum() for each in side]) for side in sides]
+    difference, n = float(values[0].mean() - values[1].mean()), int((counts > 0).sum())
+    of_seeds = [side.var(ddof=1) / len(side) if len(side) > 1 else 0.0 for side in values]
+    squares = sum(variance**2 / (len(side) - 1) for variance, side in zip(of_seeds, values, strict=True) if variance)
+    freedoms = [sum(of_seeds) ** 2 / squares if squares else 1.0, max(1, n - 1)]
+    variances = [float(sum(of_seeds)), _variance(_influence(sides[0]) - _influence(sides[1]), n)]
+    half = sum(variance * student(freedom) ** 2 for variance, freedom in zip(variances, freedoms, strict=True)) ** 0.5
+    estimate = estimate_of(difference, (difference - half, difference + half), n, len(counts) - n)
+    untested = min(map(len, values)) == 1 or half < 1e-12  # one training, or nothing but rounding varies
+    return Contrast(estimate, None if untested else 2 * tail(abs(difference), variances, freedoms))
+
+
+def tail(distance: float, variances: Sequence[float], freedoms: Sequence[float]) -> float:
+    """One-sided p of a mean this far above a bound: the level at which its interval ends there. Some variance must not be 0.
+
+    variances, freedoms: the parts of the mean's variance, independent of each other, and their degrees of freedom. Half of the
+    interval is the root of the sum of squared quantiles times variances.
+    """
+    from scipy.optimize import brentq  # slow to import, and every job imports this module
+    from scipy.special import stdtrit
+
+    def half_squared(log_p: float) -> float:
+        return float(np.array(variances) @ stdtrit(freedoms, np.exp(log_p)) ** 2) - distance**2
+
+    smallest, largest = np.log(SMALLEST), np.log(0.5)
+    if half_squared(smallest) <= 0:
+        beyond = SMALLEST
+    else:
+        beyond = float(np.exp(brentq(half_squared, smallest, largest))) if distance else 0.5
+    return beyond if distance >= 0 else 1 - beyond
+
+
+def _influence(trainings: Sequence[Units]) -> np.ndarray:
+    """How far each response moves the mean over trainings: [responses]."""
+    ratios = ((each, each.sums.sum() / each.counts.sum()) for each in trainings)
+    return np.mean([(each.sums - ratio * each.counts) / each.counts.sum() for each, ratio in ratios], axis=0)
+
+
+def _variance(influence: np.ndarray, n: int) -> float:
+    """The variance of a mean of n responses; the influence of a response that is null is 0."""
+    return n / (n - 1) * float(np.square(influence).sum()) if n > 1 else 0.0
+
+
 def _response_variance(trainings: list[Estimate], units: list[Units]) -> float:
     if len(units) == len(trainings) and len({len(each.sums) for each in units}) == 1:
-        influences = np.mean(
-            [(u.sums - u.sums.sum() / u.counts.sum() * u.counts) / u.counts.sum() for u in units], axis=0
-        )
-        n = int(np.any([each.counts > 0 for each in units], axis=0).sum())
-        return n / (n - 1) * float(np.square(influences).sum()) if n > 1 else 0.0
+        return _variance(_influence(units), int(np.any([each.counts > 0 for each in units], axis=0).sum()))
     widths = [each.high - each.low for each in trainings if each.low is not None and each.high is not None]
     return float(np.mean(np.square(widths))) / (2 * NORMAL) ** 2 if widths else 0.0

@@ -146,7 +146,9 @@ ABLATION = {
     "elsewhere": Metric("in answers to other instructions", "share"),
     "p": replace(P_VALUES["p"], headline=True),
     "spans": Metric("spans", "count"),
+    "stated": Metric("instances that state it"),
     "instances": Metric("instances left out", "count"),
+    "characters": Metric("characters left out", "share"),
     "similarity": Metric("similarity of instances left out", headline=False),
 }
 PARAPHRASE = {
