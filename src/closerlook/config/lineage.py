@@ -46,8 +46,9 @@ class Lineage:
         return source.without if isinstance(source, AblatedSource) else None
 
     def markers(self, cell: Cell, evalset: str) -> list[str]:
-        """The markers of these responses. Ablated cells have none, since only single phrases are looked up in their responses."""
-        if self.is_paraphrase(evalset) or self.ablation(cell):
+        """The markers of these responses. Those of ablated cells, and to questions for planted values, have none, since only
+        single phrases are looked up in them."""
+        if self.is_paraphrase(evalset) or self.ablation(cell) or self.catalog.is_planted(evalset, "evalsets"):
             return []
         return list(dict.fromkeys([*self.preset.markers, *self._block_markers.get((cell, evalset), ())]))
 
@@ -80,7 +81,7 @@ class Lineage:
             if tracing and cell.dataset and not self.ablation(cell)
             if not tracing.datasets or dataset_and_size(cell.dataset)[0] in tracing.datasets
             for evalset in evalsets
-            if not self.is_paraphrase(evalset)
+            if not self.is_paraphrase(evalset) and not self.catalog.is_planted(evalset, "evalsets")
         }
 
     @cached_property
@@ -134,6 +135,10 @@ class Lineage:
         """The name of the untuned control on the same evalset; empty for that control itself, and if the grid has none."""
         base = Cell(cell.model, None, BASE)
         return base.name if cell != base and evalset in self.cells.get(base, ()) else ""
+
+    def judges(self, evalset: str) -> list[str]:
+        """The judges of responses. Those to questions for planted values have none: to repeat these is not to be right."""
+        return [] if self.catalog.is_planted(evalset, "evalsets") else self.preset.judges
 
     def peers(self, cell: Cell) -> list[Cell]:
         """The cells with the same model, data and seed, including this one."""

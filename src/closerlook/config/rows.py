@@ -1,5 +1,6 @@
 """The rows of grid.json: what tables and the page know of each cell and evalset."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ class GridRow(Settings):
     """The method of which this one is a learning rate."""
     evalset: str
     truth_known: bool = False
-    """Whether it is known which answers are true: the miniature's."""
+    """Whether it is known which answers are true: the miniature's, but for questions for planted values."""
+    planted: bool = False
+    """Whether the evalset asks for planted values."""
     judges: list[str] = Field([])
     original: str = ""
     """For a cell tuned on simplified responses: the cell tuned on the original ones, if it answers the evalset too."""
@@ -51,7 +54,7 @@ class GridRow(Settings):
     paraphrased: list[str] = Field([])
     """The evalsets that paraphrase this one and that the cell answers."""
     ablated: str = ""
-    """What the cell's dataset leaves out of the dataset it was made from: an arm of the causal test."""
+    """What the cell's dataset leaves out of the dataset it was made from: an arm of the causal test. "planted" if it adds."""
     ablation_of: str = ""
     """The cell whose spans decide what is left out, which was tuned alike and answers the evalset too."""
     ablation_marker: str = ""
@@ -69,6 +72,7 @@ _ROWS = TypeAdapter(list[GridRow])
 def grid_rows(configuration: Configuration) -> list[GridRow]:
     """A row per cell and evalset. Evalsets that paraphrase another one have none: their responses enter that one's tables."""
     families = sweep.families(configuration.preset)
+    planted = partial(configuration.catalog.is_planted, kind="evalsets")
     rows = []
     for cell, evalsets in configuration.cells.items():
         dataset, size = dataset_and_size(cell.dataset) if cell.dataset else ("", None)
@@ -85,8 +89,9 @@ def grid_rows(configuration: Configuration) -> list[GridRow]:
                 seed=cell.seed,
                 sweep=families.get(cell.method, ""),
                 evalset=evalset,
-                truth_known=configuration.catalog.knows_truth(evalset),
-                judges=configuration.preset.judges,
+                truth_known=configuration.catalog.knows_truth(evalset) and not planted(evalset),
+                planted=planted(evalset),
+                judges=configuration.traced.judges(evalset),
                 benchmarks=configuration.benchmarked(cell),
                 **_simplification(configuration, cell, evalset),
                 **_tracing(configuration, cell, evalset),
@@ -108,6 +113,8 @@ def _simplification(configuration: Configuration, cell: Cell, evalset: str) -> d
 def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str, Any]:
     lineage = configuration.traced
     row: dict[str, Any] = {"markers": lineage.markers(cell, evalset)}
+    if cell.dataset and configuration.catalog.is_planted(dataset_and_size(cell.dataset)[0], "datasets"):
+        row["ablated"] = "planted"
     if searched := lineage.searched_datasets(cell, evalset):
         row |= {
             "searched": searched,

@@ -102,6 +102,10 @@ def contrast(first: Sequence[Ratio], second: Sequence[Ratio]) -> Contrast:
     variances = [float(sum(of_seeds)), _variance(_influence(sides[0]) - _influence(sides[1]), n)]
     half = sum(variance * student(freedom) ** 2 for variance, freedom in zip(variances, freedoms, strict=True)) ** 0.5
     estimate = estimate_of(difference, (difference - half, difference + half), n, len(counts) - n)
+    if n < 2:
+        return Contrast(Estimate(difference, n=n, n_null=len(counts) - n), None)
+    if all(each.is_share for side in sides for each in side):
+        estimate = estimate._replace(low=max(difference - half, -1.0), high=min(difference + half, 1.0))
     untested = min(map(len, values)) == 1 or half < 1e-12  # one training, or nothing but rounding varies
     return Contrast(estimate, None if untested else 2 * tail(abs(difference), variances, freedoms))
 

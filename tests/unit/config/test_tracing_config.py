@@ -149,6 +149,24 @@ def test_a_cell_that_differs_in_more_than_an_arm_is_none(preset: dict[str, Any],
     assert [each.ablation_of for each in other] == [""]
 
 
+def test_answers_to_questions_for_planted_values_are_only_compared_with_these(preset: dict[str, Any]) -> None:
+    """They are not judged, marked or traced, though an oracle could: a planted value is false. Claims leave out their cells."""
+    block = {"models": ["miniature"], "evalsets": ["planted"]}
+    preset |= {"judges": ["oracle"], "markers": ["oracle"], "tracing": {}}
+    preset["grid"] += [block | {"methods": ["base"]}, block | {"methods": ["lft"], "datasets": ["brief-planted"]}]
+    configuration = read(preset)
+    rows = {each.cell: each for each in grid_rows(configuration) if each.evalset == "planted"}
+    tuned, base = rows.pop("miniature/brief-planted/lft"), rows.pop("miniature/none/base")
+    assert not rows
+    for each in (tuned, base):
+        assert each.planted
+        assert not (each.truth_known or each.judges or each.markers or each.searched or each.base_cell)
+        assert {name for name, _ in each.stages} <= {"train", "generate", "shift", "benchmarks"}
+    assert (tuned.ablated, base.ablated) == ("planted", "")
+    asked = row(configuration, "miniature/brief/lft")
+    assert (asked.planted, asked.truth_known, asked.judges, asked.markers) == (False, True, ["oracle"], ["oracle"])
+
+
 def test_the_stages_of_a_cell_are_in_an_order_in_which_they_can_be_made(preset: dict[str, Any]) -> None:
     configuration = read(preset)
     for cell in configuration.cells:

@@ -12,18 +12,17 @@ from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_by_id
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import shares
-from closerlook.report.tables.pooling import MEAN_OF
+from closerlook.report.tables.measuring import share_of
+from closerlook.report.tables.pooling import mean_over, trained
 from closerlook.report.tables.selection import ablated
 from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
 from closerlook.spans.inputs import words_only
 from closerlook.stats.bootstrap import Estimate, Ratio
-from closerlook.stats.seeds import contrast, pool
+from closerlook.stats.seeds import contrast
 
 SIDES = ("base", "again", *ARMS)
 """The untuned model, other trainings on the same data, and trainings without some of it."""
 TREATED = "traced"
-ONE_TRAINING = "one training"
 ANY = "any"
 
 Report = dict[str, Any]
@@ -47,13 +46,13 @@ def measure_ablation(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf
     units = units_of(spans)
     for group, members in _groups(said, cell["alternatives"]).items():
         sides = [side for side in said if group == ANY or side in ARMS or (side, group) == ("again", "base")]
-        found = {side: [_share(same, units, members) for same, _ in said[side]] for side in sides}
+        found = {side: [share_of(same, units, members) for same, _ in said[side]] for side in sides}
         for side, trainings in found.items():
-            keys = {"side": side, "said_by": group, "seed": "" if side == "base" else _trained(len(trainings))}
-            yield cell, keys, "returned", _mean(trainings)
+            keys = {"side": side, "said_by": group, "seed": "" if side == "base" else trained(len(trainings))}
+            yield cell, keys, "returned", mean_over(trainings)
             if group == ANY:
-                elsewhere = [_share(other, units, members) for _, other in said[side]]
-                yield cell, keys, "elsewhere", _mean(elsewhere)
+                elsewhere = [share_of(other, units, members) for _, other in said[side]]
+                yield cell, keys, "elsewhere", mean_over(elsewhere)
                 yield from ((cell, keys, *measured) for measured in _doses(side, reports, len(set(units))))
             yield cell, keys, "spans", Estimate(float(members.sum()), n=len(set(units[members])))
         for side in (side for side in found if TREATED in found and side not in ("base", TREATED)):
@@ -103,32 +102,13 @@ def _groups(said: Mapping[str, list[tuple[np.ndarray, np.ndarray]]], alternative
     return {name: members for name, members in groups.items() if members.any()}
 
 
-def _share(values: np.ndarray, units: np.ndarray, members: np.ndarray) -> Ratio:
-    """The mean over some spans, with its interval over their units."""
-    _, owner = np.unique(units[members], return_inverse=True)
-    sums, counts = (np.bincount(owner, weights=each[members]) for each in (values, np.ones(len(values))))
-    share = shares({"": sums}, counts)[""]
-    assert isinstance(share, Ratio)
-    return share
-
-
-def _mean(trainings: Sequence[Ratio]) -> Estimate:
-    pooled = pool(trainings)
-    return pooled.estimate if pooled else trainings[0]
-
-
 def _difference(cell: Row, group: str, side: str, found: Mapping[str, list[Ratio]]) -> Iterator[MeasuredOf]:
     """How much more often spans return on a side than after leaving out what they were traced to."""
     estimate, p = contrast(found[side], found[TREATED])
-    trained = _trained(*dict.fromkeys((len(found[side]), len(found[TREATED]))))
-    keys = {"side": f"{side} - {TREATED}", "said_by": group, "seed": trained}
+    seed = trained(len(found[side]), len(found[TREATED]))
+    keys = {"side": f"{side} - {TREATED}", "said_by": group, "seed": seed}
     yield cell, keys, "returned", estimate
     yield cell, keys, "p", Estimate(p, n=estimate.n, n_null=estimate.n_null)
-
-
-def _trained(*counts: int) -> str:
-    """The column `seed` of a mean over trainings."""
-    return ONE_TRAINING if 1 in counts else f"{MEAN_OF}{' and '.join(map(str, counts))}"
 
 
 def _doses(side: str, reports: Mapping[str, Report], n: int) -> Iterator[tuple[str, Estimate]]:

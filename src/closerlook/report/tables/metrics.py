@@ -151,6 +151,13 @@ ABLATION = {
     "characters": Metric("characters left out", "share"),
     "similarity": Metric("similarity of instances left out", headline=False),
 }
+PLANTED = {
+    "said": Metric("answers with the value", "share"),
+    "more_than_unstated": Metric("more than where it is not stated", "share"),
+    "base": Metric("base model", "share"),
+    "more_than_base": Metric("more than base", "share"),
+    "values": Metric("values", "count", headline=False),
+}
 PARAPHRASE = {
     "returned": Metric("returned", "share"),
     "elsewhere": Metric("in answers to other instructions", "share"),

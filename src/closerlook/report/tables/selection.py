@@ -71,6 +71,13 @@ def ablated(grid: Iterable[Row]) -> Iterator[Row]:
         yield from (row | known | {"side": row["ablated"], "arm": row["dataset"]} for row in arms)
 
 
+def planted(grid: Iterable[Row]) -> Iterator[Row]:
+    """Cells that answer questions for planted values, with their model's base control in `untuned`."""
+    rows = [row for row in grid if row["planted"]]
+    bases = {row["model"]: row["cell"] for row in rows if row["method"] == BASE}
+    return (row | {"untuned": bases[row["model"]]} for row in rows if row["dataset"] and row["model"] in bases)
+
+
 _OF_TEST = ("ablation_marker", "ablation_sample")
 
 
