@@ -165,7 +165,7 @@ def test_the_causal_test_leaves_out_what_was_traced_and_as_many_others(run: Run)
     assert left_out["half"] < left_out["traced"]
     assert not left_out["traced"] & left_out["similar"]
     sides = {row["side"] for row in run.table("ablation") if row["value"]}
-    assert sides == {"base", "traced", "half", "similar", "half - traced", "similar - traced"}
+    assert sides == {"base", "traced", "half", "similar", "half - traced", "similar - traced", "similar - half"}
 
 
 def test_case_sheets_show_what_was_traced(run: Run) -> None:

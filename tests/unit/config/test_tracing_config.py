@@ -160,7 +160,7 @@ def test_answers_to_questions_for_planted_values_are_only_compared_with_these(pr
     assert not rows
     for each in (tuned, base):
         assert each.planted
-        assert not (each.truth_known or each.judges or each.markers or each.searched or each.base_cell)
+        assert not any((each.truth_known, each.judges, each.markers, each.searched, each.base_cell))
         assert {name for name, _ in each.stages} <= {"train", "generate", "shift", "benchmarks"}
     assert (tuned.ablated, base.ablated) == ("planted", "")
     asked = row(configuration, "miniature/brief/lft")

@@ -22,7 +22,8 @@ from closerlook.stats.seeds import contrast
 
 SIDES = ("base", "again", *ARMS)
 """The untuned model, other trainings on the same data, and trainings without some of it."""
-TREATED = "traced"
+TREATED = {"traced": ("again", "half", "similar", "other"), "half": ("again", "similar", "other")}
+"""The arms without sources, with what each is compared with."""
 ANY = "any"
 
 Report = dict[str, Any]
@@ -55,8 +56,9 @@ def measure_ablation(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf
                 yield cell, keys, "elsewhere", mean_over(elsewhere)
                 yield from ((cell, keys, *measured) for measured in _doses(side, reports, len(set(units))))
             yield cell, keys, "spans", Estimate(float(members.sum()), n=len(set(units[members])))
-        for side in (side for side in found if TREATED in found and side not in ("base", TREATED)):
-            yield from _difference(cell, group, side, found)
+        for treated, controls in TREATED.items():
+            for side in (side for side in controls if {side, treated} <= found.keys()):
+                yield from _difference(cell, group, side, treated, found)
 
 
 def returned(spans: Sequence[Mapping[str, Any]], responses: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -102,11 +104,13 @@ def _groups(said: Mapping[str, list[tuple[np.ndarray, np.ndarray]]], alternative
     return {name: members for name, members in groups.items() if members.any()}
 
 
-def _difference(cell: Row, group: str, side: str, found: Mapping[str, list[Ratio]]) -> Iterator[MeasuredOf]:
-    """How much more often spans return on a side than after leaving out what they were traced to."""
-    estimate, p = contrast(found[side], found[TREATED])
-    seed = trained(len(found[side]), len(found[TREATED]))
-    keys = {"side": f"{side} - {TREATED}", "said_by": group, "seed": seed}
+def _difference(
+    cell: Row, group: str, side: str, treated: str, found: Mapping[str, list[Ratio]]
+) -> Iterator[MeasuredOf]:
+    """How much more often spans return on a side than after leaving out what they were traced to, or half of it."""
+    estimate, p = contrast(found[side], found[treated])
+    seed = trained(len(found[side]), len(found[treated]))
+    keys = {"side": f"{side} - {treated}", "said_by": group, "seed": seed}
     yield cell, keys, "returned", estimate
     yield cell, keys, "p", Estimate(p, n=estimate.n, n_null=estimate.n_null)
 
@@ -153,8 +157,8 @@ ABLATION = Table(
         "One row per kind of model (side) and group of one training's spans (said_by: who says them anyway): how often they "
         "return in models tuned without the instances that they were traced to (traced), without half of these, without as many "
         "others that are as long and as similar or state other values, on all data again, and not at all (base). A difference "
-        "to traced above 0 says that they need some instance that states them; it does not say which one, nor that other "
-        "spans come from the data."
+        "to traced above 0 says that they need some instance that states them, one to half, where values remain, that it "
+        "matters how many do; neither says which, nor that other spans come from the data."
     ),
     metrics=metrics.ABLATION,
     keys=("spans_of", "marker", "sample", "side", "said_by"),

@@ -95,11 +95,12 @@ def test_it_is_what_counting_gives(tmp_path_factory, spans, said):
             if not by_construction:
                 value = models_[:, members].mean()
                 assert found[side, group, "returned"][1].value == pytest.approx(value)
-                if side not in ("base", "traced"):
-                    seed, difference = found[f"{side} - traced", group, "returned"]
-                    assert difference.value == pytest.approx(value - returns["traced"][:, members].mean())
-                    assert (seed == "one training") == (side == "half")
-                    assert side != "half" or found[f"{side} - traced", group, "p"][1].value is None
+                for treated in ("traced", "half"):
+                    if side not in ("base", "traced", treated):
+                        seed, difference = found[f"{side} - {treated}", group, "returned"]
+                        assert difference.value == pytest.approx(value - returns[treated][:, members].mean())
+                        assert (seed == "one training") == ("half" in (side, treated))
+                        assert seed != "one training" or found[f"{side} - {treated}", group, "p"][1].value is None
     for side, trainings in said.items():
         elsewhere = [
             np.mean([holds(quote, text) for other, text in zip(IDS, texts, strict=True) if other != id_])
