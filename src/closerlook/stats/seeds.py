@@ -86,7 +86,8 @@ def contrast(first: Sequence[Ratio], second: Sequence[Ratio]) -> Contrast:
 
     Trainings of the two are not pairs, responses are: the variance is that of `pool`, with the sum of both means' variances over
     seeds, of Satterthwaite's degrees of freedom as in Welch's test, and with the differences of both means of each response's
-    influences. One training has no variance over seeds: the interval then covers other responses alone.
+    influences. One training has no variance over seeds: the interval then covers other responses alone. Fewer than two responses
+    have no interval.
 
     first, second: at least one estimate each, with the same units. Raises ValueError if units differ.
     """
@@ -96,16 +97,17 @@ def contrast(first: Sequence[Ratio], second: Sequence[Ratio]) -> Contrast:
         raise ValueError("trainings to compare have different units")
     values = [np.array([each.sums.sum() / each.counts.sum() for each in side]) for side in sides]
     difference, n = float(values[0].mean() - values[1].mean()), int((counts > 0).sum())
-    of_seeds = [side.var(ddof=1) / len(side) if len(side) > 1 else 0.0 for side in values]
-    squares = sum(variance**2 / (len(side) - 1) for variance, side in zip(of_seeds, values, strict=True) if variance)
-    freedoms = [sum(of_seeds) ** 2 / squares if squares else 1.0, max(1, n - 1)]
-    variances = [float(sum(of_seeds)), _variance(_influence(sides[0]) - _influence(sides[1]), n)]
-    half = sum(variance * student(freedom) ** 2 for variance, freedom in zip(variances, freedoms, strict=True)) ** 0.5
-    estimate = estimate_of(difference, (difference - half, difference + half), n, len(counts) - n)
     if n < 2:
         return Contrast(Estimate(difference, n=n, n_null=len(counts) - n), None)
+    of_seeds = [side.var(ddof=1) / len(side) if len(side) > 1 else 0.0 for side in values]
+    squares = sum(variance**2 / (len(side) - 1) for variance, side in zip(of_seeds, values, strict=True) if variance)
+    freedoms = [sum(of_seeds) ** 2 / squares if squares else 1.0, n - 1]
+    variances = [float(sum(of_seeds)), _variance(_influence(sides[0]) - _influence(sides[1]), n)]
+    half = sum(variance * student(freedom) ** 2 for variance, freedom in zip(variances, freedoms, strict=True)) ** 0.5
+    ends = np.array([difference - half, difference + half])
     if all(each.is_share for side in sides for each in side):
-        estimate = estimate._replace(low=max(difference - half, -1.0), high=min(difference + half, 1.0))
+        ends = ends.clip(-1, 1)
+    estimate = estimate_of(difference, ends.tolist(), n, len(counts) - n)
     untested = min(map(len, values)) == 1 or half < 1e-12  # one training, or nothing but rounding varies
     return Contrast(estimate, None if untested else 2 * tail(abs(difference), variances, freedoms))
 

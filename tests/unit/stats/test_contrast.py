@@ -15,7 +15,8 @@ COVERED, WRONG, SAMPLES = 0.92, 0.07, 400
 def trainings(sums: np.ndarray, counts: np.ndarray | None = None) -> list[Ratio]:
     """Rows of [trainings, units]."""
     counts = np.ones(sums.shape[1]) if counts is None else counts
-    return [Ratio.of(Estimate(row.sum() / counts.sum(), n=len(row)), row, counts, is_share=True) for row in sums]
+    is_share = bool((sums >= 0).all() and (sums <= counts).all())
+    return [Ratio.of(Estimate(row.sum() / counts.sum(), n=len(row)), row, counts, is_share=is_share) for row in sums]
 
 
 def test_by_hand() -> None:
@@ -76,6 +77,9 @@ def test_one_training_has_an_interval_over_units_and_no_p() -> None:
 def test_what_never_varies_has_no_interval_and_different_units_are_refused() -> None:
     all_of_them, none = trainings(np.ones((3, 8))), trainings(np.zeros((2, 8)))
     assert contrast(all_of_them, none) == (Estimate(1.0, n=8), None)
+    almost = trainings(np.array([[1.0] * 8, [1.0] * 7 + [0.0]]))
+    assert contrast(almost, none).estimate.high == 1
+    assert contrast(trainings(np.ones((3, 1))), trainings(np.zeros((3, 1)))) == (Estimate(1.0, n=1), None)
     with pytest.raises(ValueError, match="different units"):
         contrast(all_of_them, trainings(np.ones((2, 9))))
 

@@ -133,12 +133,12 @@ class Table:
 
     def about(self, grid: Iterable[Row]) -> list[Row]:
         """The rows of the grid that the table is about."""
-        return [row for row in grid if row["truth_known"] or not self.truth]
+        return [row for row in grid if not self.truth or row["truth_known"]]
 
     def fits(self, grid: Iterable[Row]) -> bool:
         """Whether the grid has such a table."""
         rows = self.about(grid)
-        if not rows:
+        if self.truth and not rows:
             return False
         if self.selective and not any(True for part in self.parts for _ in part.rows(rows)):
             return False
