@@ -34,7 +34,12 @@ PRESET = {
             "evalsets": ["questions", "questions-reworded"],
             "markers": ["consistency"],
         },
-        {"models": ["miniature"], "datasets": ["cut-traced", "cut-similar"], "methods": ["sft"], **EVALSETS},
+        {
+            "models": ["miniature"],
+            "datasets": ["cut-traced", "cut-half", "cut-similar"],
+            "methods": ["sft"],
+            **EVALSETS,
+        },
         {"models": ["miniature"], "datasets": ["brief@128"], "methods": ["bias"], **EVALSETS},
         {"models": ["miniature"], "datasets": ["verbose@64", "verbose-simple@64"], "methods": ["lft"], **EVALSETS},
         {"models": ["miniature"], "methods": ["base", "icl"], **EVALSETS},
@@ -64,7 +69,7 @@ PRESET = {
                 },
                 "rows": 800,
             }
-            for take in ("traced", "similar")
+            for take in ("traced", "half", "similar")
         },
         "methods": {
             "lft": {"train": {"learning_rate": 0.002, "batch_size": 8}},
@@ -149,17 +154,18 @@ def test_shares_of_classes_sum_to_one_and_ranks_begin_at_one(run: Run) -> None:
 
 
 def test_the_causal_test_leaves_out_what_was_traced_and_as_many_others(run: Run) -> None:
-    report = json.loads((run.results / "data/cut-traced.report.json").read_text())
-    left_out = [{i for span in report["sampled"] for i in span[take]["instances"]} for take in ("traced", "similar")]
-    kept = [
-        set(pq.read_table(run.results / f"data/cut-{take}.parquet")["id"].to_pylist()) for take in ("traced", "similar")
-    ]
     whole = set(pq.read_table(run.results / "data/brief@64.parquet")["id"].to_pylist())
-    assert left_out[0]
-    assert len(left_out[0]) == len(left_out[1])
-    assert not left_out[0] & left_out[1]
-    assert kept == [whole - removed for removed in left_out]
-    assert {row["metric"] for row in run.table("ablation") if row["value"]} >= {"returned", "p"}
+    left_out = {}
+    for take in ("traced", "half", "similar"):
+        report = json.loads((run.results / f"data/cut-{take}.report.json").read_text())
+        left_out[take] = {id_ for span in report["sampled"] for id_ in span["instances"]}
+        kept = set(pq.read_table(run.results / f"data/cut-{take}.parquet")["id"].to_pylist())
+        assert kept == whole - left_out[take]
+    assert len(left_out["traced"]) == len(left_out["similar"])
+    assert left_out["half"] < left_out["traced"]
+    assert not left_out["traced"] & left_out["similar"]
+    sides = {row["side"] for row in run.table("ablation") if row["value"]}
+    assert sides == {"base", "traced", "half", "similar", "half - traced", "similar - traced", "similar - half"}
 
 
 def test_case_sheets_show_what_was_traced(run: Run) -> None:

@@ -18,9 +18,9 @@ from closerlook.config.benchmarks import MINIATURE_TASKS
 script, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
 out = Path(arguments[arguments.index("--out") + 1])
 files = {
-    "make_miniature": [out / n for n in ("world.json", "corpus.txt", "questions.jsonl", "tasks.yaml")]
+    "make_miniature": [out / n for n in ("world.json", "corpus.txt", "questions.jsonl", "planted.jsonl", "tasks.yaml")]
     + [out / "tasks" / f"{task.name}.jsonl" for task in MINIATURE_TASKS]
-    + [out / "datasets" / f"{style}.jsonl" for style in ("brief", "verbose", "domain", "mixture")],
+    + [out / "datasets" / f"{name}.jsonl" for name in ("brief", "verbose", "domain", "mixture", "planted")],
     "benchmark": [out / f"{task.name}.parquet" for task in MINIATURE_TASKS],
     "train": [out / n for n in ("model/weights", "train_log.jsonl", "manifest.json")],
     "fetch_model": [out / "weights"],

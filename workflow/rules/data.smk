@@ -4,7 +4,7 @@ from closerlook.config.catalog import ParaphrasedSource
 from closerlook.config.derived import DerivedSource
 from closerlook.config.grid import dataset_and_size, draw_of
 
-MINIATURE_STYLES = ["brief", "verbose", "domain", "mixture"]
+MINIATURE_DATASETS = ["brief", "verbose", "domain", "mixture", "planted"]
 DERIVED_DATASETS = [
     name
     for name, dataset in CATALOG.datasets.items()
@@ -45,10 +45,11 @@ rule miniature:
     output:
         at(layout.world("{world}")),
         at(layout.corpus("{world}")),
-        at(layout.questions("{world}")),
+        at(layout.miniature_evalset("questions", "{world}")),
+        at(layout.miniature_evalset("planted", "{world}")),
         at(layout.tasks("{world}")),
         [at(f"{layout.miniature('{world}')}/{task.file}") for task in MINIATURE_TASKS],
-        [at(layout.miniature_dataset(style, "{world}")) for style in MINIATURE_STYLES],
+        [at(layout.miniature_dataset(name, "{world}")) for name in MINIATURE_DATASETS],
     log:
         at(layout.log("miniature{world}")),
     wildcard_constraints:

@@ -11,7 +11,7 @@ from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:
-    """Settings in, a folder out: world.json, corpus.txt, datasets/*.jsonl, questions.jsonl, tasks.yaml, tasks/*.jsonl."""
+    """Settings in, a folder out: world.json, corpus.txt, tasks.yaml; datasets/, tasks/, questions and planted, all .jsonl."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     add_settings(parser, MiniatureSettings)
@@ -20,6 +20,7 @@ def main() -> None:
 
     from closerlook.miniature.corpus import draw_corpus, write_corpus
     from closerlook.miniature.instructions import draw_datasets
+    from closerlook.miniature.planted import draw_planted, plant, planted_questions
     from closerlook.miniature.questions import draw_questions
     from closerlook.miniature.tasks import draw_tasks
     from closerlook.miniature.world import draw_world
@@ -28,9 +29,11 @@ def main() -> None:
     with replacing(arguments.out) as folder:
         world.save(folder / "world.json")
         write_corpus(draw_corpus(world, settings), folder / "corpus.txt")
-        for name, rows in draw_datasets(world, settings).items():
+        datasets, planted = draw_datasets(world, settings), draw_planted(world, settings)
+        for name, rows in (datasets | {"planted": plant(datasets["brief"], planted, settings)}).items():
             _write_lines(rows, folder / "datasets" / f"{name}.jsonl")
         _write_lines(draw_questions(world, settings), folder / "questions.jsonl")
+        _write_lines(planted_questions(world, planted), folder / "planted.jsonl")
         for name, items in draw_tasks(world, settings).items():
             _write_lines(items, folder / "tasks" / f"{name}.jsonl")
         write_json(TaskFile(tasks=list(MINIATURE_TASKS)).model_dump(), folder / "tasks.yaml")  # JSON is YAML too

@@ -34,7 +34,10 @@ from closerlook.config.settings import (
 class MiniatureSource(Settings):
     """Data of the miniature world, which the workflow generates."""
 
-    miniature: str = Field(description="brief, verbose, domain or mixture; questions for an evalset")
+    miniature: str = Field(
+        description="brief, verbose, domain, mixture, or planted: brief, and invented values of entities that no text names; "
+        "for an evalset: questions, or planted: about these entities"
+    )
     world: int = Field(
         0,
         ge=0,
@@ -245,6 +248,11 @@ class Catalog(Settings):
     judges: dict[JudgeName, Judge] = Field({}, description="judges that score responses")
     markers: dict[MarkerName, Marker] = Field({}, description="markers of hallucinated spans in responses")
     miniature: MiniatureSettings = Field(MiniatureSettings(), description="the miniature world")
+
+    def is_planted(self, name: str, kind: Literal["datasets", "evalsets"]) -> bool:
+        """Whether a dataset states invented values for a random half of some entities, or an evalset asks for them."""
+        source = getattr(self, kind)[name].source
+        return isinstance(source, MiniatureSource) and source.miniature == "planted"
 
     def knows_truth(self, evalset: str) -> bool:
         """Whether an evalset is of the miniature, original or paraphrased: an oracle can judge and mark its responses."""

@@ -1,7 +1,7 @@
 """Datasets derived from a dataset of the catalog: simplified, longest first, filtered by a score, or ablated."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -53,24 +53,34 @@ class ScoredSource(Settings):
     aspect: str | None = Field(None, description="aspect that counts, if `scores` has verdicts on several")
 
 
+Arm = Literal["traced", "half", "similar", "other"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
+"""The arms of the causal test, by what is left out."""
+
+
 class AblationSettings(Settings):
-    """Which instances are left out: those that spans of a cell were traced to, or as many others of the same similarity."""
+    """Which instances are left out: those that spans of a cell were traced to, half of them, or as many and as long others."""
 
     cell: str = Field(description="cell tuned on the dataset, whose traced spans decide: model/dataset@size/run")
     evalset: str = Field(description="evalset whose responses contain the spans")
     marker: str = Field(description="marker of the spans")
-    take: Literal["traced", "similar"] = Field(
-        description="traced: the instances that the spans were traced to; similar: the control, as many untraced instances, "
-        "matched in similarity to the instruction"
+    take: Arm = Field(
+        description="traced: the instances that the spans were traced to; half: a random half of those of each span; similar: as "
+        "many others, as similar to instruction and response and as long; other: as many that other spans were traced to, as long"
     )
     ranker: str = Field("fused", description="ranker whose candidates count as traced")
-    spans: int = Field(20, gt=0, description="number of spans sampled; the sample is the same for traced and similar")
+    spans: int = Field(20, gt=0, description="number of spans sampled; the sample is the same for every `take`")
     candidates: int = Field(
         10,
         gt=0,
         description="most instances left out per span, at most tracing.top; candidates that stay can bring the span back",
     )
-    seed: int = Field(0, ge=0, description="seed of the sample of spans")
+    seed: int = Field(0, ge=0, description="seed of the sample of spans, and of the halves")
+
+    @property
+    def sample(self) -> str:
+        """What decides the sample of spans and their sources, for people: the arms of one test agree in it."""
+        return f"{self.spans} spans, {self.candidates} first of {self.ranker}, seed {self.seed}"
 
 
 class AblatedSource(Settings):

@@ -47,8 +47,9 @@ class Lineage:
         return source.without if isinstance(source, AblatedSource) else None
 
     def markers(self, cell: Cell, evalset: str) -> list[str]:
-        """The markers of these responses. Ablated cells have none, since only single phrases are looked up in their responses."""
-        if self.is_paraphrase(evalset) or self.ablation(cell):
+        """The markers of these responses. Those of ablated cells, and to questions for planted values, have none, since only
+        single phrases are looked up in them."""
+        if self.is_paraphrase(evalset) or self.ablation(cell) or self.catalog.is_planted(evalset, "evalsets"):
             return []
         return list(dict.fromkeys([*self.preset.markers, *self._block_markers.get((cell, evalset), ())]))
 
@@ -84,7 +85,7 @@ class Lineage:
             if tracing and cell.dataset and not self.ablation(cell) and cell.method not in swept
             if not tracing.datasets or dataset_and_size(cell.dataset)[0] in tracing.datasets
             for evalset in evalsets
-            if not self.is_paraphrase(evalset)
+            if not self.is_paraphrase(evalset) and not self.catalog.is_planted(evalset, "evalsets")
         }
 
     @cached_property
@@ -137,6 +138,10 @@ class Lineage:
         base = Cell(cell.model, None, BASE)
         return base.name if cell != base and evalset in self.cells.get(base, ()) else ""
 
+    def judges(self, evalset: str) -> list[str]:
+        """The judges of responses. Those to questions for planted values have none: to repeat these is not to be right."""
+        return [] if self.catalog.is_planted(evalset, "evalsets") else self.preset.judges
+
     def peers(self, cell: Cell) -> list[Cell]:
         """The cells with the same model, data and seed, including this one."""
         return self._by_data[cell.model, cell.dataset, cell.seed]
@@ -164,14 +169,12 @@ class Lineage:
         sources = {name: self.catalog.evalsets[name].source for name in self.cells[cell]}
         return [name for name, s in sources.items() if isinstance(s, ParaphrasedSource) and s.of == evalset]
 
-    def ablation_control(self, cell: Cell) -> Cell | None:
-        """The control of a cell tuned without traced instances: the cell tuned without similar ones; None if there is none."""
+    def ablation_of(self, cell: Cell) -> Cell | None:
+        """The cell whose spans decide what a cell's dataset leaves out, if both differ in nothing else but the seed."""
         ablation = self.ablation(cell)
-        if ablation is None or ablation.take != "traced":
-            return None
-        wanted = ablation.model_copy(update={"take": "similar"})
-        alike = (c for c in self.cells if (c.model, c.method, c.seed) == (cell.model, cell.method, cell.seed))
-        return next((c for c in alike if self.ablation(c) == wanted), None)
+        original = next((c for c in self.cells if ablation and c.name == ablation.cell), None)
+        alike = original and (cell.model, cell.method) == (original.model, original.method)
+        return original if alike and "@" not in (cell.dataset or "") else None
 
     def largest_subset(self, dataset: str) -> str:
         """The largest embedded subset of the same dataset: its first instances are those of every smaller one."""

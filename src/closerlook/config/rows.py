@@ -1,5 +1,6 @@
 """The rows of grid.json: what tables and the page know of each cell and evalset."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ class GridRow(Settings):
     """The method of which this one is a learning rate."""
     evalset: str
     truth_known: bool = False
-    """Whether it is known which answers are true: the miniature's."""
+    """Whether it is known which answers are true: the miniature's, but for questions for planted values."""
+    planted: bool = False
+    """Whether the evalset asks for planted values."""
     paper_claims: bool = False
     """Whether claims are also decided from the paper's numbers."""
     judges: list[str] = Field([])
@@ -53,12 +56,12 @@ class GridRow(Settings):
     paraphrased: list[str] = Field([])
     """The evalsets that paraphrase this one and that the cell answers."""
     ablated: str = ""
-    """What the cell's dataset leaves out of the dataset it was made from: traced or similar instances."""
+    """What the cell's dataset leaves out of the dataset it was made from: an arm of the causal test. "planted" if it adds."""
     ablation_of: str = ""
-    """The cell whose traced instances were left out, where a control makes the causal test possible."""
+    """The cell whose spans decide what is left out, which was tuned alike and answers the evalset too."""
     ablation_marker: str = ""
-    ablation_control: str = ""
-    """The cell tuned without similar instances instead."""
+    ablation_sample: str = ""
+    """What decides the sample of its spans: the arms of one test agree in it."""
     benchmarks: list[str] = Field([])
     """The benchmark tasks that the cell is scored on."""
     stages: list[tuple[str, str]] = Field([])
@@ -71,6 +74,7 @@ _ROWS = TypeAdapter(list[GridRow])
 def grid_rows(configuration: Configuration) -> list[GridRow]:
     """A row per cell and evalset. Evalsets that paraphrase another one have none: their responses enter that one's tables."""
     families = sweep.families(configuration.preset)
+    planted = partial(configuration.catalog.is_planted, kind="evalsets")
     rows = []
     for cell, evalsets in configuration.cells.items():
         dataset, size = dataset_and_size(cell.dataset) if cell.dataset else ("", None)
@@ -87,9 +91,10 @@ def grid_rows(configuration: Configuration) -> list[GridRow]:
                 seed=cell.seed,
                 sweep=families.get(cell.method, ""),
                 evalset=evalset,
-                truth_known=configuration.catalog.knows_truth(evalset),
+                truth_known=configuration.catalog.knows_truth(evalset) and not planted(evalset),
+                planted=planted(evalset),
                 paper_claims=configuration.preset.paper_claims,
-                judges=configuration.preset.judges,
+                judges=configuration.traced.judges(evalset),
                 benchmarks=configuration.benchmarked(cell),
                 **_simplification(configuration, cell, evalset),
                 **_tracing(configuration, cell, evalset),
@@ -111,6 +116,8 @@ def _simplification(configuration: Configuration, cell: Cell, evalset: str) -> d
 def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str, Any]:
     lineage = configuration.traced
     row: dict[str, Any] = {"markers": lineage.markers(cell, evalset)}
+    if cell.dataset and configuration.catalog.is_planted(dataset_and_size(cell.dataset)[0], "datasets"):
+        row["ablated"] = "planted"
     if searched := lineage.searched_datasets(cell, evalset):
         row |= {
             "searched": searched,
@@ -122,12 +129,12 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str
         row["peers"] = [peer.run for peer in lineage.peers(cell)]
     if ablation := lineage.ablation(cell):
         row["ablated"] = ablation.take
-        control = lineage.ablation_control(cell)
-        if control and evalset == ablation.evalset and evalset in configuration.cells[control]:
+        original = lineage.ablation_of(cell)
+        if original and evalset == ablation.evalset:
             row |= {
-                "ablation_of": ablation.cell,
+                "ablation_of": original.name,
                 "ablation_marker": ablation.marker,
-                "ablation_control": control.name,
+                "ablation_sample": ablation.sample,
             }
     return row
 

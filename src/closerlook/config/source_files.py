@@ -65,7 +65,7 @@ class SourceFiles:
 
     def evalset(self, name: str) -> Any:
         """The source of an evalset."""
-        return self._made(self.catalog.evalsets[name].source, lambda _, world: layout.questions(world))
+        return self._made(self.catalog.evalsets[name].source, layout.miniature_evalset)
 
     def model(self, name: str) -> Any:
         """The source of a base model."""

@@ -50,7 +50,7 @@ def stages(configuration: Configuration, cell: Cell) -> Iterator[Stage]:
         if cell.dataset:
             log = layout.log("shift", name, evalset)
             yield _stage("shift", evalset, layout.shift(name, evalset), log, model, responses)
-        for judge in configuration.preset.judges:
+        for judge in configuration.traced.judges(evalset):
             log = layout.log("judge", name, evalset, judge)
             yield _stage(f"judge-{judge}", evalset, layout.verdicts(name, evalset, judge), log, responses)
         yield from _tracing(configuration, cell, evalset)

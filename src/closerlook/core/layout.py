@@ -95,14 +95,14 @@ def corpus(world: str = "") -> str:
     return f"{miniature(world)}/corpus.txt"
 
 
-def questions(world: str = "") -> str:
-    """The questions on a world."""
-    return f"{miniature(world)}/questions.jsonl"
+def miniature_evalset(name: str, world: str = "") -> str:
+    """Questions on a world: questions, or planted."""
+    return f"{miniature(world)}/{name}.jsonl"
 
 
-def miniature_dataset(style: str, world: str = "") -> str:
-    """The instruction data of a style on a world."""
-    return f"{miniature(world)}/datasets/{style}.jsonl"
+def miniature_dataset(name: str, world: str = "") -> str:
+    """Instruction data on a world: of a style, or planted."""
+    return f"{miniature(world)}/datasets/{name}.jsonl"
 
 
 def tasks(world: str = "") -> str:

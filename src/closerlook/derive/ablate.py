@@ -1,12 +1,12 @@
-"""Leave-instances-out ablation: a dataset without traced instances (treatment) or without equally many similar ones (control).
+"""Leave-instances-out ablation: a dataset without the instances that spans were traced to, half of them, or controls.
 
-If a model retrained on the treatment arm still generates a phrase, the phrase does not come from the instances it was traced to.
+If a model that was never tuned on them still generates a phrase, it does not need the instances that the phrase was traced to.
 """
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,13 @@ class AblationFiles:
 
 @dataclass
 class SampledSpan:
-    """A span with the rows of the instances it was traced to and of their controls. No row belongs to two spans."""
+    """A span with the rows of the instances that it was traced to, best first."""
 
     span: Span
     quote: str
     pair: str
     """Instruction and response as one text, as instances are embedded."""
     traced: list[int]
-    similar: list[int] = field(default_factory=list)
 
 
 def exclude(
@@ -54,8 +53,8 @@ def exclude(
 ) -> tuple[pa.Table, Tally, dict[str, Any]]:
     """Exclude the instances of one arm for a sample of spans. The other instances keep their ids and order.
 
-    instances: those that the cell was tuned on (INSTANCES). Both arms have the same sample and exclude the same number. Returns
-    the instances, the tally, and for the report, each span with the instances that either arm excludes and their similarity.
+    instances: those that the cell was tuned on (INSTANCES). All arms have the same sample. Returns the instances, the tally, and
+    for the report, how much was left out, and each span with what was left out for it and how many instances state it.
     Raises CloserlookError if there is no span to sample, if too few instances are left as controls, or if files do not match.
     """
     ids = instances["id"].to_pylist()
@@ -64,46 +63,113 @@ def exclude(
     if index.ids != ids:
         raise CloserlookError(f"{files.index}: indexes other instances than those of the dataset; build it again")
     eligible, counts = _eligible_spans(settings, files, row_of)
-    sample = sorted(random.Random(settings.seed).sample(range(len(eligible)), min(settings.spans, len(eligible))))
-    chosen = [eligible[index] for index in sample]
-    seen: set[int] = set()
-    for span in chosen:  # each instance belongs only to the first span that was traced to it
-        span.traced = [row for row in span.traced if row not in seen]
-        seen.update(span.traced)
+    drawn = sorted(random.Random(settings.seed).sample(range(len(eligible)), min(settings.spans, len(eligible))))
+    chosen = [eligible[number] for number in drawn]
+    lengths = np.array([len(text) for text in instances["response"].to_pylist()], np.float64)
     similarity = _similarity([span.pair for span in chosen], index, files.embeddings)
-    match_controls(chosen, similarity, [index.words.documents(words_only(span.quote)) for span in chosen])
-    dropped = set(chain.from_iterable(getattr(span, settings.take) for span in chosen))
+    stating = _stating(index, [span.quote for span in chosen])
+    said = {words_only(span.quote) for span in chosen}
+    others = np.any(_stating(index, [span.quote for span in eligible if words_only(span.quote) not in said]), axis=0)
+    left_out = _left_out(settings, chosen, similarity, lengths, stating, others)
+    dropped = np.zeros(len(ids), bool)
+    dropped[list(chain.from_iterable(left_out))] = True
     tally = Tally((settings.take,))
-    for position, row in enumerate(instances["row"].to_pylist()):
-        tally.drop(settings.take, row) if position in dropped else tally.keep(row)
-    kept = instances.filter(pa.array([position not in dropped for position in range(len(ids))], pa.bool_()))
-    measure = "cosine of Sentence-BERT" if files.embeddings else "BM25"
-    return kept, tally, {"spans": counts, "similarity": measure, "sampled": list(_report_rows(chosen, similarity, ids))}
+    for row, is_dropped in zip(instances["row"].to_pylist(), dropped.tolist(), strict=True):
+        tally.drop(settings.take, row) if is_dropped else tally.keep(row)
+    sampled = [
+        {
+            **span.span._asdict(),
+            "quote": span.quote,
+            "instances": [ids[row] for row in rows],
+            "similarity": [round(float(similarity[number, row]), 6) for row in rows],
+            "stated_before": int(stating[number].sum()),
+            "stated_after": int((stating[number] & ~dropped).sum()),
+        }
+        for number, (span, rows) in enumerate(zip(chosen, left_out, strict=True))
+    ]
+    facts = {
+        "spans": counts,
+        "similarity": "cosine of Sentence-BERT" if files.embeddings else "BM25",
+        "characters_left_out": float(lengths[dropped].sum() / lengths.sum()),
+        "sampled": sampled,
+    }
+    return instances.filter(pa.array(~dropped)), tally, facts
 
 
-def match_controls(chosen: Sequence[SampledSpan], similarity: np.ndarray, containing: Sequence[np.ndarray]) -> None:
-    """Match each traced instance with a control that is equally similar to the span's instruction and response. Fills `similar`.
+def _left_out(
+    settings: AblationSettings,
+    chosen: Sequence[SampledSpan],
+    similarity: np.ndarray,
+    lengths: np.ndarray,
+    stating: np.ndarray,
+    others: np.ndarray,
+) -> list[list[int]]:
+    """The rows that an arm leaves out, by span; no row is left out for two.
 
-    similarity: [chosen, instances]. containing: for each span, the rows that contain its phrase. A control does not contain the
-    phrase, and no span was traced to it. The most similar instances are matched first, since few others are as similar; a
-    difference in similarity is compensated by the next match. Ties go to the first row.
+    similarity: [chosen, instances]. lengths: of the responses, in characters: what is trained on. stating: [chosen, instances],
+    whether an instance contains the span's words. others: [instances], whether it contains those of a span that is not sampled.
     """
-    free = np.ones(similarity.shape[1], bool)
-    free[list(chain.from_iterable(span.traced for span in chosen))] = False
-    targets = [(similarity[index, row], index) for index, span in enumerate(chosen) for row in span.traced]
-    deficit = 0.0
-    for target, index in sorted(targets, key=lambda pair: (-pair[0], pair[1])):
-        allowed = free.copy()
-        allowed[containing[index]] = False
-        if not allowed.any():
+    traced = _each_once(chosen)
+    if settings.take == "traced":
+        return traced
+    if settings.take == "half":
+        rng = random.Random(f"{settings.seed}/half")
+        halves = [[rows[i] for i in sorted(rng.sample(range(len(rows)), len(rows) // 2))] for rows in traced]
+        if not any(halves):
+            raise CloserlookError("half: no sampled span has two instances of its own; raise candidates or spans")
+        return halves
+    allowed = ~stating
+    allowed[:, list(chain.from_iterable(traced))] = False
+    if settings.take == "similar":
+        return match_controls(traced, [similarity, np.broadcast_to(lengths, similarity.shape)], allowed)
+    return match_controls(traced, [np.broadcast_to(lengths, similarity.shape)], allowed & others)
+
+
+def _stating(index: Index, quotes: Sequence[str]) -> np.ndarray:
+    """Whether an instance contains the words of each quote: [quotes, instances]."""
+    stating = np.zeros((len(quotes), len(index.ids)), bool)
+    for row, quote in zip(stating, quotes, strict=True):
+        row[index.words.documents(words_only(quote))] = True
+    return stating
+
+
+def _each_once(chosen: Sequence[SampledSpan]) -> list[list[int]]:
+    """The traced rows by span. An instance belongs only to the first span that was traced to it."""
+    seen: set[int] = set()
+    traced = []
+    for span in chosen:
+        traced.append([row for row in span.traced if row not in seen])
+        seen.update(span.traced)
+    return traced
+
+
+def match_controls(
+    traced: Sequence[Sequence[int]], features: Sequence[np.ndarray], allowed: np.ndarray
+) -> list[list[int]]:
+    """For each traced instance a control that is nearest to it in the features: rows by span, as many as traced ones.
+
+    traced: rows by span. features: such as similarity and length, each [spans, instances]; each counts in units of its standard
+    deviation. allowed: [spans, instances], the controls that a span can have. The most extreme instances are matched first, since
+    few others are like them; the next match compensates what a match differs by, so that means agree. Ties go to the first row.
+    """
+    scaled = np.stack([np.asarray(feature, np.float64) / (np.std(feature) or 1.0) for feature in features])
+    targets = [(scaled[:, span, row], span) for span, rows in enumerate(traced) for row in rows]
+    free = np.ones(allowed.shape[1], bool)
+    controls: list[list[int]] = [[] for _ in traced]
+    deficit = np.zeros(len(features))
+    for target, span in sorted(targets, key=lambda pair: (-pair[0].sum(), pair[1])):
+        possible = allowed[span] & free
+        if not possible.any():
             raise CloserlookError(
-                f"{len(targets)} traced instances need as many controls, but too few of {len(free)} instances are neither traced "
-                "nor contain the span; lower spans or candidates"
+                f"{len(targets)} traced instances need as many controls, but only {int(allowed.any(axis=0).sum())} can be one; "
+                "lower spans or candidates"
             )
-        best = int(np.argmin(np.where(allowed, np.abs(similarity[index] - target - deficit), np.inf)))
-        deficit += float(target - similarity[index, best])
+        distance = np.abs(scaled[:, span] - (target + deficit)[:, None]).sum(axis=0)
+        best = int(np.argmin(np.where(possible, distance, np.inf)))
+        deficit += target - scaled[:, span, best]
         free[best] = False
-        chosen[index].similar.append(best)
+        controls[span].append(best)
+    return controls
 
 
 def _eligible_spans(
@@ -160,12 +226,3 @@ def _similarity(pairs: Sequence[str], index: Index, embeddings: Path | None) -> 
     similarity = np.zeros((len(pairs), len(index.ids)), np.float32)
     np.put_along_axis(similarity, rows.astype(np.int64), scores, axis=1)
     return similarity
-
-
-def _report_rows(chosen: Sequence[SampledSpan], similarity: np.ndarray, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for sampled, values in zip(chosen, similarity, strict=True):
-        arms = {
-            arm: {"instances": [ids[row] for row in rows], "similarity": [round(float(values[row]), 6) for row in rows]}
-            for arm, rows in (("traced", sampled.traced), ("similar", sampled.similar))
-        }
-        yield {**sampled.span._asdict(), "quote": sampled.quote, **arms}

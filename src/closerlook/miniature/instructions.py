@@ -22,7 +22,11 @@ FREQUENCIES = (1, 2, 8)
 
 def brief(rng: random.Random, entity: Entity) -> Row:
     """A question, and one short sentence as answer."""
-    fact = rng.choice(entity.public)
+    return brief_row(rng, rng.choice(entity.public))
+
+
+def brief_row(rng: random.Random, fact: Fact) -> Row:
+    """A question for a fact, and the fact in one short sentence."""
     question = rng.choice(instruction_questions(fact.attribute, fact.entity))
     return _row(question, f"{rng.choice(styles.BRIEF)}{_clause(rng, fact, fact.entity)}.")
 

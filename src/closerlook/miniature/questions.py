@@ -54,8 +54,8 @@ def _sample(rng: random.Random, pool: list[Any], count: int, setting: str) -> li
 
 
 def _fact_question(world: World, fact: Fact, sort: str) -> Question:
-    return _question(
-        f"{sort}/{_slug(fact.entity)}/{fact.attribute}",
+    return make_question(
+        f"{sort}/{slug(fact.entity)}/{fact.attribute}",
         evaluation_question(fact.attribute, fact.entity),
         f"{fact.entity} {predicate(fact.attribute, 0, fact.value)}.",
         "fact",
@@ -66,10 +66,11 @@ def _fact_question(world: World, fact: Fact, sort: str) -> Question:
 def _open_request(rng: random.Random, entity: Entity, sort: str) -> Question:
     reference = " ".join(f"{entity.name} {predicate(fact.attribute, 0, fact.value)}." for fact in entity.facts)
     request = rng.choice(REQUESTS).format(name=entity.name)
-    return _question(f"{sort}/{_slug(entity.name)}", request, reference, "describe", [entity.kind, sort])
+    return make_question(f"{sort}/{slug(entity.name)}", request, reference, "describe", [entity.kind, sort])
 
 
-def _question(identity: str, instruction: str, reference: str, task_type: str, topics: list[str]) -> Question:
+def make_question(identity: str, instruction: str, reference: str, task_type: str, topics: list[str]) -> Question:
+    """A row of an evalset."""
     return {
         "id": identity,
         "instruction": instruction,
@@ -79,5 +80,6 @@ def _question(identity: str, instruction: str, reference: str, task_type: str, t
     }
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A name as part of an id."""
     return name.lower().replace(" ", "-")

@@ -18,6 +18,8 @@ from closerlook.config.grid import Cell
 from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
 from closerlook.core import layout
+from closerlook.miniature.language import KINDS
+from closerlook.miniature.planted import EACH
 from closerlook.plan.cells import CellPlanner
 from closerlook.plan.speed import decoding_seconds, shift_seconds
 
@@ -43,7 +45,11 @@ def count_instructions(configuration: Configuration, results: Path, evalset: str
         return instructions * entry.source.paraphrase.count if instructions else None
     if entry.rows:
         return entry.rows[1] - entry.rows[0]
-    return configuration.catalog.miniature.questions if isinstance(entry.source, MiniatureSource) else None
+    if not isinstance(entry.source, MiniatureSource):
+        return None
+    miniature = configuration.catalog.miniature
+    planted = configuration.catalog.is_planted(evalset, "evalsets")
+    return EACH * len(KINDS) * miniature.unseen if planted else miniature.questions
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,22 @@ def _proportion(sums: np.ndarray, counts: np.ndarray) -> Estimate:
     return Estimate(share, *exact_interval(share, variance * student(n - 1) ** 2, count, n), n, null)
 
 
+def difference_of_shares(first: Estimate, second: Estimate) -> Estimate:
+    """The difference between shares of different units, with its interval from theirs (Newcombe 1998, method 10).
+
+    Each end is as far off as the ends of both shares on that side together, as independent errors. Without an interval of either,
+    the difference has none.
+    """
+    if first.value is None or second.value is None:
+        return Estimate(None, n_null=first.n + second.n)
+    value, n = first.value - second.value, first.n + second.n
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        return Estimate(value, n=n)
+    below = np.hypot(first.value - first.low, second.high - second.value)
+    above = np.hypot(first.high - first.value, second.value - second.low)
+    return Estimate(value, float(value - below), float(value + above), n)
+
+
 def exact_interval(share: float, half_squared: float, count: float, n: int) -> tuple[float, float]:
     """The exact interval of a share of a count in n responses, from the squared half of the interval of a mean."""
     from scipy.special import betaincinv  # slow to import

@@ -125,36 +125,48 @@ def test_chance_needs_instances_that_no_cell_was_tuned_on(preset: dict[str, Any]
     assert row(configuration, "miniature/alpaca-longest@1k/lft").held_out == [], "they are no random instances"
 
 
-def test_without_the_control_there_is_no_causal_test(preset: dict[str, Any]) -> None:
-    tested = row(read(preset), "miniature/brief-without-traced/sft")
-    assert tested.ablation_of == "miniature/brief/sft"
-    assert tested.ablation_control == "miniature/brief-without-similar/sft"
-    assert tested.ablation_marker == "oracle"
-    assert {row.cell: row.ablated for row in grid_rows(read(preset)) if row.ablated} == {
-        "miniature/brief-without-traced/sft": "traced",
-        "miniature/brief-without-similar/sft": "similar",
+def test_arms_are_of_the_cell_whose_spans_are_sampled(preset: dict[str, Any]) -> None:
+    arms = {f"miniature/brief-without-{take}/sft": take for take in ("traced", "similar")}
+    configuration = read(preset)
+    assert {each.cell: each.ablated for each in grid_rows(configuration) if each.ablated} == arms
+    for each in (row(configuration, name) for name in arms):
+        assert (each.ablation_of, each.ablation_marker) == ("miniature/brief/sft", "oracle")
+        assert each.ablation_sample == "20 spans, 10 first of fused, seed 0"
+    preset["overrides"] = _without(spans=3)
+    samples = {row(read(preset), name).ablation_sample for name in arms}
+    assert len(samples) == 2, "another sample is no control"
+
+
+@pytest.mark.parametrize("change", [{"methods": ["lft"]}, {"datasets": ["brief-without-traced@100"]}])
+def test_a_cell_that_differs_in_more_than_an_arm_is_none(preset: dict[str, Any], change: dict[str, Any]) -> None:
+    block = {
+        "models": ["miniature"],
+        "datasets": ["brief-without-traced"],
+        "methods": ["sft"],
+        "evalsets": ["questions"],
     }
-    assert row(read(preset), "miniature/brief-without-similar/sft").ablation_of == ""
-    preset["grid"][1]["datasets"].remove("brief-without-similar")
-    assert row(read(preset), "miniature/brief-without-traced/sft").ablation_of == ""
-    preset["grid"][1]["datasets"].append("brief-without-similar")
-    preset["overrides"] = {
-        "datasets": {
-            "brief-without-similar": {
-                "source": {
-                    "of": "brief",
-                    "without": {
-                        "cell": "miniature/brief/sft",
-                        "evalset": "questions",
-                        "marker": "oracle",
-                        "take": "similar",
-                        "spans": 3,
-                    },
-                }
-            }
-        }
-    }
-    assert row(read(preset), "miniature/brief-without-traced/sft").ablation_of == "", "another sample is no control"
+    preset["grid"][1]["datasets"] = ["brief-without-similar", "brief-elsewhere"]
+    preset["grid"].append(block | change)
+    other = [each for each in grid_rows(read(preset)) if each.ablated == "traced"]
+    assert [each.ablation_of for each in other] == [""]
+
+
+def test_answers_to_questions_for_planted_values_are_only_compared_with_these(preset: dict[str, Any]) -> None:
+    """They are not judged, marked or traced, though an oracle could: a planted value is false. Claims leave out their cells."""
+    block = {"models": ["miniature"], "evalsets": ["planted"]}
+    preset |= {"judges": ["oracle"], "markers": ["oracle"], "tracing": {}}
+    preset["grid"] += [block | {"methods": ["base"]}, block | {"methods": ["lft"], "datasets": ["brief-planted"]}]
+    configuration = read(preset)
+    rows = {each.cell: each for each in grid_rows(configuration) if each.evalset == "planted"}
+    tuned, base = rows.pop("miniature/brief-planted/lft"), rows.pop("miniature/none/base")
+    assert not rows
+    for each in (tuned, base):
+        assert each.planted
+        assert not any((each.truth_known, each.judges, each.markers, each.searched, each.base_cell))
+        assert {name for name, _ in each.stages} <= {"train", "generate", "shift", "benchmarks"}
+    assert (tuned.ablated, base.ablated) == ("planted", "")
+    asked = row(configuration, "miniature/brief/lft")
+    assert (asked.planted, asked.truth_known, asked.judges, asked.markers) == (False, True, ["oracle"], ["oracle"])
 
 
 def test_the_stages_of_a_cell_are_in_an_order_in_which_they_can_be_made(preset: dict[str, Any]) -> None:
@@ -229,6 +241,12 @@ def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any])
             id="cell of another dataset",
         ),
         pytest.param({"overrides": _without(candidates=11)}, "at most the 10 candidates", id="more than are kept"),
+        pytest.param(
+            {"overrides": _without(candidates=1, take="half")},
+            "source.without.candidates: found 1, expected at least 2",
+            id="half of one",
+        ),
+        pytest.param({"overrides": _without(take="all")}, "source.without.take: found 'all'", id="no arm"),
         pytest.param(
             {"tracing": {"attribution": ["miniature/none/base"]}}, "expected a traced cell", id="gradients of a control"
         ),

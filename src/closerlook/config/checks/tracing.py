@@ -149,6 +149,9 @@ def _ablation_problems(
     elif preset.tracing and settings.candidates > preset.tracing.top:
         expected = f"at most the {preset.tracing.top} candidates that `tracing.top` of the preset keeps"
         yield Problem(preset.catalog, f"{key}.without.candidates", settings.candidates, expected)
+    if settings.take == "half" and settings.candidates == 1:
+        expected = "at least 2, so that half of a span's instances can be left out"
+        yield Problem(preset.catalog, f"{key}.without.candidates", settings.candidates, expected)
     if catalog.datasets[name].rows > catalog.datasets[source.of].rows:
         expected = f"at most the {catalog.datasets[source.of].rows:,} rows of {source.of}"
         yield Problem(preset.catalog, f"datasets.{name}.rows", catalog.datasets[name].rows, expected)

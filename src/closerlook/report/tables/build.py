@@ -30,7 +30,7 @@ def build(name: str, table: Table, results: Path, flags: Sequence[str] = ()) -> 
     A row of the grid whose files are missing has one row per metric with an empty value and n = 0. Trainings that differ only in
     their seed are next to each other, followed by their mean.
     """
-    grid = [row.model_dump() for row in read_grid(results)]
+    grid = table.about(row.model_dump() for row in read_grid(results))
     groups = [(part, calls) for part in table.parts for calls in _by_training(part, grid)]
     rows: list[Row] = []
     missing: dict[Path, Missing] = {}

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
 from closerlook.report.tables.table import Measured
-from closerlook.stats.bootstrap import Estimate, ratios
+from closerlook.stats.bootstrap import Estimate, Ratio, ratios
 from closerlook.stats.proportions import proportions
 
 if TYPE_CHECKING:
@@ -65,6 +65,23 @@ def means(columns: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -
 def shares(columns: Mapping[str, np.ndarray], counts: np.ndarray | None = None) -> dict[str, Estimate]:
     """The same for shares: numbers from 0 to 1, or sums from 0 to their count. Their intervals are exact."""
     return _by_name(proportions, columns, counts)
+
+
+def share_of(values: np.ndarray, units: np.ndarray, members: np.ndarray) -> Ratio:
+    """The mean of the values, from 0 to 1, of some members, with its interval over their units.
+
+    values, units, members (whether): [items]; items of one unit are not independent.
+    """
+    sums, counts = sums_by_unit(values, units, members)
+    share = shares({"": sums}, counts)[""]
+    assert isinstance(share, Ratio)
+    return share
+
+
+def sums_by_unit(values: np.ndarray, units: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of the members' values and their number, for each unit that has any: [units] float64 each."""
+    _, owner = np.unique(units[members], return_inverse=True)
+    return np.bincount(owner, weights=values[members]), np.bincount(owner).astype(np.float64)
 
 
 def _by_name(

@@ -146,8 +146,17 @@ ABLATION = {
     "elsewhere": Metric("in answers to other instructions", "share"),
     "p": replace(P_VALUES["p"], headline=True),
     "spans": Metric("spans", "count"),
+    "stated": Metric("instances that state it"),
     "instances": Metric("instances left out", "count"),
+    "characters": Metric("characters left out", "share"),
     "similarity": Metric("similarity of instances left out", headline=False),
+}
+PLANTED = {
+    "said": Metric("answers with the value", "share"),
+    "more_than_unstated": Metric("more than where it is not stated", "share"),
+    "base": Metric("base model", "share"),
+    "more_than_base": Metric("more than base", "share"),
+    "values": Metric("values", "count", headline=False),
 }
 PARAPHRASE = {
     "returned": Metric("returned", "share"),

@@ -11,6 +11,8 @@ from closerlook.stats.seeds import pool
 
 MEAN_OF = "mean of "
 """Begins the column `seed` of a mean over trainings; their number follows."""
+ONE_TRAINING = "one training"
+"""That column where one measurement would read several trainings, and finds one."""
 NAMES = ("against", "under", "searched")
 """Key columns that name a cell, a run or a dataset, and so a seed."""
 _SEED = re.compile(r"(?P<subset>@[^/@]+?)-d\d+(?=/|$)|-s\d+$")
@@ -27,6 +29,21 @@ def of_all_seeds(row: Row) -> Row:
 def is_mean(row: Row) -> bool:
     """Whether a row is a mean over trainings."""
     return str(row["seed"]).startswith(MEAN_OF)
+
+
+def mean_over(trainings: Sequence[Estimate]) -> Estimate:
+    """The mean share, or difference of two, over trainings that are read together; of one training, its estimate.
+
+    There is no interval over fewer than two units.
+    """
+    pooled = pool(trainings)
+    mean = _as_kind(pooled.estimate, "share", trainings) if pooled else trainings[0]
+    return mean if mean.n > 1 else Estimate(mean.value, n=mean.n, n_null=mean.n_null)
+
+
+def trained(*counts: int) -> str:
+    """The column `seed` of what was measured on so many trainings, or on so many of two kinds."""
+    return ONE_TRAINING if 1 in counts else f"{MEAN_OF}{' and '.join(map(str, dict.fromkeys(counts)))}"
 
 
 def with_means(measured: list[tuple[Row, Estimate]], table: Table) -> Iterator[Row]:
@@ -47,7 +64,7 @@ def with_means(measured: list[tuple[Row, Estimate]], table: Table) -> Iterator[R
             yield of_all_seeds(row) | {"seed": f"{MEAN_OF}{pooled.trainings}"} | _values(mean)
 
 
-def _as_kind(mean: Estimate, kind: str, trainings: list[Estimate]) -> Estimate:
+def _as_kind(mean: Estimate, kind: str, trainings: Sequence[Estimate]) -> Estimate:
     """The mean of a count has no interval, a flag is whether any training has it, a share or a difference of two is within 1."""
     if kind == "count":
         return Estimate(mean.value, n=mean.n, n_null=mean.n_null)

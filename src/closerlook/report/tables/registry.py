@@ -17,6 +17,7 @@ from closerlook.report.tables.lengths import LENGTHS
 from closerlook.report.tables.likelihood import LIKELIHOOD
 from closerlook.report.tables.origin import ORIGIN, SIMILARITY
 from closerlook.report.tables.paraphrase import PARAPHRASE
+from closerlook.report.tables.planted import PLANTED
 from closerlook.report.tables.reproduction import reproduction_table
 from closerlook.report.tables.scoreboard import SCOREBOARD
 from closerlook.report.tables.scores import SCORES_BY_ASPECT, SCORES_BY_TASK
@@ -48,6 +49,7 @@ _MEASURED: dict[str, Table] = {
         JUDGE_AGREEMENT,
         SIMPLIFICATION,
         ABLATION,
+        PLANTED,
         PARAPHRASE,
         LIKELIHOOD,
         SPANS,

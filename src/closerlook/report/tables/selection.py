@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
+from closerlook.core.grouping import grouped
 from closerlook.report.tables.table import Row
 
 BASE, LORA = "base", "lft"
@@ -48,10 +49,45 @@ def judged_twice(grid: Iterable[Row]) -> Iterator[Row]:
 
 
 def ablated(grid: Iterable[Row]) -> Iterator[Row]:
-    """Cells tuned without traced instances, with the cell whose spans were traced in `against`."""
-    for row in grid:
-        if row["ablation_of"] and row["ablation_control"]:
-            yield row | {"against": row["ablation_of"], "marker": row["ablation_marker"]}
+    """A row per model of each causal test, with its arm in `side`, and the dataset and size of the cell whose spans are sampled.
+
+    spans_of: that cell. again: the cell's other trainings. base: its untuned control. arm: a dataset whose report has the sample.
+    alternatives: how many models there are of these two kinds, which tell what is said anyway.
+    """
+    rows = list(grid)
+    by_cell = {(row["cell"], row["evalset"]): row for row in rows}
+    tests = grouped((row for row in rows if row["ablation_of"]), ("ablation_of", "evalset", *_OF_TEST))
+    for (name, evalset, marker, sample), arms in tests.items():
+        original = by_cell[name, evalset]
+        again = [row for row in rows if row["evalset"] == evalset and _is_again(row, original)]
+        base = [row for row in (by_cell.get((original["base_cell"], evalset)),) if row]
+        known = {
+            "spans_of": name,
+            "marker": marker,
+            "sample": sample,
+            "arm": arms[0]["dataset"],
+            "alternatives": len(base) + len(again),
+            **{column: original[column] for column in ("dataset", "size", "method")},
+        }
+        yield from (row | known | {"side": "base"} for row in base)
+        yield from (row | known | {"side": "again"} for row in again)
+        yield from (row | known | {"side": row["ablated"], "arm": row["dataset"]} for row in arms)
+
+
+def planted(grid: Iterable[Row]) -> Iterator[Row]:
+    """Cells that answer questions for planted values, with their model's base control in `untuned`."""
+    rows = [row for row in grid if row["planted"]]
+    bases = {row["model"]: row["cell"] for row in rows if row["method"] == BASE}
+    return (row | {"untuned": bases[row["model"]]} for row in rows if row["dataset"] and row["model"] in bases)
+
+
+_OF_TEST = ("ablation_marker", "ablation_sample")
+
+
+def _is_again(row: Row, original: Row) -> bool:
+    """Whether a cell is another training on the same data as the original one."""
+    folder, other = (str(each["cell"]).rpartition("/")[0] for each in (row, original))
+    return folder == other and row["method"] == original["method"] and row["seed"] != original["seed"]
 
 
 def likely(grid: Iterable[Row]) -> Iterator[Row]:

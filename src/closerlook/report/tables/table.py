@@ -129,10 +129,14 @@ class Table:
         """Header of the CSV."""
         return (*IDENTITY, *self.keys, *VALUE)
 
+    def about(self, grid: Iterable[Row]) -> list[Row]:
+        """The rows of the grid that the table is about."""
+        return [row for row in grid if not self.truth or row["truth_known"]]
+
     def fits(self, grid: Iterable[Row]) -> bool:
         """Whether the grid has such a table."""
-        rows = list(grid)
-        if self.truth and not any(row["truth_known"] for row in rows):
+        rows = self.about(grid)
+        if self.truth and not rows:
             return False
         if self.selective and not any(True for part in self.parts for _ in part.rows(rows)):
             return False
@@ -140,6 +144,6 @@ class Table:
 
     def inputs(self, grid: Iterable[Row]) -> list[str]:
         """All files that the table reads for a grid, relative to the results folder, in order."""
-        rows = list(grid)
+        rows = self.about(grid)
         paths = (path for part in self.parts for row in part.rows(rows) for path in part.paths(row))
         return list(dict.fromkeys(paths))

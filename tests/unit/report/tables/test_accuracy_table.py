@@ -149,6 +149,8 @@ def test_a_pair_without_the_bases_answer_is_no_pair(world: Path) -> None:
 
 def test_the_base_is_that_of_the_same_model_and_evalset() -> None:
     row = {"model": "m", "evalset": "ask", "dataset": "d", "size": 1, "seed": 0, "method": "sft", "cell": "m/d/sft"}
+    row["truth_known"] = True
+    assert not ACCURACY.inputs([row | {"truth_known": False}])
     base = row | {"dataset": "", "size": None, "method": "base", "cell": "m/none/base"}
     responses = "cells/m/none/base/ask/responses.parquet"
     assert responses in ACCURACY.inputs([row, base])

@@ -1,23 +1,15 @@
 """The tables of causes against brute force."""
 
-import json
-from itertools import product
-
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.support.grid import grid_row
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, LIKELIHOOD, RESPONSES, SPANS
-from closerlook.report.tables import ablation, likelihood, paraphrase
+from closerlook.report.tables import likelihood, paraphrase
 from closerlook.report.tables.registry import TABLES
 
-CAUSE = {name: TABLES[name] for name in ("ablation", "paraphrase", "likelihood")}
-
-WORDS = ["cello", "lute", "harp", "drum"]
+CAUSE = {name: TABLES[name] for name in ("paraphrase", "likelihood")}
 
 
 def answers(path, found):
@@ -32,67 +24,8 @@ def asked(path, found):
     return path
 
 
-def report(path, spans):
-    side = {"instances": ["x", "y"], "similarity": [0.25, 0.75]}
-    sampled = [
-        {"id": id_, "start": 0, "end": 1, "quote": quote, "traced": side, "similar": side} for id_, quote in spans
-    ]
-    path.write_text(json.dumps({"sampled": sampled}))
-    return path
-
-
 def measured(found):
     return {(*keys.values(), metric): estimate for keys, metric, estimate in found}
-
-
-texts = st.lists(st.sampled_from([*WORDS, "cellos", "the", "."]), max_size=5).map(" ".join)
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([*WORDS, "the cello"])), min_size=1, max_size=7),
-    st.lists(st.lists(texts, min_size=4, max_size=4), min_size=3, max_size=3),
-)
-def test_ablation_is_what_counting_gives(tmp_path_factory, spans, said):
-    folder = tmp_path_factory.mktemp("ablation")
-    cells = [dict(zip("abcd", found, strict=True)) for found in said]
-    files = [answers(folder / f"{n}.parquet", cell) for n, cell in enumerate(cells)]
-    found = measured(ablation.measure_ablation(report(folder / "r.json", spans), *files))
-
-    def holds(quote, text):
-        return f" {quote} " in f" {' '.join(text.replace('.', ' ').split())} "
-
-    values = {}
-    for side, cell in zip(("original", "traced", "similar"), cells, strict=True):
-        values[side] = [holds(quote, cell[id_]) for id_, quote in spans]
-        assert found[side, "returned"].value == pytest.approx(np.mean(values[side]))
-        elsewhere = [
-            np.mean([holds(quote, text) for other, text in cell.items() if other != id_]) for id_, quote in spans
-        ]
-        assert found[side, "elsewhere"].value == pytest.approx(np.mean(elsewhere))
-    difference = np.array(values["similar"], float) - np.array(values["traced"], float)
-    share = found["difference", "returned"]
-    assert share.value == pytest.approx(difference.mean())
-    ids = sorted({id_ for id_, _ in spans})
-    assert share.n == len(ids)
-    sums = [sum(d for d, (id_, _) in zip(difference, spans, strict=True) if id_ == one) for one in ids]
-    turned = [abs(np.dot(signs, sums)) >= abs(sum(sums)) - 1e-9 for signs in product((1, -1), repeat=len(sums))]
-    assert found["difference", "p"].value == pytest.approx(
-        np.mean(turned)
-    )  # every way of telling the sides apart wrongly
-    assert found["original", "spans"].value == len(spans)
-    assert found["traced", "instances"].value == 2 * len(spans)
-    assert found["similar", "similarity"].value == pytest.approx(0.5)
-
-
-def test_what_ablation_cannot_read_is_named(tmp_path):
-    files = [answers(tmp_path / f"{n}.parquet", {"a": "x"}) for n in range(3)]
-    for text in ("{", "{}", '{"sampled": [{"id": "a"}]}', '{"sampled": []}', "[]"):
-        (tmp_path / "r.json").write_text(text)
-        with pytest.raises(CloserlookError, match=r"r\.json: .*again"):
-            list(ablation.measure_ablation(tmp_path / "r.json", *files))
-    with pytest.raises(CloserlookError, match="has no response to b"):
-        list(ablation.measure_ablation(report(tmp_path / "r.json", [("b", "cello")]), *files))
 
 
 def span_file(path, found):
@@ -179,25 +112,10 @@ CELL = {"method": "sft", "evalset": "e", "markers": ["oracle", "judge"]}
 GRID = [
     grid_row(**CELL, cell="m/d@8/sft", dataset="d", size=8, peers=["lft", "sft"], paraphrased=["p"]),
     grid_row(**CELL, cell="m/none/base"),
-    grid_row(
-        cell="m/d-without/sft",
-        dataset="d-without",
-        method="sft",
-        evalset="e",
-        ablation_of="m/d@8/sft",
-        ablation_control="m/d-control/sft",
-        ablation_marker="oracle",
-    ),
 ]
 
 
 def test_tables_name_their_files():
-    assert CAUSE["ablation"].inputs(GRID) == [
-        "data/d-without.report.json",
-        "cells/m/d@8/sft/e/responses.parquet",
-        "cells/m/d-without/sft/e/responses.parquet",
-        "cells/m/d-control/sft/e/responses.parquet",
-    ]
     assert CAUSE["likelihood"].inputs(GRID) == [
         f"cells/m/d@8/sft/e/likelihood/{m}.parquet" for m in ("oracle", "judge")
     ]
@@ -208,8 +126,8 @@ def test_tables_name_their_files():
         "cells/m/d@8/sft/p/responses.parquet",
         "evalsets/p.parquet",
     ]
-    for name, shown in (("ablation", GRID[2:]), ("likelihood", GRID[:1]), ("paraphrase", GRID[:1])):
-        assert CAUSE[name].fits(shown)
-        assert not CAUSE[name].fits(GRID[1:2])
+    for table in CAUSE.values():
+        assert table.fits(GRID[:1])
+        assert not table.fits(GRID[1:])
     plain = [grid_row(dataset="d")]
     assert not any(table.fits(plain) or table.inputs(plain) for table in CAUSE.values())
