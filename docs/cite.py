@@ -22,7 +22,7 @@ from closerlook.report.tables.table import Row
 from closerlook.report.tables.tidy import read_csv
 from closerlook.text.escape import number
 
-DOCUMENTS = ("README.md", "docs/paper.md", "docs/results/miniature/README.md")
+DOCUMENTS = ("README.md", "docs/paper.md", "docs/results/miniature/README.md", "docs/results/miniature-full/README.md")
 """Relative to the repository."""
 _LINK = re.compile(r'\[(?P<text>[^\]]*)\]\((?P<file>[^)\s]+\.csv) "(?P<title>[^"]*)"\)')
 
