@@ -111,6 +111,24 @@ def simplified_against_original(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
             yield row, original
 
 
+def without_half(method: str) -> Pairs:
+    """Pairs of a cell of a method and one that is tuned without half of the instances that its spans were traced to, once for all
+    seeds of the latter: the causal test reads them together."""
+
+    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+        tests = {
+            (row["ablation_of"], row["evalset"], row["ablation_marker"]): row
+            for row in rows
+            if row["ablated"] == "half"
+        }
+        for row in rows:
+            for (cell, evalset, _), arm in tests.items():
+                if (row["method"], row["cell"], row["evalset"]) == (method, cell, evalset):
+                    yield row, arm
+
+    return pairs
+
+
 def dataset_pairs(method: str) -> Pairs:
     """Pairs of cells on the largest subsets of two datasets."""
 

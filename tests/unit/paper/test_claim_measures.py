@@ -1,16 +1,19 @@
 """Effects of pairs of cells, their errors, and the pairs that claims are about."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closerlook.paper.pairs import improvements, of_cells, over_base, over_full_tuning
-from closerlook.report.tables.claim_measures import FEWEST, bootstrap_effect, effect_of
+from closerlook.core.files import write_csv
+from closerlook.paper.pairs import improvements, of_cells, over_base, over_full_tuning, without_half
+from closerlook.report.tables.ablation import ABLATION
+from closerlook.report.tables.claim_measures import FEWEST, READINGS, bootstrap_effect, effect_of
 from closerlook.stats.bootstrap import Estimate, Ratio
-from closerlook.stats.effects import Statement, decide, one_sided
+from closerlook.stats.effects import Effect, Statement, decide, one_sided
 from closerlook.stats.seeds import NORMAL
 
 RNG = np.random.default_rng(5)
@@ -107,6 +110,37 @@ def test_lft_is_compared_with_all_that_tunes_all_parameters() -> None:
     ]
     found = [(pair[0]["size"], pair[1]["dataset"], pair[1]["method"]) for pair in over_full_tuning(grid(*cells))]
     assert found == [(1, "alpaca", "sft"), (1, "alpaca", "nft"), (9, "alpagasus", "sft")]
+
+
+def test_the_causal_tests_answer_is_the_claims(tmp_path: Path) -> None:
+    """If it has a p, so several trainings of both kinds; n may be small, since its interval is that of a t test."""
+    row = {"cell": "m/it/sft", "evalset": "e", "judge": "oracle"}
+    blank = dict.fromkeys(ABLATION.columns, "") | {"evalset": "e", "spans_of": "m/it/sft", "marker": "oracle"}
+    blank |= {"side": "similar - half", "said_by": "any", "ci_low": None, "ci_high": None, "n": 15, "n_null": 0}
+    found = blank | {"metric": "returned", "value": 0.3, "ci_low": 0.1, "ci_high": 0.5}
+    others = [found | {"said_by": "own", "value": 0.9}, found | {"side": "similar - traced"}, found | {"evalset": "x"}]
+    for p, sides in ((0.006, True), (None, False)):
+        write_csv([*others, found, blank | {"metric": "p", "value": p}], ABLATION.columns, tmp_path / "ablation.csv")
+        effect = READINGS["cause"].take(row, tmp_path / "ablation.csv")
+        assert effect.estimate == Estimate(0.3, 0.1, 0.5, 15)
+        assert bool(one_sided(effect, Statement())) is sides
+    at_end = one_sided(effect_of(effect.estimate, enough=True), Statement("more", 0.1))
+    assert at_end
+    assert at_end.supporting == pytest.approx(0.025)
+    write_csv(others, ABLATION.columns, tmp_path / "ablation.csv")
+    assert READINGS["cause"].take(row, tmp_path / "ablation.csv") == Effect(Estimate(None))
+
+
+def test_the_causal_test_is_one_pair_whatever_its_seeds() -> None:
+    rows = [
+        {"cell": f"m/it/{name}", "method": name, "evalset": "e", "ablated": ""} for name in ("sft", "lft", "sft-s1")
+    ]
+    arm = {"cell": "m/half/sft", "method": "sft", "evalset": "e", "ablated": "half", "ablation_of": "m/it/sft"}
+    arms = [arm | {"cell": f"m/half/sft-s{seed}", "ablation_marker": "oracle"} for seed in range(3)]
+    other = arms[0] | {"ablated": "similar"}
+    (pair,) = without_half("sft")([*rows, *arms, other])
+    assert (pair[0]["cell"], pair[1]["ablated"]) == ("m/it/sft", "half")
+    assert not list(without_half("lft")([*rows, *arms]))
 
 
 def test_the_base_model_is_that_of_the_same_evalset() -> None:

@@ -1,5 +1,6 @@
 """The claims table of cells whose truth is known, and the files that it reads."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from closerlook.stats.paired_tests import holm
 TABLE = CLAIMS_DECIDED
 
 
+READ = ("tables/collapse.csv", "tables/ablation.csv")
 CAUSE = "tiny/bad@1k/sft: collapsed training"
 
 
@@ -234,8 +236,10 @@ def test_every_grid_has_the_table(preset: str) -> None:
     grid = rows_of(preset)
     assert TABLE.fits(grid)
     inputs = TABLE.inputs(grid)
-    assert all(path in ("grid.json", "tables/collapse.csv") or path.startswith(("cells/", "data/")) for path in inputs)
-    assert list(TABLES).index("collapse") < list(TABLES).index("claims")  # partial tables are drawn in this order
+    assert all(path in ("grid.json", *READ) or path.startswith(("cells/", "data/")) for path in inputs)
+    assert max(list(TABLES).index(Path(name).stem) for name in READ) < list(TABLES).index(
+        "claims"
+    )  # partial tables are drawn in this order
     texts = [claim.text for claim in CLAIMS]
     assert len(set(texts)) == len(texts)
     assert {claim.finding for claim in CLAIMS} == {"1", "2", "3", "4", "abstract"}

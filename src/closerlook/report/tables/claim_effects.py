@@ -20,7 +20,7 @@ in the recorded verdicts of the paper's judge, and its number of instructions. T
 INSTRUCTIONS = {"just-eval-instruct": 800, "medinstruct-test": 216}
 CLAIM = {claim.text: claim for claim in CLAIMS}
 
-RANGE, NUMBERS = "range of errors", "the numbers alone"
+RANGE, NUMBERS, CAUSAL_TEST = "range of errors", "the numbers alone", "causal test"
 AS_PRINTED = "as printed"
 
 
@@ -42,7 +42,8 @@ def effect_from_files(trainings: Sequence[tuple[Row, list[Path]]]) -> PairEffect
     effects = [READINGS[claim.measure].take(row, *paths[:4]) for row, paths in trainings]
     files = {path for _, paths in trainings for path in paths[:2]} if claim.measure == "score" else set()
     count = "one training" if len(trainings) == 1 else f"{len(trainings)} trainings"
-    return PairEffect(pool_effects(effects), f"paired test of {count}", versions(*map(read_verdicts, sorted(files))))
+    by = CAUSAL_TEST if claim.measure == "cause" else f"paired test of {count}"
+    return PairEffect(pool_effects(effects), by, versions(*map(read_verdicts, sorted(files))))
 
 
 def effect_from_paper(row: Row) -> PairEffect:

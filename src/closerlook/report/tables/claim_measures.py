@@ -13,12 +13,14 @@ from closerlook.core import layout
 from closerlook.core.files import read_parquet
 from closerlook.judge.aspects import SCORES
 from closerlook.paper.claims import Measure
+from closerlook.report.tables.ablation import ABLATION
 from closerlook.report.tables.benchmarks import Scores
 from closerlook.report.tables.borrowing import OBSERVED, Counts, excess, excess_over
 from closerlook.report.tables.measuring import Tokens, floats
 from closerlook.report.tables.shift import first_tokens
 from closerlook.report.tables.spans import read_marks
-from closerlook.report.tables.table import Files, Row
+from closerlook.report.tables.table import VALUE, Files, Row
+from closerlook.report.tables.tidy import read_csv
 from closerlook.report.tables.verdicts import Column, aligned, read_verdicts
 from closerlook.stats.bootstrap import Estimate, Ratio, estimate_of, interval, resamplings, student
 from closerlook.stats.effects import Effect
@@ -222,6 +224,19 @@ def _beyond_chance(row: Row, first: Path, second: Path, *_: Path) -> Effect:
     return NOTHING if more is None else effect_of(more, min(with_spans) >= FEWEST)
 
 
+def _cause(row: Row, ablation: Path, *_: Path) -> Effect:
+    """The difference that the causal test finds, if it has several trainings of both kinds."""
+    wanted = {"spans_of": row["cell"], "evalset": row["evalset"], "marker": row["judge"], "said_by": "any"}
+    wanted |= {"side": "similar - half"}
+    found = {
+        each["metric"]: each for each in read_csv(ablation, ABLATION) if all(each[k] == v for k, v in wanted.items())
+    }
+    if "returned" not in found:
+        return NOTHING
+    difference = Estimate(*(found["returned"][name] for name in VALUE[1:]))
+    return effect_of(difference, enough=found["p"]["value"] is not None)
+
+
 class Reading(NamedTuple):
     """How a measure is taken: the file of each cell, maybe another one of each, and the function of a row and these four."""
 
@@ -243,6 +258,7 @@ READINGS: Mapping[Measure, Reading] = {
     "from_data": Reading(Files.BORROWING, _from_data),
     "beyond_chance": Reading(Files.BORROWING, _beyond_chance),
     "similar": Reading(Files.BORROWING, _similar),
+    "cause": Reading(layout.table("ablation"), _cause),
 }
 
 
@@ -253,6 +269,8 @@ def names_of(measure: Measure, row: Row, second: Row) -> list[str]:
         return [name for name in row[column] if name in second[column]]
     if measure == "spans":
         return [name for name in row["markers"] if name in second["markers"]]
+    if measure == "cause":
+        return [second["ablation_marker"]]
     if READINGS[measure].file != Files.BORROWING:
         return [""]
     looked_up = "held_out" if measure in ("beyond_chance", "copied") else "searched"

@@ -60,14 +60,14 @@ def comparisons(grid: Iterable[Row]) -> Iterator[Row]:
     The paper's numbers come after those of this grid, and only if the preset asks for them.
     """
     rows = list(grid)
-    cells = [
-        row | {"size": int(row["size"]) if row["size"] else ""}
-        for row in rows
-        if not row["ablated"]  # the cells of the causal test all have nearly the same data
-    ]
+    cells = [row | {"size": int(row["size"]) if row["size"] else ""} for row in rows]
+    plain = [row for row in cells if not row["ablated"]]  # those of the causal test all have nearly the same data
     asked = any(row["paper_claims"] for row in rows)
     for claim in CLAIMS:
-        pairs = [*_grid_pairs(claim, cells), *(_paper_pairs(claim) if asked else ())]
+        pairs = [
+            *_grid_pairs(claim, cells if claim.measure == "cause" else plain),
+            *(_paper_pairs(claim) if asked else ()),
+        ]
         for (_, judge, source), family in grouped(pairs, FAMILY).items():
             first = family[0] | dict.fromkeys(FILES, layout.GRID) | dict.fromkeys(PAIR, "") | {"seed": ""}
             names = {"scope": ALL, "finding": claim.finding, "claim": claim.text}
