@@ -31,14 +31,20 @@ Measure = Literal[
 ]
 """What is measured of a pair, of the first minus that of the second.
 
-score: mean score. benchmark: accuracy. kl_fall: by what share the mean KL falls after the first 5% of a sentence's tokens.
-shifted: share of shifted tokens. copied, of one cell: share of words beginning with a shifted token which its data contain, minus
-that in instances of the same dataset that were not tuned on. length_order: mean response length after the dataset with the longer
-responses, minus that after the other. length_distance: |log ratio of mean response length to the dataset's|, second minus first.
-spans: hallucinated spans per response. from_data: share of hallucinated phrases that come from the instruction data.
-beyond_chance: the same, with each share reduced by that in instances that were not tuned on. similar: share of hallucinated
-phrases that the instances most similar to the instruction contain, minus that of those similar to other instructions. cause:
-share of hallucinated spans that return after tuning without other instances, minus that without half of their sources.
+score: mean score.
+benchmark: accuracy; of texts, log-probability per token.
+kl_fall: by what share the mean KL falls after the first 5% of a sentence's tokens.
+shifted: share of shifted tokens.
+copied, of one cell: share of words beginning with a shifted token which its data contain, minus that in instances of the same
+    dataset that were not tuned on.
+length_order: mean response length after the dataset with the longer responses, minus that after the other.
+length_distance: |log ratio of mean response length to the dataset's|, second minus first.
+spans: hallucinated spans per response.
+from_data: share of hallucinated phrases that come from the instruction data.
+beyond_chance: the same, with each share reduced by that in instances that were not tuned on.
+similar: share of hallucinated phrases that the instances most similar to the instruction contain, minus that of those similar to
+    other instructions.
+cause: share of hallucinated spans that return after tuning without other instances, minus that without half of their sources.
 """
 
 
@@ -67,7 +73,7 @@ SCORE_MARGIN = 0.2
 """A difference of mean scores, from 1 to 5, that is negligible: one answer in five differs by one point. It is 0.15 to 0.25
 standard deviations of the recorded scores; Cohen (1988) calls 0.2 small."""
 ACCURACY_MARGIN = 0.02
-"""The same of accuracy on a benchmark."""
+"""The same of accuracy on a benchmark, and of nats per token of a text."""
 CONSISTENTLY = 0.9
 """The share of pairs of which the abstract's claim must be true."""
 NOT_MORE, HARDLY, LESS = Statement("less", SCORE_MARGIN), Statement("within", SCORE_MARGIN), Statement("less")
