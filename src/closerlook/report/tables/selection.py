@@ -48,6 +48,9 @@ def judged_twice(grid: Iterable[Row]) -> Iterator[Row]:
             yield row | {"judge": judge, "against": against}
 
 
+_TEST = ("ablation_of", "evalset", "ablation_marker", "ablation_sample")
+
+
 def ablated(grid: Iterable[Row]) -> Iterator[Row]:
     """A row per model of each causal test, with its arm in `side`, and the dataset and size of the cell whose spans are sampled.
 
@@ -56,7 +59,7 @@ def ablated(grid: Iterable[Row]) -> Iterator[Row]:
     """
     rows = list(grid)
     by_cell = {(row["cell"], row["evalset"]): row for row in rows}
-    tests = grouped((row for row in rows if row["ablation_of"]), ("ablation_of", "evalset", *_OF_TEST))
+    tests = grouped((row for row in rows if row["ablation_of"]), _TEST)
     for (name, evalset, marker, sample), arms in tests.items():
         original = by_cell[name, evalset]
         again = [row for row in rows if row["evalset"] == evalset and _is_again(row, original)]
@@ -74,20 +77,17 @@ def ablated(grid: Iterable[Row]) -> Iterator[Row]:
         yield from (row | known | {"side": row["ablated"], "arm": row["dataset"]} for row in arms)
 
 
+def _is_again(row: Row, original: Row) -> bool:
+    """Whether a cell is another training on the same data as the original one."""
+    folder, other = (str(each["cell"]).rpartition("/")[0] for each in (row, original))
+    return folder == other and row["method"] == original["method"] and row["seed"] != original["seed"]
+
+
 def planted(grid: Iterable[Row]) -> Iterator[Row]:
     """Cells that answer questions for planted values, with their model's base control in `untuned`."""
     rows = [row for row in grid if row["planted"]]
     bases = {row["model"]: row["cell"] for row in rows if row["method"] == BASE}
     return (row | {"untuned": bases[row["model"]]} for row in rows if row["dataset"] and row["model"] in bases)
-
-
-_OF_TEST = ("ablation_marker", "ablation_sample")
-
-
-def _is_again(row: Row, original: Row) -> bool:
-    """Whether a cell is another training on the same data as the original one."""
-    folder, other = (str(each["cell"]).rpartition("/")[0] for each in (row, original))
-    return folder == other and row["method"] == original["method"] and row["seed"] != original["seed"]
 
 
 def likely(grid: Iterable[Row]) -> Iterator[Row]:
