@@ -42,10 +42,8 @@ def problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
         for name in (name for name in _rates(block) if name in catalog.methods):
             expected = f"another name: a rate of the sweep in {file} has this one"
             yield Problem(preset.catalog, f"methods.{name}", name, expected)
-        for name in (
-            *_rates(block),
-            *block.datasets,
-        ):  # a name means one training, and methods meet on the same instances
+        # A name means one training, and methods meet on the same instances.
+        for name in [*_rates(block), *block.datasets]:
             first, held_out = held_out_of.setdefault(name, (b, swept.held_out))
             if held_out != swept.held_out:
                 expected = f"{held_out}, as in grid[{first}], which has {name} too"
