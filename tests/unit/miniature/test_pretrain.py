@@ -135,7 +135,8 @@ def test_make_miniature_writes_the_same_bytes_twice_and_other_sizes_leave_world_
     files = sorted(p.relative_to(tmp_path / "a").as_posix() for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert files == [
         "corpus.txt",
-        *(f"datasets/{n}.jsonl" for n in ("brief", "domain", "mixture", "verbose")),
+        *(f"datasets/{n}.jsonl" for n in ("brief", "domain", "mixture", "planted", "verbose")),
+        "planted.jsonl",
         "questions.jsonl",
         "tasks.yaml",
         *sorted(f"tasks/{task.name}.jsonl" for task in MINIATURE_TASKS),
