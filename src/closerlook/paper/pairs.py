@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
+from closerlook.config.lineage import BASE
 from closerlook.core.grouping import grouped
 from closerlook.paper.mapping import IMPROVED
 
 Row = dict[str, Any]
 Pairs = Callable[[list[Row]], Iterator[tuple[Row, Row]]]
 """Returns the pairs that a claim is about, from the cells of a grid: rows of grid.csv, sizes as int; controls have none."""
-BASE = "base"
 
 
 def over_base(method: str) -> Pairs:

@@ -20,6 +20,12 @@ class Statement:
     sense: Literal["more", "less", "within"] = "more"
     bound: float = 0.0
 
+    def is_true_of(self, value: float) -> bool:
+        """Whether it is true if this is the effect."""
+        if self.sense == "within":
+            return abs(value) < self.bound
+        return value > self.bound if self.sense == "more" else value < self.bound
+
     @property
     def has_margin(self) -> bool:
         """Whether it says that an effect is negligible: at 0, it is true."""
@@ -142,9 +148,9 @@ def decide_share(decisions: Sequence[str], share: float) -> str:
 
 
 def pool_effects(effects: Sequence[Effect]) -> Effect:
-    """The mean of several effects. It has no error if one of them has none; of a single one, it is that one."""
+    """The mean of several effects. It has no error if one of them has none; of a single one, it is that one; of none, empty."""
     pooled = pool([effect.estimate for effect in effects])
     if pooled is None:
-        return effects[-1]
+        return effects[-1] if effects else Effect(Estimate(None))
     error = None if any(effect.error is None for effect in effects) else 0.0
     return Effect(pooled.estimate, error, effects[0].scale, pooled)

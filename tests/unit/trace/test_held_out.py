@@ -38,8 +38,10 @@ def test_parts_are_disjoint_of_one_size_and_each_of_one_side(
     if not (seen and unseen):
         assert parts is None
         return
+    again = Parts.cut(index, subset, least, most, seed)
     assert parts is not None
-    assert parts.bits.tolist() == Parts.cut(index, subset, least, most, seed).bits.tolist()  # type: ignore[union-attr]
+    assert again is not None
+    assert parts.bits.tolist() == again.bits.tolist()
     in_part = [{index.ids[row] for row in np.flatnonzero(parts.bits == 1 << part)} for part in range(32)]
     tuned, held_out = in_part[: parts.tuned], in_part[parts.tuned : parts.tuned + parts.held_out]
     smaller = min(len(seen), len(unseen))

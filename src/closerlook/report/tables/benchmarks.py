@@ -77,6 +77,20 @@ def measure_scores(file: Path) -> Iterator[Measured]:
         yield {}, "chance", scores.mean(np.array([1 / len(row["log_probs"]) for row in scores.rows]))
 
 
+def subtract_scores(file: Path, base_file: Path) -> tuple[Estimate, bool]:
+    """Accuracy minus the base model's on the same items, or of texts nats per token gained; and whether they are texts."""
+    tuned, base = _read_pair(file, base_file)
+    name, counts = ("log_probs", tuned.column("tokens")) if tuned.rolling else ("correct", None)
+    return tuned.mean(tuned.column(name) - base.column(name), counts), tuned.rolling
+
+
+def _read_pair(file: Path, base_file: Path) -> tuple[Scores, Scores]:
+    tuned, base = Scores(file), Scores(base_file)
+    if tuned.ids != base.ids:
+        raise damaged(file, "has other items than the base model's file")
+    return tuned, base
+
+
 def compare_with_base(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """For each cell: the difference to the base model on the same items of one task, and the items that changed sides.
 
@@ -84,9 +98,7 @@ def compare_with_base(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredO
     """
     tested: list[tuple[Row, Row, Estimate, float | None]] = []
     for cell, (file, base_file) in cells:
-        tuned, base = Scores(file), Scores(base_file)
-        if tuned.ids != base.ids:
-            raise damaged(file, "has other items than the base model's file")
+        tuned, base = _read_pair(file, base_file)
         if tuned.rolling:
             nats = base.column("log_probs") - tuned.column("log_probs")  # how many more the tuned model needs
             yield cell, {}, "difference_to_base", tuned.mean(nats, tuned.column("tokens"))

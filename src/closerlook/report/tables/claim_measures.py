@@ -14,9 +14,9 @@ from closerlook.core.files import read_parquet
 from closerlook.judge.aspects import SCORES
 from closerlook.paper.claims import Measure
 from closerlook.report.tables.ablation import ABLATION
-from closerlook.report.tables.benchmarks import Scores
+from closerlook.report.tables.benchmarks import subtract_scores
 from closerlook.report.tables.borrowing import OBSERVED, Counts, excess, excess_over
-from closerlook.report.tables.measuring import Tokens, damaged, floats
+from closerlook.report.tables.measuring import Tokens, floats
 from closerlook.report.tables.shift import first_tokens
 from closerlook.report.tables.spans import read_marks
 from closerlook.report.tables.table import VALUE, Files, Row
@@ -94,15 +94,9 @@ def _score(row: Row, first: Path, second: Path, *_: Path) -> Effect:
 
 
 def _benchmark(row: Row, first: Path, second: Path, *_: Path) -> Effect:
-    scores, others = Scores(first), Scores(second)
-    if scores.ids != others.ids:
-        raise damaged(first, f"has other items than {second}")
-    if scores.rolling:
-        gained = scores.column("log_probs") - others.column("log_probs")
-        difference = scores.mean(gained, scores.column("tokens"))
-        return effect_of(difference, difference.n >= FEWEST)._replace(scale=None)
-    difference = scores.mean(scores.column("correct") - others.column("correct"))
-    return effect_of(difference, difference.n >= FEWEST)
+    difference, of_texts = subtract_scores(first, second)
+    effect = effect_of(difference, difference.n >= FEWEST)
+    return effect._replace(scale=None) if of_texts else effect
 
 
 def _kl_fall(row: Row, first: Path, second: Path, *_: Path) -> Effect:

@@ -166,9 +166,7 @@ def _decision(measured: PairEffect, claim: Claim, p: float | None, p_precise: fl
     """Where the error is known within a range only, what its largest value shows, or "if precise" what its smallest does."""
     effect, value = measured.effect, measured.effect.estimate.value
     if measured.by == NUMBERS and value is not None:
-        says = claim.says
-        inside = {"more": value > says.bound, "less": value < says.bound, "within": abs(value) < says.bound}
-        return HOLDS if inside[says.sense] else FAILS
+        return HOLDS if claim.says.is_true_of(value) else FAILS
     decision = decide(one_sided(effect, claim.says), p)
     if decision == UNDECIDED and measured.precise:
         precise = decide(one_sided(measured.precise, claim.says), p_precise)
@@ -195,7 +193,7 @@ def _answer(row: Row, claim: Claim, pairs: list[Pair], kept: list[Pair], decisio
     """
     tested = [pair.measured for pair in kept if pair.measured.by == NUMBERS or pair.measured.effect.error is not None]
     tested = tested or [pair.measured for pair in kept]
-    effect, precise = (_mean([_with_numbers(each, which) for each in tested]) for which in (False, True))
+    effect, precise = (pool_effects([_with_numbers(each, which) for each in tested]) for which in (False, True))
     if claim.share is not None:
         decision, by = decide_share(decisions, claim.share), f"{claim.share:.0%} of {len(kept)} pairs"
     else:
@@ -220,10 +218,6 @@ def _with_numbers(measured: PairEffect, precise: bool) -> Effect:
     """The effect of a pair. A number without an uncertainty of its own is one of those whose spread their mean is tested with."""
     effect = measured.precise if precise and measured.precise else measured.effect
     return effect._replace(error=0.0) if measured.by == NUMBERS else effect
-
-
-def _mean(effects: list[Effect]) -> Effect:
-    return pool_effects(effects) if effects else Effect(Estimate(None))
 
 
 def _decide_mean(effect: Effect, precise: Effect, claim: Claim) -> str:

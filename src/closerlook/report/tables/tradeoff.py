@@ -12,8 +12,8 @@ from closerlook.core.files import read_by_id, read_parquet
 from closerlook.miniature.claims import grade_answer, parse_claims
 from closerlook.report.tables import metrics
 from closerlook.report.tables.accuracy import sort_of, trained_facts
-from closerlook.report.tables.benchmarks import Scores
-from closerlook.report.tables.measuring import damaged, means
+from closerlook.report.tables.benchmarks import subtract_scores
+from closerlook.report.tables.measuring import means
 from closerlook.report.tables.selection import BASE, LORA
 from closerlook.report.tables.sweep import read_held_out, swept
 from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
@@ -39,9 +39,12 @@ def measure_facts(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
 
 def measure_tasks(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """What is kept by one benchmark task, and the held-out loss, of all trainings on the same data."""
-    rolling = any(Scores(paths[0]).rolling for _, paths in cells[:1])
-    measured = [(row, {"kept": task_kept(*paths[:2])} | _loss(paths[-1])) for row, paths in cells]
-    yield from _measure(measured, NATS if rolling else SHARE)
+    kept = [subtract_scores(*paths[:2]) for _, paths in cells]
+    measured = [
+        (row, {"kept": difference} | _loss(paths[-1]))
+        for (row, paths), (difference, _) in zip(cells, kept, strict=True)
+    ]
+    yield from _measure(measured, NATS if kept[0][1] else SHARE)
 
 
 def facts(responses: Path, base: Path, evalset: Path, dataset: Path, manifest: Path) -> dict[str, Estimate]:
@@ -67,15 +70,6 @@ def facts(responses: Path, base: Path, evalset: Path, dataset: Path, manifest: P
             was_stated = stated is not None and stated[parse_claims(reference)[0].fact] > 0
             differences["learned"].append(difference if was_stated else np.nan)
     return {name: means({name: np.array(values)})[name] for name, values in differences.items() if values}
-
-
-def task_kept(file: Path, base_file: Path) -> Estimate:
-    """Accuracy minus the base model's on the same items; of texts, the same of the log-probability per token, in nats."""
-    tuned, base = Scores(file), Scores(base_file)
-    if tuned.ids != base.ids:
-        raise damaged(file, "has other items than the base model's file")
-    name, counts = ("log_probs", tuned.column("tokens")) if tuned.rolling else ("correct", None)
-    return tuned.mean(tuned.column(name) - base.column(name), counts)
 
 
 def _loss(manifest: Path) -> dict[str, Estimate]:

@@ -13,9 +13,10 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_json, write_parquet
 from closerlook.core.schemas import BENCHMARK, EVALSET, INSTANCES, RESPONSES
 from closerlook.miniature.language import KINDS, predicate
+from closerlook.report.tables.benchmarks import subtract_scores
 from closerlook.report.tables.build import build
 from closerlook.report.tables.registry import TABLES
-from closerlook.report.tables.tradeoff import TRADEOFF, facts, task_kept
+from closerlook.report.tables.tradeoff import TRADEOFF, facts
 
 KIND = KINDS["person"]
 ATTRIBUTE = next(iter(KIND.attributes))
@@ -172,15 +173,15 @@ def test_what_tasks_say_was_kept(tmp_path: Path) -> None:
         benchmark(tmp_path, n, [{"correct": i in right} for i in range(5)])
         for n, right in (("a", {0, 1}), ("b", {1, 2, 3}))
     ]
-    assert task_kept(*items).value == pytest.approx(-1 / 5)
+    assert subtract_scores(*items)[0].value == pytest.approx(-1 / 5)
     logs = {"tuned": (-10.0, -4.0), "base": (-5.0, -5.0)}
     texts = [
         benchmark(tmp_path, n, [{"log_probs": [x], "tokens": [t]} for x, t in zip(each, (4, 1), strict=True)])
         for n, each in logs.items()
     ]
-    assert task_kept(*texts).value == pytest.approx((-14 + 10) / 5)
+    assert subtract_scores(*texts)[0].value == pytest.approx((-14 + 10) / 5)
     with pytest.raises(CloserlookError, match="other items"):
-        task_kept(items[0], texts[0])
+        subtract_scores(items[0], texts[0])
 
 
 def test_a_grid_needs_a_sweep_and_something_that_the_base_knows() -> None:
