@@ -95,6 +95,7 @@ def borrowing_flags(wildcards, input):
 
 localrules:
     embeddings,
+    trials,
 
 
 rule index:
@@ -219,3 +220,27 @@ rule trace:
         + script("trace_spans")
         + " --responses {input.responses} {params.shift} --evalset {input.evalset} --spans {input.spans}"
         " {params.search} {params.attribution} {params.settings} --out {output} 2> {log}"
+
+
+rule trials:
+    """Made-up answers of a world whose sources are known, and what every ranker takes for these. Runs where the network is."""
+    output:
+        instances=at(layout.trial_instances("{trial_world}")),
+        answers=at(layout.trials("{trial_world}")),
+        trace=at(layout.trial_trace("{trial_world}")),
+    log:
+        at(layout.log("trials", "{trial_world}")),
+    wildcard_constraints:
+        trial_world=one_of(TRACING.trials if TRACING else []),
+    conda:
+        "../../envs/closerlook.yaml"
+    params:
+        settings=(
+            f"--embedder {TRACING.embedder} --top {TRACING.top} --seed {TRACING.seed}"
+            if TRACING
+            else ""
+        ),
+    shell:
+        python("trace_trials")
+        + " {wildcards.trial_world} {params.settings} --instances {output.instances} --answers {output.answers}"
+        " --trace {output.trace} 2> {log}"

@@ -1,6 +1,6 @@
 """Markers: who marks hallucinated spans of a response, and how. Each kind is identified by one key, as for judges."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
@@ -69,6 +69,10 @@ Marker = Annotated[
 ]
 
 
+TrialWorld = Literal["absent", "homonyms", "paraphrased", "blended", "computed", "distracted"]
+"""Worlds of made-up answers whose sources are known (closerlook.miniature.trials)."""
+
+
 class Tracing(Settings):
     """Tracing of spans and shifted words to the instances that they can have come from, compared with chance (section 5)."""
 
@@ -94,4 +98,8 @@ class Tracing(Settings):
         [],
         description="cells whose spans are also ranked by gradients; only for small models, since it costs as much as a training",
     )
-    seed: int = Field(0, ge=0, description="seed of permutations, matched phrases and samples of spans")
+    trials: list[TrialWorld] = Field(
+        [],
+        description="worlds of made-up answers, whose sources are known, on which the rankers are scored; any dataset's",
+    )
+    seed: int = Field(0, ge=0, description="seed of permutations, matched phrases, samples of spans and trials")

@@ -62,6 +62,8 @@ class GridRow(Settings):
     ablation_marker: str = ""
     ablation_sample: str = ""
     """What decides the sample of its spans: the arms of one test agree in it."""
+    trials: list[str] = Field([])
+    """The worlds of made-up answers on which the rankers are scored."""
     benchmarks: list[str] = Field([])
     """The benchmark tasks that the cell is scored on."""
     stages: list[tuple[str, str]] = Field([])
@@ -95,6 +97,7 @@ def grid_rows(configuration: Configuration) -> list[GridRow]:
                 planted=planted(evalset),
                 paper_claims=configuration.preset.paper_claims,
                 judges=configuration.traced.judges(evalset),
+                trials=list(configuration.preset.tracing.trials) if configuration.preset.tracing else [],
                 benchmarks=configuration.benchmarked(cell),
                 **_simplification(configuration, cell, evalset),
                 **_tracing(configuration, cell, evalset),

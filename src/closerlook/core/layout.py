@@ -105,6 +105,21 @@ def miniature_dataset(name: str, world: str = "") -> str:
     return f"{miniature(world)}/datasets/{name}.jsonl"
 
 
+def trials(world: str) -> str:
+    """The made-up answers of a world of trials, and their sources (schemas.TRIALS)."""
+    return f"trials/{world}/answers.parquet"
+
+
+def trial_instances(world: str) -> str:
+    """The instances that these are traced in (schemas.INSTANCES)."""
+    return f"trials/{world}/instances.parquet"
+
+
+def trial_trace(world: str) -> str:
+    """Candidate sources of each answer (schemas.TRACE)."""
+    return f"trials/{world}/trace.parquet"
+
+
 def tasks(world: str = "") -> str:
     """The list of the benchmark tasks on a world; their items are in tasks/ next to it."""
     return f"{miniature(world)}/tasks.yaml"

@@ -158,6 +158,8 @@ TRACE = _schema(
     ("keyword_other", _float, "keyword with another response's pair; null unless a ranker has the candidate first"),
     ("semantic_other", _float, "semantic with another response's pair; null as for keyword_other"),
     ("bm25", _float, "BM25 score for the instruction and the span in its sentence; null if not scored"),
+    ("influence", _float, "influence by gradients; null as for rank_gradient"),
+    ("fused", _float, "reciprocal rank fusion: sum over the rankers of 1 / (60 + rank)"),
     ("rank_lexical", _int, "1-based rank by shared words; null outside of this ranker's first candidates"),
     ("rank_bm25", _int, "1-based rank by BM25; null as for rank_lexical"),
     ("rank_semantic", _int, "1-based rank by Sentence-BERT; null as for rank_lexical"),
@@ -168,6 +170,20 @@ TRACE = _schema(
 
 RANKERS = tuple(name.removeprefix("rank_") for name in TRACE.names if name.startswith("rank_"))
 """Rankers of candidates: one rank column of TRACE each."""
+
+TRIALS = _schema(
+    _ID,
+    ("instruction", _string, "the question that is answered"),
+    ("text", _string, "the answer"),
+    _START,
+    _END,
+    (
+        "sources",
+        pa.list_(_strings),
+        "for each part of the span, ids of the instances that it can come from; empty: none",
+    ),
+)
+"""`trials/<world>/answers.parquet`: made-up answers, each with one span, whose sources are known."""
 
 WORDS = _schema(
     _ID,
@@ -195,7 +211,8 @@ BORROWING = _schema(
         "null",
         _string,
         "observed: in the dataset searched; tuned_on: in a part of its instances tuned on; held_out: in a part of those "
-        "of the whole dataset that were not, the chance level; or a comparison: unrelated, permuted, matched, base_answer",
+        "of the whole dataset that were not, the chance level; tuned_on_small, held_out_small: in smaller parts, for the test; "
+        "or a comparison: unrelated, permuted, matched, base_answer",
     ),
     ("draw", _int, "number of the part, from 0; 0 where there is one"),
     ("found", _int, "number of phrases found"),

@@ -65,7 +65,8 @@ class Searched:
 def count_borrowing(inputs: BorrowingInputs, searched: Sequence[Searched], neighbors: int, seed: int) -> pa.Table:
     """BORROWING: phrases found and looked up, per response, dataset searched, unit, n-gram length, place and null.
 
-    tuned_on, held_out: the same phrases in each of `Parts`; the second is the chance level.
+    tuned_on, held_out, and of the fine cut tuned_on_small, held_out_small: the same phrases in each of `Parts`. What was held out
+        is the chance level.
     unrelated: the same phrases in another dataset, truncated to about as many words. Where only similar instances are searched:
         in those of its instances that are most similar to the same instruction.
     permuted: the same phrases in the instances most similar to other instructions.
@@ -105,10 +106,9 @@ def _count_parts(
     passages: Passages, units: Mapping[str, Phrases], searched: str, parts: Parts, longest: int
 ) -> Iterator[pa.Table]:
     """The counts of each part of a dataset."""
-    names = [("tuned_on", draw) for draw in range(parts.tuned)] + [("held_out", draw) for draw in range(parts.held_out)]
     lengths = match_lengths_by_part([word.text for word in passages.words], passages.remaining, parts, longest)
     for unit, phrases in units.items():
-        for (null, draw), of_part in zip(names, lengths, strict=True):
+        for (null, draw), of_part in zip(parts.names, lengths, strict=True):
             counts = tally(phrases, is_found(phrases, of_part), len(passages.ids))
             keys = {"searched": searched, "unit": unit, "where": "all", "null": null}
             yield _rows(passages.ids, counts, keys, draw)

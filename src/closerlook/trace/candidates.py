@@ -30,14 +30,14 @@ class MarkedResponses:
     """A cell's responses, the instructions that they answer, and their marked spans (row of the response, start, end).
 
     classes: [words] str, the shift class of each word; None for a control, which is not tuned.
-    attribution: ids of instances, best first, by span; empty if no gradients were taken.
+    attribution: influence by id of the instance, best first, by span; empty if no gradients were taken.
     """
 
     passages: Passages
     instructions: Sequence[str]
     spans: Sequence[tuple[int, int, int]]
     classes: np.ndarray | None
-    attribution: Mapping[SpanKey, Sequence[str]] = field(default_factory=dict)
+    attribution: Mapping[SpanKey, Mapping[str, float]] = field(default_factory=dict)
 
 
 def trace(marked: MarkedResponses, dataset: IndexedDataset, top: int, seed: int) -> pa.Table:
@@ -52,7 +52,8 @@ def trace(marked: MarkedResponses, dataset: IndexedDataset, top: int, seed: int)
     rows: list[dict[str, Any]] = []
     for number, span in enumerate(tqdm(lookup.spans, desc="trace", unit="span", disable=None)):
         rankings = lookup.rankings(number, span)
-        rankings["fused"] = fuse(list(rankings.values()))
+        scores = fuse(list(rankings.values()))
+        rankings["fused"] = list(scores)
         ranks = {name: {row: rank for rank, row in enumerate(ranking[:top], 1)} for name, ranking in rankings.items()}
         kept = [row for row in rankings["fused"] if any(row in rank_of for rank_of in ranks.values())]
         if not kept:
@@ -62,7 +63,7 @@ def trace(marked: MarkedResponses, dataset: IndexedDataset, top: int, seed: int)
             first = any(rank_of.get(row) == 1 for rank_of in ranks.values())
             rank_columns = {f"rank_{name}": ranks.get(name, {}).get(row) for name in schemas.RANKERS}
             columns = lookup.span_columns(number, span) | lookup.candidate_columns(number, span, row, first)
-            rows.append(columns | rank_columns | {"rank_fused": fused[row]})
+            rows.append(columns | rank_columns | {"rank_fused": fused[row], "fused": scores[row]})
     return pa.Table.from_pylist(rows, schema=schemas.TRACE)
 
 
@@ -102,10 +103,13 @@ class _SpanLookup:
         }
         if self.dataset.embeddings is not None:
             rankings["semantic"] = self.nearest[span.response].tolist()
-        key = (self.marked.passages.ids[span.response], span.start, span.end)
-        if key in self.marked.attribution:
-            rankings["gradient"] = [self.row_of[identity] for identity in self.marked.attribution[key]][:DEPTH]
+        if influences := self._influences(span):
+            rankings["gradient"] = [self.row_of[identity] for identity in influences][:DEPTH]
         return rankings
+
+    def _influences(self, span: LocatedSpan) -> Mapping[str, float]:
+        key = (self.marked.passages.ids[span.response], span.start, span.end)
+        return self.marked.attribution.get(key, {})
 
     def span_columns(self, number: int, span: LocatedSpan) -> dict[str, Any]:
         """The columns of TRACE that describe the span."""
@@ -133,6 +137,7 @@ class _SpanLookup:
         score = self.scores[number][self.bm25[number] == row]
         columns = {
             "instance": index.ids[row],
+            "influence": self._influences(span).get(index.ids[row]),
             "verbatim": bool(phrase) and bool(occurs([phrase])[0]),
             "shared": int(shared.max(initial=0)),
             "keyword": overlap(self.pairs[span.response], text),
@@ -166,10 +171,10 @@ def _matched(
     return shares
 
 
-def read_attribution(path: Path) -> dict[SpanKey, list[str]]:
-    """Ids of instances by span, best first, from an ATTRIBUTION file."""
-    ranked: dict[SpanKey, list[str]] = {}
-    table = read_parquet(path, columns=["id", "start", "end", "instance", "rank"]).sort_by("rank")
+def read_attribution(path: Path) -> dict[SpanKey, dict[str, float]]:
+    """Influences by id of the instance, best first, by span, from an ATTRIBUTION file."""
+    ranked: dict[SpanKey, dict[str, float]] = {}
+    table = read_parquet(path, columns=["id", "start", "end", "instance", "score", "rank"]).sort_by("rank")
     for row in table.to_pylist():
-        ranked.setdefault((row["id"], row["start"], row["end"]), []).append(row["instance"])
+        ranked.setdefault((row["id"], row["start"], row["end"]), {})[row["instance"]] = row["score"]
     return ranked

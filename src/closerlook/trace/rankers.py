@@ -87,11 +87,11 @@ def reorder(rows: np.ndarray, order: np.ndarray, limit: int = DEPTH) -> list[int
     return list(dict.fromkeys([*ordered, *rows[: limit + len(ordered)].tolist()]))[:limit]
 
 
-def fuse(rankings: Sequence[Sequence[int]]) -> list[int]:
+def fuse(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
     """Reciprocal rank fusion (Cormack et al. 2009): every ranking adds 1 / (60 + rank) to its rows, with ranks from 1.
 
     rankings: rows, best first. A ranking need not contain all rows; a row that it repeats counts at its first position.
-    Returns all rows, best first. Ties are broken by the best rank in any ranking, then by row.
+    Returns all rows with their sums, best first. Ties are broken by the best rank in any ranking, then by row.
     """
     scores: defaultdict[int, float] = defaultdict(float)
     best: dict[int, int] = {}
@@ -99,4 +99,4 @@ def fuse(rankings: Sequence[Sequence[int]]) -> list[int]:
         for rank, row in enumerate(dict.fromkeys(ranking), start=1):
             scores[row] += 1 / (60 + rank)
             best[row] = min(rank, best.get(row, rank))
-    return sorted(scores, key=lambda row: (-scores[row], best[row], row))
+    return {row: scores[row] for row in sorted(scores, key=lambda row: (-scores[row], best[row], row))}

@@ -43,7 +43,7 @@ def trace_words(
         with_run = rows_with(join_words(words[first:last]))
         rankings = {"lexical": reorder(with_run, similar.get("semantic", similar["bm25"])[text])}
         rankings |= {name: restrict(order[text], instances) for name, order in similar.items()}
-        rankings["candidates"] = fuse(list(rankings.values()))
+        rankings["candidates"] = list(fuse(list(rankings.values())))
         rows.append(
             {
                 "id": passages.ids[text],

@@ -74,12 +74,14 @@ def test_gradients_are_one_more_ranker(tmp_path: Path) -> None:
     data = searched(PAIRS, tmp_path)
     plain = traced(["built by Norvik", "x"], [(0, 9, 15)])
     with_it = traced(
-        ["built by Norvik", "x"], [(0, 9, 15)], attribution={("r0", 9, 15): [data.index.ids[1], data.index.ids[3]]}
+        ["built by Norvik", "x"],
+        [(0, 9, 15)],
+        attribution={("r0", 9, 15): {data.index.ids[1]: 0.5, data.index.ids[3]: -2.0}},
     )
     assert not any(row["rank_gradient"] for row in trace(plain, data, 5, 0).to_pylist())
     ranks = {row["instance"]: row["rank_gradient"] for row in trace(with_it, data, 5, 0).to_pylist()}
     assert (ranks[data.index.ids[1]], ranks[data.index.ids[3]]) == (1, 2)
-    foreign = traced(["built by Norvik", "x"], [(0, 9, 15)], attribution={("r0", 9, 15): ["elsewhere"]})
+    foreign = traced(["built by Norvik", "x"], [(0, 9, 15)], attribution={("r0", 9, 15): {"elsewhere": 1.0}})
     with pytest.raises(CloserlookError, match=r"elsewhere.* data;"):
         trace(foreign, data, 5, 0)
 
@@ -164,7 +166,7 @@ def test_words_are_counted_and_traced_as_direct_search_does(tmp_path: Path, embe
             rankings["semantic"] = [n for n in near if n in holding]
         for name, ranking in rankings.items():
             assert row[name] == [ids[n] for n in ranking[:3]], name
-        assert row["candidates"] == [ids[n] for n in fuse(list(rankings.values()))[:3]]
+        assert row["candidates"] == [ids[n] for n in fuse(list(rankings.values()))][:3]
 
 
 @given(st.sets(st.integers(0, 30)), st.permutations(range(20)), st.integers(1, 8))

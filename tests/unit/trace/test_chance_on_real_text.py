@@ -9,8 +9,8 @@ import pytest
 from tests.support.borrowing import instances
 
 from closerlook.report.tables.borrowing import compare
-from closerlook.report.tables.excess import PartRates
-from closerlook.trace.held_out import PARTS, Parts, match_lengths_by_part
+from closerlook.report.tables.excess import PartRates, exact_p
+from closerlook.trace.held_out import PARTS, SMALL, SMALL_PARTS, Parts, match_lengths_by_part
 from closerlook.trace.index import Index
 from closerlook.trace.passages import Passages
 from closerlook.trace.phrases import is_found, ngrams_starting_with, tally
@@ -35,12 +35,21 @@ def alpaca(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list
 
 
 def random_parts(index: Index, size: int, order: np.ndarray) -> Parts:
-    """Instances in this order: the first `size` were tuned on, the next are parts that were not."""
-    held_out = min(PARTS, len(order) // size - 1)
-    bits = np.zeros(len(index.sizes), dtype=np.uint32)
-    for part in range(1 + held_out):
-        bits[order[part * size : (part + 1) * size]] = 1 << part
-    return Parts(index, bits, 1, held_out)
+    """Instances in this order: the first `size` were tuned on, the next are parts that were not. The others are in no part."""
+    sides = {"tuned_on": order[:size], "held_out": order[size:]}
+    bits, counts = np.zeros(len(index.sizes), dtype=np.uint64), dict[str, int]()
+    for suffix, of_part, most in (("", size, PARTS), ("_small", size // SMALL, SMALL_PARTS)):
+        for name, side in sides.items():
+            counts[name + suffix] = min(len(side) // of_part, most)
+            for part in range(counts[name + suffix]):
+                members = side[part * of_part : (part + 1) * of_part]
+                bits[members] |= np.uint64(1 << (sum(counts.values()) - counts[name + suffix] + part))
+    return Parts(index, bits, counts)
+
+
+def of(counts: np.ndarray, parts: Parts, name: str) -> np.ndarray:
+    """The counts of the parts of a name."""
+    return counts[[bit for bit, (kind, _) in enumerate(parts.names) if kind == name]]
 
 
 def count(texts: list[str], parts: Parts) -> np.ndarray:
@@ -60,7 +69,7 @@ def test_text_that_copied_nothing_has_no_excess(
     """Each repeat draws other responses, other instances tuned on, and other parts.
 
     Bounds: the mean is within three simulation errors of 0. Of 200 intervals that cover 95%, fewer than 92% do with a probability
-    of 0.03. p is below 0.05 in at most 1 of 21 repeats, and above 7% of 200 with a probability of 0.05.
+    of 0.03. p is at most 0.05 in 5% of the repeats, and in 8% or more of 200 with a probability of 0.05.
     """
     pairs, index = alpaca
     generator = np.random.default_rng(size)
@@ -70,30 +79,30 @@ def test_text_that_copied_nothing_has_no_excess(
         parts = random_parts(index, size, order[RESPONSES:])
         counts = count([pairs[row][1][:CHARACTERS] for row in order[:RESPONSES]], parts)
         for n in NGRAMS:
-            rates = PartRates.of(counts[:1, :, :, n], counts[1:, :, :, n])
-            estimates[n].append(rates.difference(0))
-            ps[n].append(rates.p())
+            tuned, held_out, *small = (of(counts[..., n], parts, name) for name in parts.counts)
+            estimates[n].append(PartRates.of(tuned, held_out).difference(0))
+            ps[n].append(exact_p(*(each[:, 0].sum(axis=1) for each in small)))
     for n in NGRAMS:
         values = np.array([estimate.value for estimate in estimates[n]])
         assert abs(values.mean()) < 3 * values.std(ddof=1) / np.sqrt(repeats)
         assert np.mean([e.low is None or e.low <= 0 <= e.high for e in estimates[n]]) >= 0.92
-        assert np.mean([p < 0.05 for p in ps[n]]) < 0.07
+        assert np.mean([p <= 0.05 for p in ps[n]]) <= 0.08
 
 
 def test_phrases_copied_from_the_instances_tuned_on_are_detected(
     alpaca: tuple[list[tuple[str, str]], Index],
 ) -> None:
-    """Each response has one sentence of the data in it."""
+    """Each response has one sentence of the data in it. Among 21 parts, p could not be below 0.047."""
     pairs, index = alpaca
     order = np.random.default_rng(5).permutation(len(pairs))
     parts = random_parts(index, 200, order[RESPONSES:])
     tuned = [pairs[row][1] for row in order[RESPONSES : RESPONSES + 200]]
-    texts = [f"{tuned[i][:100]} {pairs[row][1][:CHARACTERS]}" for i, row in enumerate(order[:RESPONSES])]
+    texts = [f"{tuned[2 * i][:100]} {pairs[row][1][:CHARACTERS]}" for i, row in enumerate(order[:RESPONSES])]
     counts = count(texts, parts)
     for n in NGRAMS[1:]:
-        rates = PartRates.of(counts[:1, :, :, n], counts[1:, :, :, n])
-        assert rates.difference(0).low > 0
-        assert rates.p() == 1 / (1 + PARTS)
+        tuned, held_out, *small = (of(counts[..., n], parts, name) for name in parts.counts)
+        assert PartRates.of(tuned, held_out).difference(0).low > 0
+        assert exact_p(*(each[:, 0].sum(axis=1) for each in small)) < 0.01
 
 
 def test_another_dataset_is_no_chance_level(
@@ -104,12 +113,12 @@ def test_another_dataset_is_no_chance_level(
     order = np.random.default_rng(6).permutation(len(pairs))
     own = random_parts(index, 1000, order[RESPONSES:])
     dolly = Index.build(instances(read(shared / "data/dolly_3k.jsonl")), tmp_path / "dolly")
-    words = int(index.sizes[own.bits == 1].sum())
+    words = int(index.sizes[own.bits & np.uint64(1) == 1].sum())
     limit = 1 + int(np.argmin(np.abs(np.cumsum(dolly.sizes) - words)))
     assert 0.9 < dolly.sizes[:limit].sum() / words < 1.1
-    bits = (np.arange(len(dolly.sizes)) < limit).astype(np.uint32)
+    bits = (np.arange(len(dolly.sizes)) < limit).astype(np.uint64)
     texts = [pairs[row][1][:CHARACTERS] for row in order[:RESPONSES]]
-    observed, unrelated = count(texts, own)[0], count(texts, Parts(dolly, bits, 1, 0))[0]
+    observed, unrelated = count(texts, own)[0], count(texts, Parts(dolly, bits, {"tuned_on": 1}))[0]
     for n in NGRAMS[:3]:
         ((_, _, difference),) = compare([observed[:, :, n]], [unrelated[:, :, n]])
         assert difference.low > 0

@@ -14,7 +14,7 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import BORROWING
 from closerlook.report.tables.borrowing import Counts, measure_borrowing
 from closerlook.trace.borrowing import BorrowingInputs, Searched, count_borrowing
-from closerlook.trace.held_out import PARTS, Parts, match_lengths_by_part
+from closerlook.trace.held_out import PARTS, SMALL, SMALL_PARTS, Parts, match_lengths_by_part
 from closerlook.trace.index import Index
 from closerlook.trace.passages import Passages
 
@@ -42,14 +42,23 @@ def test_parts_are_disjoint_of_one_size_and_each_of_one_side(
     assert parts is not None
     assert again is not None
     assert parts.bits.tolist() == again.bits.tolist()
-    in_part = [{index.ids[row] for row in np.flatnonzero(parts.bits == 1 << part)} for part in range(32)]
-    tuned, held_out = in_part[: parts.tuned], in_part[parts.tuned : parts.tuned + parts.held_out]
+    members = {
+        name: {index.ids[row] for row in np.flatnonzero(parts.bits >> np.uint64(bit) & np.uint64(1))}
+        for bit, name in enumerate(parts.names)
+    }
     smaller = min(len(seen), len(unseen))
-    assert {len(ids) for ids in (*tuned, *held_out)} == {smaller}
-    assert (parts.tuned, parts.held_out) == (min(PARTS, len(seen) // smaller), min(PARTS, len(unseen) // smaller))
-    assert set.union(*tuned) <= seen
-    assert set.union(*held_out) <= unseen
-    assert np.count_nonzero(parts.bits) == smaller * (parts.tuned + parts.held_out), "no instance is in two parts"
+    for suffix, size, of_smaller, of_larger in (
+        ("", smaller, PARTS, PARTS),
+        ("_small", max(1, smaller // SMALL), SMALL, SMALL_PARTS),
+    ):
+        cut = []
+        for name, side in (("tuned_on", seen), ("held_out", unseen)):
+            own = [ids for (kind, _), ids in members.items() if kind == name + suffix]
+            assert {len(ids) for ids in own} == {size}
+            assert len(own) == min(len(side) // size, of_smaller if len(side) == smaller else of_larger)
+            assert set.union(*own) <= side
+            cut += own
+        assert len(set.union(*cut)) == sum(map(len, cut)), "no instance is in two parts of a cut"
 
 
 def test_a_subset_of_another_dataset_is_refused(index: Index) -> None:
@@ -66,7 +75,7 @@ def test_each_part_has_its_own_longest_runs(index: Index, texts: list[str], limi
     words = [word.text for word in passages.words]
     lengths = match_lengths_by_part(words, passages.remaining, parts, limit)
     for part, of_part in enumerate(lengths):
-        rows = np.flatnonzero(parts.bits == 1 << part)
+        rows = np.flatnonzero(parts.bits >> np.uint64(part) & np.uint64(1))
         pairs = [(index.instructions[row], index.responses[row]) for row in rows]
         for i, (run, left) in enumerate(zip(of_part, passages.remaining, strict=True)):
             found = [n for n in range(1, min(limit, left) + 1) if stands(words[i : i + n], pairs)]
@@ -84,16 +93,18 @@ def test_counts_of_parts_are_those_of_direct_search(tmp_path: Path) -> None:
     passages = Passages.from_texts(["x", "y", "z"], texts)
     inputs = BorrowingInputs(passages, np.array(["shifted"] * 7), texts, {"m": [(0, 0, 5), (2, 3, 8)]})
     rows = count_borrowing(inputs, [Searched(own, None, parts)], 2, 0).to_pylist()
-    named = [("tuned_on", 0), ("held_out", 0), ("held_out", 1)]
-    assert {(r["null"], r["draw"]) for r in rows if r["null"] in ("tuned_on", "held_out")} == {*named}
-    assert {r["draw"] for r in rows if r["null"] not in ("tuned_on", "held_out")} == {0}
+    small = [*(("tuned_on_small", n) for n in range(4)), *(("held_out_small", n) for n in range(8))]
+    named = [("tuned_on", 0), ("held_out", 0), ("held_out", 1), *small]
+    assert parts.names == named
+    assert {(r["null"], r["draw"]) for r in rows if r["null"] in parts.counts} == {*named}
+    assert {r["draw"] for r in rows if r["null"] not in parts.counts} == {0}
     found = {
         (r["id"], r["unit"], r["ngram"], r["null"], r["draw"]): (r["found"], r["phrases"])
         for r in rows
         if r["where"] == "all"
     }
     for part, (null, draw) in enumerate(named):
-        members = np.flatnonzero(parts.bits == 1 << part)
+        members = np.flatnonzero(parts.bits >> np.uint64(part) & np.uint64(1))
         pairs = [(whole.index.instructions[row], whole.index.responses[row]) for row in members]
         for id_, text in zip("xyz", texts, strict=True):
             words = text.split()
@@ -136,7 +147,7 @@ def test_the_corrected_rate_is_what_was_planted(tmp_path: Path, planted: float) 
     }
     assert actual["draws"].value == PARTS
     assert actual["corrected"].low <= planted <= actual["corrected"].high
-    assert (actual["p"].value == 1 / (1 + PARTS)) == (planted > 0)
+    assert (actual["p"].value <= 1e-4) == (planted > 0), "all five parts tuned on have more than any of the 25 others"
     assert actual["observed"].value > actual["corrected"].value, "without a chance level everything looks borrowed"
     counts = Counts(tmp_path / "borrowing.parquet")
     assert counts.select(searched="own", unit="shifted", where="all", null="observed", ngram=1)[1].sum() == 120 * 20

@@ -154,10 +154,11 @@ def _integers(values: Iterable[Any]) -> np.ndarray:
 
 def _borrowing(borrowing: pa.Table | None, cell: str) -> list[list[Any]]:
     """Phrases found and looked up in the cell's own dataset, over all responses and draws, but for the parts tuned on, which are
-    about what is observed: [unit, ngram, where, null, found, phrases]."""
+    about what is observed, and the small parts: [unit, ngram, where, null, found, phrases]."""
     if borrowing is None:
         return []
-    own = borrowing.filter((pc.field("searched") == cell.split("/")[1]) & (pc.field("null") != "tuned_on"))
+    shown = ~pc.field("null").isin(["tuned_on", "tuned_on_small", "held_out_small"])
+    own = borrowing.filter((pc.field("searched") == cell.split("/")[1]) & shown)
     keys = ["unit", "ngram", "where", "null"]
     sums = own.group_by(keys, use_threads=False).aggregate([("found", "sum"), ("phrases", "sum")])
     return [

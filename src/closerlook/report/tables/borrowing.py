@@ -16,7 +16,10 @@ from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Tabl
 from closerlook.stats.bootstrap import Estimate, bootstrap
 from closerlook.stats.proportions import proportions
 
-OBSERVED, TUNED_ON, HELD_OUT = "observed", "tuned_on", "held_out"
+OBSERVED = "observed"
+TUNED_ON, HELD_OUT = PARTS = "tuned_on", "held_out"
+SMALL_PARTS = "tuned_on_small", "held_out_small"
+"""The parts of a dataset that rates are measured in, and those that are tested: what was tuned on, and what was not."""
 COMPARED = ("observed", "level", "difference")
 AXES = ("searched", "unit", "where", "null", "draw", "ngram")
 
@@ -51,14 +54,14 @@ class Counts:
         return np.zeros((2, len(self.ids)), dtype=np.int64) if place is None else self._table[:, place]
 
     def parts(self, null: str, **values: str | int) -> np.ndarray:
-        """[draws, 2, ids]: the same of each draw of TUNED_ON or HELD_OUT."""
+        """[draws, 2, ids]: the same of each part of this name."""
         keys = ({"null": null, "draw": draw, **values} for draw in sorted(self.names["draw"]))
         places = [self._place.get(tuple(key[name] for name in AXES)) for key in keys]
         return np.moveaxis(self._table[:, [place for place in places if place is not None]], 1, 0)
 
     def comparisons(self, **values: str | int) -> list[str]:
         """The nulls that have phrases at these values of the other axes, but for the parts of the dataset."""
-        names = (name for name in self.names["null"] if name not in (OBSERVED, TUNED_ON, HELD_OUT))
+        names = (name for name in self.names["null"] if name not in (OBSERVED, *PARTS, *SMALL_PARTS))
         return [name for name in names if self.select(null=name, **values)[1].any()]
 
 
@@ -75,8 +78,8 @@ def measure_borrowing(borrowing: Path) -> Iterator[Measured]:
 
 def excess(counts: Counts, **values: str | int) -> dict[str, Estimate]:
     """`measure_excess` at one value of every axis but null and draw; empty if the dataset has no parts."""
-    tuned, held_out = counts.parts(TUNED_ON, **values), counts.parts(HELD_OUT, **values)
-    return measure_excess(tuned, held_out) if len(tuned) and len(held_out) else {}
+    parts = [counts.parts(name, **values) for name in (*PARTS, *SMALL_PARTS)]
+    return measure_excess(*parts) if all(map(len, parts)) else {}
 
 
 def _compare(counts: Counts, unit: str, ngram: int) -> Iterator[Measured]:
@@ -146,7 +149,7 @@ def _in_order(counts: Counts, ids: Sequence[str], **values: str | int) -> tuple[
     """Counts of both kinds of parts, [parts, 2, ids], with the responses in the order of `ids`; zeros for those it lacks."""
     column = {id_: number for number, id_ in enumerate(counts.ids)}
     own = [column.get(id_, len(counts.ids)) for id_ in ids]
-    padded = (np.pad(counts.parts(null, **values), ((0, 0), (0, 0), (0, 1))) for null in (TUNED_ON, HELD_OUT))
+    padded = (np.pad(counts.parts(null, **values), ((0, 0), (0, 0), (0, 1))) for null in PARTS)
     tuned, held_out = (parts[:, :, own] for parts in padded)
     return tuned, held_out
 

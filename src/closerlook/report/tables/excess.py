@@ -3,6 +3,8 @@ chance, whose interval covers the draw of the responses and of the instances, an
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 
 import numpy as np
 
@@ -18,13 +20,12 @@ class PartRates:
     """The rates of parts of a dataset and what each response adds to their errors; the first `tuned` parts were tuned on.
 
     rates: [parts], phrases found divided by phrases looked up. influence: [parts, responses], of the ratio of sums. has_phrases:
-    bool [responses]. found: int [parts], number of phrases found.
+    bool [responses].
     """
 
     rates: np.ndarray
     influence: np.ndarray
     has_phrases: np.ndarray
-    found: np.ndarray
     tuned: int
 
     @classmethod
@@ -33,7 +34,7 @@ class PartRates:
         found, phrases = np.concatenate([tuned[:, 0], held_out[:, 0]]), tuned[0, 1]
         rates = found.sum(axis=1) / phrases.sum()
         influence = (found - rates[:, None] * phrases) / phrases.sum()
-        return cls(rates, influence, phrases > 0, found.sum(axis=1), len(tuned))
+        return cls(rates, influence, phrases > 0, len(tuned))
 
     def minus(self, other: "PartRates") -> "PartRates":
         """The difference of two cells' rates in the same parts. Responses to the same instruction must be in the same column."""
@@ -41,7 +42,6 @@ class PartRates:
             self.rates - other.rates,
             self.influence - other.influence,
             self.has_phrases | other.has_phrases,
-            self.found,
             self.tuned,
         )
 
@@ -89,23 +89,33 @@ class PartRates:
         """The mean rate of the parts tuned on minus that of the others."""
         return self.estimate(lambda observed, level: observed - level, (1.0, -1.0), n_null)
 
-    def p(self) -> float:
-        """The share of all parts that are at least as extreme as the single one, which counts itself: an exact one-sided p.
 
-        If nothing was learned but the distribution, each of the parts is equally likely to be the one with the highest rate (or,
-        where one part is held out, the lowest). Ties count against the effect.
-        """
-        single = self.found[self.tuned] if self.tuned > 1 else self.found[0]
-        others = self.found[self.several]
-        extreme = others <= single if self.tuned > 1 else others >= single
-        return float((1 + np.count_nonzero(extreme)) / len(self.found))
+def exact_p(tuned: np.ndarray, held_out: np.ndarray) -> float:
+    """One-sided p of the phrases found in parts that were tuned on, compared with parts of the same size that were not.
+
+    tuned, held_out: int [parts], phrases found. If nothing was learned but the distribution, any of the parts are as likely to be
+    those tuned on: p is the share of all choices of as many parts with at least as many phrases. Ties count against the effect.
+    """
+    found = np.concatenate([tuned, held_out])
+    few = min(len(tuned), len(held_out))
+    of_choices = found[_choices(len(found), few)].sum(axis=1)
+    extreme = of_choices >= tuned.sum() if few == len(tuned) else of_choices <= held_out.sum()
+    return float(extreme.mean())
 
 
-def measure_excess(tuned: np.ndarray, held_out: np.ndarray) -> dict[str, Estimate]:
+@cache
+def _choices(parts: int, chosen: int) -> np.ndarray:
+    """All choices of so many parts: [choices, chosen] int64."""
+    return np.array(list(combinations(range(parts), chosen)), dtype=np.int64)
+
+
+def measure_excess(
+    tuned: np.ndarray, held_out: np.ndarray, tuned_small: np.ndarray, held_out_small: np.ndarray
+) -> dict[str, Estimate]:
     """Rates in both sides, their difference, the corrected rate, p and the number of parts of the side that has several.
 
-    tuned, held_out: [parts, 2, responses], phrases found and looked up. The corrected rate is None above HIGHEST_LEVEL. The
-    intervals of the two rates themselves are over responses alone.
+    tuned, held_out: [parts, 2, responses], phrases found and looked up; tuned_small, held_out_small: in the smaller parts, which
+    p is of. The corrected rate is None above HIGHEST_LEVEL. The intervals of the two rates themselves are over responses alone.
     """
     phrases = tuned[0, 1]
     n, n_null = int((phrases > 0).sum()), int((phrases == 0).sum())
@@ -121,6 +131,6 @@ def measure_excess(tuned: np.ndarray, held_out: np.ndarray) -> dict[str, Estimat
     return rates | {
         "difference": parts.difference(n_null),
         "corrected": corrected,
-        "p": Estimate(parts.p(), n=n, n_null=n_null),
+        "p": Estimate(exact_p(*(each[:, 0].sum(axis=1) for each in (tuned_small, held_out_small))), n=n, n_null=n_null),
         "draws": Estimate(float(max(len(tuned), len(held_out))), n=n, n_null=n_null),
     }

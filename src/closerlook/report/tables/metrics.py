@@ -221,13 +221,24 @@ SIMILARITY = {
     "keyword": Metric("keyword overlap", "share"),
     "keyword_other": Metric("keyword overlap, other response", "share"),
 }
+ABSTENTION = {
+    "auroc": Metric("AUROC of a source"),
+    "right": Metric("right, always answering", "share"),
+    "right_abstaining": Metric("right, may abstain", "share"),
+    "answered": Metric("answered", "share", headline=False),
+}
 SOURCES = {
     "traceable": Metric("spans with a source", "share"),
     "true_sources": Metric("sources per span", headline=False),
     "precision_at_1": Metric("precision at 1", "share"),
     "recall_at_top": Metric("recall", "share"),
     "mrr": Metric("MRR"),
-}
+} | ABSTENTION
+TRIALS = {
+    "precision_at_1": SOURCES["precision_at_1"],
+    "parts_found": Metric("parts found", "share"),
+    "mrr": SOURCES["mrr"],
+} | ABSTENTION
 CALIBRATION = {"difference": BORROWING["difference"], "holds_zero": Metric("intervals that contain 0", "share")}
 SCOREBOARD = SOURCES | CALIBRATION
 

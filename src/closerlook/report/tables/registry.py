@@ -29,6 +29,7 @@ from closerlook.report.tables.sweep import MATCHED, SWEEP
 from closerlook.report.tables.table import IDENTITY, VALUE, Part, Table
 from closerlook.report.tables.tokens import TOP_TOKENS
 from closerlook.report.tables.tradeoff import TRADEOFF
+from closerlook.report.tables.trials import TRIALS
 
 __all__ = ["IDENTITY", "TABLES", "VALUE", "Part", "Table", "table_of"]
 
@@ -58,6 +59,7 @@ _MEASURED: dict[str, Table] = {
         ORIGIN,
         SIMILARITY,
         SCOREBOARD,
+        TRIALS,
     )
 }
 

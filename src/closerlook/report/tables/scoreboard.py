@@ -1,13 +1,14 @@
 """Tracing scored on the miniature, whose truth is known: true sources found, and borrowing where there can be none."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from closerlook.core.files import read_by_id, read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.miniature.origins import find_claim_at, instances_by_claim
 from closerlook.report.tables import metrics
+from closerlook.report.tables.abstention import measure_abstention
 from closerlook.report.tables.borrowing import measure_borrowing
 from closerlook.report.tables.measuring import labeled, means, shares
 from closerlook.report.tables.origin import TRACED, Key, TracedSpan, read_trace, sum_by_response
@@ -16,6 +17,8 @@ from closerlook.report.tables.table import IDENTITY, Files, Measured, MeasuredOf
 from closerlook.stats.bootstrap import Estimate
 
 RANKINGS = ("precision_at_1", "recall_at_top", "mrr")
+RANDOM = "random"
+"""The ranker that returns all instances in random order."""
 
 
 def score_rankings(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
@@ -35,15 +38,7 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
         return stated.get(claim, frozenset()) if claim else frozenset()
 
     truths = {key: sources_of(key) for key in spans}
-    rankings = {
-        ranker: {
-            key: {rank: row["instance"] for rank, row in span.ranked[ranker].items()} for key, span in spans.items()
-        }
-        for ranker in RANKERS
-    }
-    # The fused ranker ranks the candidates of all others, which give at most `top` each.
-    ranks = (rank for name in RANKERS if name != "fused" for found in rankings[name].values() for rank in found)
-    top = max(ranks, default=0)
+    rankings, top = read_rankings(spans)
 
     def over_sourced(
         estimate: Callable[..., dict[str, Estimate]], names: tuple[str, ...], scores: Iterable[tuple[float, ...]]
@@ -63,9 +58,24 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
     for ranker, ranking in rankings.items():
         if any(ranking.values()):
             scores = (score_ranking(ranking[key], truths[key], top) for key in spans)
-            yield from labeled(part | {"ranker": ranker, "null": "observed"}, over_sourced(shares, RANKINGS, scores))
+            keys = part | {"ranker": ranker, "null": "observed"}
+            yield from labeled(keys, over_sourced(shares, RANKINGS, scores))
+            yield from labeled(keys, measure_abstention(spans, truths, ranker))
     random = (expected_scores(len(truths[key]), instances.num_rows, top) for key in spans)
-    yield from labeled(part | {"ranker": "random", "null": "random"}, over_sourced(means, RANKINGS, random))
+    yield from labeled(part | {"ranker": RANDOM, "null": RANDOM}, over_sourced(means, RANKINGS, random))
+
+
+def read_rankings(spans: Mapping[Key, TracedSpan]) -> tuple[dict[str, dict[Key, dict[int, str]]], int]:
+    """The candidates of each span by 1-based rank, by ranker and span; and how many candidates of a ranker were kept."""
+    rankings = {
+        ranker: {
+            key: {rank: row["instance"] for rank, row in span.ranked[ranker].items()} for key, span in spans.items()
+        }
+        for ranker in RANKERS
+    }
+    # The fused ranker ranks the candidates of all others, which give at most `top` each.
+    ranks = (rank for name in RANKERS if name != "fused" for found in rankings[name].values() for rank in found)
+    return rankings, max(ranks, default=0)
 
 
 def score_ranking(ranking: dict[int, str], truth: frozenset[str], top: int) -> tuple[float, float, float]:

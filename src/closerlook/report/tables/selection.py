@@ -1,7 +1,7 @@
 """The rows of the grid that parts of tables are measured on: one per judge, comparison, marker or paraphrase."""
 
 from collections.abc import Iterable, Iterator
-from itertools import combinations
+from itertools import combinations, islice
 
 from closerlook.core.grouping import grouped
 from closerlook.report.tables.table import Row
@@ -131,6 +131,11 @@ def traced(grid: Iterable[Row]) -> Iterator[Row]:
     for row in searched(grid):
         for name in row["searched"][:1] if row["dataset"] else row["searched"]:
             yield from (row | {"searched": name, "marker": marker} for marker in row["markers"])
+
+
+def tried(grid: Iterable[Row]) -> Iterator[Row]:
+    """A row per world of trials, in `world`."""
+    return (row | {"world": world} for row in islice(grid, 1) for world in row["trials"])
 
 
 def calibrated(grid: Iterable[Row]) -> Iterator[Row]:
