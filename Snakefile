@@ -52,6 +52,7 @@ rule trained:
 
 onstart:
     if workflow.is_main_process:
+        limit_timers(workflow.scheduler)
         if workflow.local_exec:
             fork_server.start(source_file("../scripts/supervise.py").parent)
         else:

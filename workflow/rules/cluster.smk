@@ -7,6 +7,7 @@ from snakemake.jobs import Job
 from closerlook.cluster import fork_server
 from closerlook.cluster.driver import start_driving
 from closerlook.cluster.gpus import VISIBLE, visible_gpus
+from closerlook.cluster.scheduler import limit_timers
 from closerlook.config import site as sites
 from closerlook.config.problems import refuse
 from closerlook.config.settings import EngineSettings
