@@ -1,6 +1,7 @@
 """The tables of causes against brute force."""
 
 import pytest
+from scipy.stats import binomtest
 from tests.support.grid import grid_row
 
 from closerlook.core.errors import CloserlookError
@@ -65,6 +66,21 @@ def test_paraphrases_are_counted_by_hand(tmp_path):
     assert found["elsewhere",].value == pytest.approx(elsewhere)
     assert found["difference",].value == pytest.approx(1 / 3 - elsewhere)
     assert found["returned",].n == 1
+
+
+def test_answers_in_which_all_spans_are_sought_are_no_independent_answers(tmp_path):
+    """Half of the answers state everything: as uncertain as a share of 40 instructions, however many spans are sought in them."""
+    values = ["cello", "lute", "harp", "viola", "oboe", "flute"]
+    text = " ".join(values)
+    ids = [f"q{number:02}" for number in range(40)]
+    spans = [(id_, start := text.index(value), start + len(value)) for id_ in ids for value in values]
+    said = {f"{id_}/p1": text if number % 2 else "no" for number, id_ in enumerate(ids)}
+    questions = dict.fromkeys(ids, "Which?")
+    found = of_paraphrases(tmp_path, spans, dict.fromkeys(ids, text), questions, dict.fromkeys(said, "What?"), said)
+    elsewhere, exact = found["elsewhere",], binomtest(20, 40).proportion_ci(method="exact")
+    assert elsewhere.value == pytest.approx(0.5)
+    assert (elsewhere.low, elsewhere.high) == pytest.approx((exact.low, exact.high), abs=0.02)
+    assert found["difference",].low < 0 < found["difference",].high
 
 
 def test_paraphrases_of_nothing(tmp_path):
