@@ -41,15 +41,16 @@ class Scores:
 
     def mean(self, values: np.ndarray, counts: np.ndarray | None = None) -> Estimate:
         """The mean of values [items], or their sum divided by that of counts [items], with its interval over subjects."""
-        sums, weights = self._by_subject(values, counts)
+        sums, weights = self.by_subject(values, counts)
         return means({"mean": sums}, weights)["mean"]
 
     def share(self, values: np.ndarray) -> Estimate:
         """The share of items whose value [items] is true, with its interval over subjects."""
-        sums, weights = self._by_subject(values, None)
+        sums, weights = self.by_subject(values)
         return shares({"share": sums}, weights)["share"]
 
-    def _by_subject(self, values: np.ndarray, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def by_subject(self, values: np.ndarray, counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of the values [items] of each subject, and that of the counts [items] or the number of items: [subjects]."""
         weights = np.ones(len(values)) if counts is None else counts
         return np.bincount(self.subjects, weights=values), np.bincount(self.subjects, weights=weights)
 
@@ -105,7 +106,8 @@ def compare_with_base(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredO
             continue
         difference = tuned.column("correct") - base.column("correct")
         mean = tuned.mean(difference)
-        tested.append((cell, {}, mean, p_value(difference)))  # McNemar's exact test, over items
+        # Subjects change signs, all their items at once. Where each item is its own subject, this is McNemar's exact test.
+        tested.append((cell, {}, mean, p_value(tuned.by_subject(difference)[0])))
         yield cell, {}, "difference_to_base", mean
         yield cell, {}, "flipped_to_wrong", tuned.share(difference < 0)
         yield cell, {}, "flipped_to_right", tuned.share(difference > 0)

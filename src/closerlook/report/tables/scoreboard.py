@@ -51,13 +51,15 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
         """Means or shares of each span's scores over the spans that have a source, by name of the metric."""
         columns = zip(*scores, strict=True)
         sums = [
-            sum_by_response(spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)])
+            sum_by_response(
+                spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)], texts
+            )
             for column in columns
         ]
         return estimate(dict(zip(names, (total for total, _ in sums), strict=True)), sums[0][1])
 
     part = {"part": "sources"}
-    sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans])
+    sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans], texts)
     yield from labeled(part, shares({"traceable": sourced}, n_spans))
     yield from labeled(part, over_sourced(means, ("true_sources",), ((len(truths[key]),) for key in spans)))
     for ranker, ranking in rankings.items():
