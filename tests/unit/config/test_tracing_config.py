@@ -7,7 +7,7 @@ import pytest
 from tests.support.tracing_preset import PRESET, read, row, without
 
 from closerlook.config.lineage import FEWEST, Rest
-from closerlook.config.rows import grid_rows
+from closerlook.config.rows import grid_rows, with_base
 from closerlook.config.stages import stages
 from closerlook.core.errors import CloserlookError
 
@@ -166,3 +166,13 @@ def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any])
     preset["grid"][0]["markers"] = ["consistensy"]
     with pytest.raises(CloserlookError, match=r"grid\[0\].markers\[0\]: found 'consistensy'.*did you mean consistency"):
         read(preset)
+
+
+def test_a_row_is_compared_with_its_own_models_base_on_the_same_evalset() -> None:
+    rows = [
+        {"model": model, "evalset": evalset, "method": method, "cell": f"{model}/{method}"}
+        for model, evalset, method in [("a", "x", "sft"), ("a", "y", "sft"), ("b", "x", "base"), ("a", "x", "base")]
+    ]
+    found = [(row["cell"], row["evalset"], base["cell"]) for row, base in with_base(rows)]
+    assert found == [("a/sft", "x", "a/base"), ("b/base", "x", "b/base"), ("a/base", "x", "a/base")]
+    assert [row["evalset"] for row, _ in with_base(iter(rows), "model")] == ["x", "y", "x", "x"], "by another column"

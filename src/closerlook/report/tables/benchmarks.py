@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from closerlook.config.rows import with_base
 from closerlook.core import layout
 from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import damaged, means, shares
 from closerlook.report.tables.pooling import tests_over_seeds
-from closerlook.report.tables.selection import BASE
 from closerlook.report.tables.table import IDENTITY, Measured, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
 from closerlook.stats.paired_tests import p_value
@@ -120,11 +120,9 @@ def _scored(grid: Iterable[Row]) -> Iterator[Row]:
     return (row | {"task": task} for row in cells.values() for task in row["benchmarks"])
 
 
-def _compared(grid: Iterable[Row]) -> Iterator[Row]:
-    """Those of tuned cells whose base model is scored too, with its cell in `against`."""
-    rows = list(_scored(grid))
-    bases = {(row["model"], row["task"]): row["cell"] for row in rows if row["method"] == BASE}
-    return (row | {"against": base} for row in rows if (base := bases.get((row["model"], row["task"]))))
+def scored_with_base(grid: Iterable[Row]) -> Iterator[Row]:
+    """Those of cells whose base model is scored too, with its cell in `against`."""
+    return (row | {"against": base["cell"]} for row, base in with_base(_scored(grid), "task"))
 
 
 BENCHMARKS = Table(
@@ -152,7 +150,7 @@ BENCHMARKS = Table(
             (layout.benchmark("{cell}", "{task}"), layout.benchmark("{against}", "{task}")),
             compare_with_base,
             ("difference_to_base",),
-            over=_compared,
+            over=scored_with_base,
             together=("task",),
         ),
     ),
