@@ -6,6 +6,10 @@ A number is the text of a link to the CSV of a table, whose title says which row
 
 The title begins with the metric; `key=value` pairs follow until one row is left (of several trainings, their mean). A further
 word says what is written: `value` (without its interval) or `n`; without one, the value and its interval.
+
+A run of which only the drawn tables are kept is cited from these, in the same way: the title begins with the heading of a column.
+
+    [0.286 (0.262, 0.315)](shift.md "KL(base‖tuned) in nats, dataset=alpaca, method=lft")
 """
 
 import argparse
@@ -22,9 +26,10 @@ from closerlook.report.tables.table import Row
 from closerlook.report.tables.tidy import read_csv
 from closerlook.text.escape import number
 
-DOCUMENTS = ("README.md", "docs/paper.md", "docs/results/miniature/README.md", "docs/results/miniature-full/README.md")
+RUNS = ("miniature", "miniature-full", "gemma-3-270m-cpu")
+DOCUMENTS = ("README.md", "docs/paper.md", *(f"docs/results/{run}/README.md" for run in RUNS))
 """Relative to the repository."""
-_LINK = re.compile(r'\[(?P<text>[^\]]*)\]\((?P<file>[^)\s]+\.csv) "(?P<title>[^"]*)"\)')
+_LINK = re.compile(r'\[(?P<text>[^\]]*)\]\((?P<file>[^)\s]+\.(?:csv|md)) "(?P<title>[^"]*)"\)')
 
 
 def main() -> None:
@@ -48,7 +53,27 @@ def main() -> None:
 
 
 def _cite(link: re.Match[str], folder: Path) -> str:
-    return f'[{cited(folder / link["file"], link["title"])}]({link["file"]} "{link["title"]}")'
+    path = folder / link["file"]
+    number = drawn(path, link["title"]) if path.suffix == ".md" else cited(path, link["title"])
+    return f'[{number}]({link["file"]} "{link["title"]}")'
+
+
+def drawn(path: Path, title: str) -> str:
+    """The cell that a title names in a drawn table. Raises ValueError if it is not one row's."""
+    words = title.split(", ")
+    wanted = dict(word.split("=", 1) for word in words if "=" in word)
+    heading = ", ".join(word for word in words if "=" not in word and word != "value")
+    found: list[str] = []
+    header: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip().replace("\\", "") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        header = header if header and cells else cells  # the first line of a table
+        row = dict(zip(header, cells, strict=True))
+        if heading in row and wanted.items() <= row.items():
+            found.append(row[heading])
+    if len(found) != 1:
+        raise ValueError(f"{path}: {title!r} names {len(found)} rows, expected 1: {found[:3]}")
+    return found[0].partition(" (")[0] if "value" in words else found[0]
 
 
 def cited(path: Path, title: str) -> str:

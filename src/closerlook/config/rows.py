@@ -1,5 +1,6 @@
 """The rows of grid.json: what tables and the page know of each cell and evalset."""
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from closerlook.config import sweep
 from closerlook.config.grid import Cell, dataset_and_size
+from closerlook.config.lineage import BASE
 from closerlook.config.load import Configuration
 from closerlook.config.settings import Settings
 from closerlook.config.stages import stages
@@ -164,3 +166,10 @@ def read_grid(results: Path) -> list[GridRow]:
         raise CloserlookError(
             f"{path}: {where}: found {first['input']!r}, expected: {first['msg']}; write it again"
         ) from None
+
+
+def with_base(rows: Iterable[dict[str, Any]], by: str = "evalset") -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each row with that of its model's base control for the same evalset (or value of another column), if there is one."""
+    all_rows = list(rows)
+    bases = {(row["model"], row[by]): row for row in all_rows if row["method"] == BASE}
+    return ((row, base) for row in all_rows if (base := bases.get((row["model"], row[by]))))

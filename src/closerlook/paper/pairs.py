@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
-from closerlook.config.lineage import BASE
+from closerlook.config.rows import with_base
 from closerlook.core.grouping import grouped
 from closerlook.paper.mapping import IMPROVED
 
@@ -15,14 +15,7 @@ Pairs = Callable[[list[Row]], Iterator[tuple[Row, Row]]]
 
 def over_base(method: str) -> Pairs:
     """Pairs of each cell of a method and its untuned base model on the same evalset."""
-
-    def pairs(rows: list[Row]) -> Iterator[tuple[Row, Row]]:
-        bases = {(row["model"], row["evalset"]): row for row in rows if row["method"] == BASE}
-        for row in rows:
-            if row["method"] == method and (base := bases.get((row["model"], row["evalset"]))):
-                yield row, base
-
-    return pairs
+    return lambda rows: ((row, base) for row, base in with_base(rows) if row["method"] == method)
 
 
 def same_data(first: str, second: str) -> Pairs:

@@ -1,53 +1,20 @@
-"""Markers, tracing, paraphrases and the causal test in a preset: which cells belong together, and what is refused."""
+"""Markers, tracing, paraphrases and the causal test in a preset: which cells belong together."""
 
 import copy
 from typing import Any
 
 import pytest
-from tests.support import REPOSITORY
+from tests.support.tracing_preset import PRESET, read, row, without
 
-from closerlook.config import load
 from closerlook.config.lineage import FEWEST, Rest
-from closerlook.config.load import Configuration
-from closerlook.config.rows import GridRow, grid_rows
+from closerlook.config.rows import grid_rows, with_base
 from closerlook.config.stages import stages
 from closerlook.core.errors import CloserlookError
-
-FILE = "config/mine.yaml"
-PRESET: dict[str, Any] = {
-    "preset": "mine",
-    "template": "miniature",
-    "markers": ["oracle", "consistency"],
-    "tracing": {"unrelated": {"brief": "brief-third"}, "calibrate": {"brief-elsewhere": "brief"}},
-    "grid": [
-        {
-            "models": ["miniature"],
-            "datasets": ["brief"],
-            "methods": ["lft", "sft"],
-            "evalsets": ["questions", "questions-reworded"],
-        },
-        {
-            "models": ["miniature"],
-            "datasets": ["brief@100", "brief-elsewhere", "brief-without-traced", "brief-without-similar"],
-            "methods": ["sft"],
-            "evalsets": ["questions"],
-        },
-        {"models": ["miniature"], "methods": ["base", "icl"], "evalsets": ["questions"]},
-    ],
-}
 
 
 @pytest.fixture
 def preset() -> dict[str, Any]:
     return copy.deepcopy(PRESET)
-
-
-def read(preset: dict[str, Any]) -> Configuration:
-    return load.load(preset, FILE, REPOSITORY)
-
-
-def row(configuration: Configuration, cell: str) -> GridRow:
-    return next(row for row in grid_rows(configuration) if row.cell == cell)
 
 
 def test_tables_do_not_speak_of_the_answers_to_reworded_questions(preset: dict[str, Any]) -> None:
@@ -132,7 +99,7 @@ def test_arms_are_of_the_cell_whose_spans_are_sampled(preset: dict[str, Any]) ->
     for each in (row(configuration, name) for name in arms):
         assert (each.ablation_of, each.ablation_marker) == ("miniature/brief/sft", "oracle")
         assert each.ablation_sample == "20 spans, 10 first of fused, seed 0"
-    preset["overrides"] = _without(spans=3)
+    preset["overrides"] = without(spans=3)
     samples = {row(read(preset), name).ablation_sample for name in arms}
     assert len(samples) == 2, "another sample is no control"
 
@@ -187,16 +154,6 @@ def test_the_stages_of_a_cell_are_in_an_order_in_which_they_can_be_made(preset: 
     assert [stage.name for stage in stages(configuration, ablated)] == ["train", "generate", "shift"]
 
 
-def _without(**changed: Any) -> dict[str, Any]:
-    settings = {"cell": "miniature/brief/sft", "evalset": "questions", "marker": "oracle", "take": "traced"} | changed
-    return {"datasets": {"brief-without-traced": {"source": {"of": "brief", "without": settings}}}}
-
-
-def _reworded(**changed: Any) -> dict[str, Any]:
-    source = {"of": "questions", "paraphrase": {"by": "oracle"}} | changed
-    return {"evalsets": {"questions-reworded": {"source": source}}}
-
-
 def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any]) -> None:
     preset["markers"] = ["oracle"]
     preset["grid"][0]["markers"] = ["consistency", "oracle"]
@@ -211,110 +168,11 @@ def test_markers_and_tracing_can_be_for_some_cells_alone(preset: dict[str, Any])
         read(preset)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        pytest.param({"markers": ["oracl"]}, "markers[0]: found 'oracl', expected a marker: one of", id="marker"),
-        pytest.param(
-            {"markers": ["oracle", "oracle"]}, "markers[1]: found 'oracle', expected each marker once", id="twice"
-        ),
-        pytest.param(
-            {"tracing": {"unrelated": {"brief": "breif-third"}}}, "did you mean brief-third?", id="unrelated unknown"
-        ),
-        pytest.param(
-            {"tracing": {"unrelated": {"brief": "brief"}}}, "expected another dataset", id="unrelated to itself"
-        ),
-        pytest.param(
-            {"tracing": {"calibrate": {"verbose": "brief"}}},
-            "tracing.calibrate: found 'verbose', expected a dataset of the grid",
-            id="calibrated outside the grid",
-        ),
-        pytest.param(
-            {"tracing": {"topp": 3}}, "tracing.topp: found 3, expected no such key; did you mean top", id="key"
-        ),
-        pytest.param(
-            {"overrides": _without(cell="miniature/brief/sfd")}, "did you mean miniature/brief/sft?", id="cell"
-        ),
-        pytest.param(
-            {"overrides": _without(cell="miniature/brief-elsewhere/sft")},
-            "expected brief-elsewhere, which miniature/brief-elsewhere/sft is tuned on",
-            id="cell of another dataset",
-        ),
-        pytest.param({"overrides": _without(candidates=11)}, "at most the 10 candidates", id="more than are kept"),
-        pytest.param(
-            {"overrides": _without(candidates=1, take="half")},
-            "source.without.candidates: found 1, expected at least 2",
-            id="half of one",
-        ),
-        pytest.param({"overrides": _without(take="all")}, "source.without.take: found 'all'", id="no arm"),
-        pytest.param(
-            {"tracing": {"attribution": ["miniature/none/base"]}}, "expected a traced cell", id="gradients of a control"
-        ),
-        pytest.param(
-            {"tracing": {"attribution": ["miniature/brief/sftt"]}}, "did you mean miniature/brief/sft?", id="gradients"
-        ),
-        pytest.param({"overrides": _without(marker="gpt")}, "source.without.marker: found 'gpt'", id="marker of none"),
-        pytest.param({"tracing": None}, "expected a cell that the preset's `tracing` traces", id="no tracing"),
-        pytest.param(
-            {"overrides": _without(evalset="other")}, "expected an evalset that miniature/brief/sft", id="evalset"
-        ),
-        pytest.param({"overrides": _reworded(of="question")}, "did you mean questions?", id="reworded of none"),
-        pytest.param(
-            {"overrides": _reworded(of="questions-reworded")}, "evalset that is not a paraphrase", id="of itself"
-        ),
-        pytest.param(
-            {"overrides": _reworded(paraphrase={"by": "orakle"})},
-            "paraphrase.by: found 'orakle'",
-            id="reworded by none",
-        ),
-        pytest.param(
-            {"overrides": {"markers": {"mine": {"judge": "gpt-5"}}}}, "markers.mine.judge: found 'gpt-5'", id="judge"
-        ),
-        pytest.param(
-            {"markers": ["mine"], "overrides": {"markers": {"mine": {"judge": "oracle"}}}},
-            "expected a judge behind an endpoint (openai)",
-            id="judge that quotes nothing",
-        ),
-        pytest.param(
-            {"markers": ["oracle", "mine"], "overrides": {"markers": {"mine": {"human": "nowhere.json"}}}},
-            "overrides.markers.mine.human: found 'nowhere.json', expected a file or folder that exists",
-            id="no file",
-        ),
-        pytest.param(
-            {"overrides": {"markers": {"mine": {"humans": "x"}}}},
-            "expected a marker: a mapping with one of the keys oracle, judge, consistency, human",
-            id="no kind",
-        ),
-        pytest.param(
-            {"overrides": {"markers": {"consistency": {"consistency": {"samples": 1}}}}},
-            "overrides.markers.consistency.consistency.samples: found 1, expected greater than or equal to 2",
-            id="one sample contradicts nothing",
-        ),
-    ],
-)
-def test_a_mistake_is_refused_with_its_place_and_what_was_expected(
-    preset: dict[str, Any], change: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(CloserlookError) as refused:
-        read(preset | change)
-    assert said in str(refused.value)
-
-
-def test_reworded_questions_alone_have_nothing_to_be_compared_with(preset: dict[str, Any]) -> None:
-    preset["grid"][0]["evalsets"] = ["questions-reworded"]
-    with pytest.raises(CloserlookError, match=r"grid\[0\].evalsets\[0\].*expected questions "):
-        read(preset)
-
-
-def test_the_truth_of_the_miniature_marks_no_other_answers(preset: dict[str, Any]) -> None:
-    preset["grid"][2]["evalsets"] = ["questions", "just-eval-instruct"]
-    with pytest.raises(CloserlookError, match=r"markers\[0\]: found 'oracle', expected a marker .*truth"):
-        read(preset)
-
-
-def test_nothing_is_sampled_from_a_model_behind_an_endpoint(preset: dict[str, Any]) -> None:
-    preset["grid"].append(
-        {"models": ["gpt-4-1106-preview"], "methods": ["ask"], "evalsets": ["questions"], "markers": ["consistency"]}
-    )
-    with pytest.raises(CloserlookError, match=r"markers: found 'consistency', expected a marker .*samples"):
-        read(preset)
+def test_a_row_is_compared_with_its_own_models_base_on_the_same_evalset() -> None:
+    rows = [
+        {"model": model, "evalset": evalset, "method": method, "cell": f"{model}/{method}"}
+        for model, evalset, method in [("a", "x", "sft"), ("a", "y", "sft"), ("b", "x", "base"), ("a", "x", "base")]
+    ]
+    found = [(row["cell"], row["evalset"], base["cell"]) for row, base in with_base(rows)]
+    assert found == [("a/sft", "x", "a/base"), ("b/base", "x", "b/base"), ("a/base", "x", "a/base")]
+    assert [row["evalset"] for row, _ in with_base(iter(rows), "model")] == ["x", "y", "x", "x"], "by another column"

@@ -7,6 +7,8 @@ import pytest
 
 from closerlook.report.tables.borrowing import compare
 from closerlook.report.tables.claim_measures import bootstrap_effect
+from closerlook.report.tables.measuring import share_of
+from closerlook.report.tables.pooling import mean_over
 from closerlook.stats.bootstrap import Estimate, ratios
 from closerlook.stats.effects import Statement, one_sided, p_of
 from closerlook.stats.paired_tests import p_value
@@ -114,3 +116,32 @@ def test_without_a_difference_the_permutation_test_seldom_finds_one(n: int) -> N
     rng = np.random.default_rng(n)
     differences = rng.choice([-2, -1, 0, 0, 0, 1, 2], (n, SAMPLES))
     assert wrong([p_value(column) or 1.0 for column in differences.T]) <= WRONG
+
+
+@pytest.mark.parametrize("subjects", [12, 48])
+def test_nor_does_it_where_items_about_one_subject_change_together(subjects: int) -> None:
+    """Four items about each subject. Of three tenths, tuning changed most answers, of as many to right as to wrong."""
+    rng = np.random.default_rng(subjects)
+    sign = rng.choice([-1, 0, 1], p=[0.15, 0.7, 0.15], size=(SAMPLES // 2, subjects, 1))
+    differences = np.where(rng.random((SAMPLES // 2, subjects, 4)) < 0.8, sign, 0)
+    assert wrong([p_value(each.sum(axis=1)) or 1.0 for each in differences]) <= WRONG
+    assert wrong([p_value(each.ravel()) or 1.0 for each in differences]) > WRONG, "if items were independent"
+
+
+@pytest.mark.parametrize("trainings", [2, 5])
+@pytest.mark.parametrize(("values", "odds"), [(12, 0.0), (18, 0.0), (18, 2.0)])
+def test_shares_of_spans_that_return_after_several_trainings(trainings: int, values: int, odds: float) -> None:
+    """The causal test: 20 spans of fewer values, which several models say or not; models differ by 0.5 logits, values by 1.5."""
+    rng = np.random.default_rng(values)
+
+    def said(models: int, of_values: np.ndarray) -> np.ndarray:
+        odds_of = odds + 0.5 * rng.normal(size=(models, 1)) + of_values
+        return (rng.random(odds_of.shape) < 1 / (1 + np.exp(-odds_of))).astype(float)
+
+    truth = float(said(500, 1.5 * rng.normal(size=4000)).mean())
+    estimates = []
+    for _ in range(SAMPLES // 8):
+        units = np.append(np.arange(values), rng.integers(0, values, 20 - values))
+        spans = said(trainings, 1.5 * rng.normal(size=values)[units])
+        estimates.append(mean_over([share_of(row, units, np.ones(20, dtype=bool)) for row in spans]))
+    assert covered(estimates, truth) >= COVERED

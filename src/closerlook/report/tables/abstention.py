@@ -11,11 +11,11 @@ from closerlook.stats.bootstrap import SEED, Estimate
 
 
 def measure_abstention(
-    spans: Mapping[Key, TracedSpan], truths: Mapping[Key, Collection[str]], ranker: str
+    spans: Mapping[Key, TracedSpan], truths: Mapping[Key, Collection[str]], ranker: str, ids: Collection[str]
 ) -> dict[str, Estimate]:
     """How well a ranker does on spans with and without a source, if it always answers, and if it may abstain.
 
-    truths: the true sources of each span. Right is a first candidate that is a source, and none for a span that has no source.
+    truths: the true sources of each span. ids: of all responses. Right is a first candidate that is a source, and none for a span that has no source.
     A ranker that may abstain does so below a score, which is chosen on a random half of the responses and applied to the other.
     Empty, if all spans have a source or none has.
     """
@@ -36,7 +36,7 @@ def measure_abstention(
         "right_abstaining": np.where(sourced, found & answered, ~answered),
         "answered": answered,
     }
-    sums = {name: sum_by_response(spans, values.tolist()) for name, values in outcomes.items()}
+    sums = {name: sum_by_response(spans, values.tolist(), ids) for name, values in outcomes.items()}
     totals = next(iter(sums.values()))[1]
     return {"auroc": auroc(scores, sourced, response)} | shares(
         {name: each for name, (each, _) in sums.items()}, totals

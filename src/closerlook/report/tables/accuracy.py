@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from closerlook.config.rows import with_base
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_by_id, read_parquet
@@ -19,7 +20,6 @@ from closerlook.miniature.questions import SORTS
 from closerlook.miniature.world import Fact, World
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import labeled, means, shares
-from closerlook.report.tables.selection import BASE
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
 
@@ -134,9 +134,7 @@ def _controls(grid: Iterable[Row]) -> Iterator[Row]:
 
 def _with_base(grid: Iterable[Row]) -> Iterator[Row]:
     """The rows whose model's base control answers the evalset too, with its cell in `against`."""
-    rows = list(grid)
-    bases = {(row["model"], row["evalset"]): row["cell"] for row in rows if row["method"] == BASE}
-    return (row | {"against": base} for row in rows if (base := bases.get((row["model"], row["evalset"]))))
+    return (row | {"against": base["cell"]} for row, base in with_base(grid))
 
 
 _TRAINED = (Files.SUBSET, layout.manifest("{cell}"))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from closerlook.config.rows import with_base
 from closerlook.core import layout
 from closerlook.core.files import read_parquet
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import damaged, means, shares
 from closerlook.report.tables.pooling import tests_over_seeds
-from closerlook.report.tables.selection import BASE
 from closerlook.report.tables.table import IDENTITY, Measured, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate
 from closerlook.stats.paired_tests import p_value
@@ -41,15 +41,16 @@ class Scores:
 
     def mean(self, values: np.ndarray, counts: np.ndarray | None = None) -> Estimate:
         """The mean of values [items], or their sum divided by that of counts [items], with its interval over subjects."""
-        sums, weights = self._by_subject(values, counts)
+        sums, weights = self.by_subject(values, counts)
         return means({"mean": sums}, weights)["mean"]
 
     def share(self, values: np.ndarray) -> Estimate:
         """The share of items whose value [items] is true, with its interval over subjects."""
-        sums, weights = self._by_subject(values, None)
+        sums, weights = self.by_subject(values)
         return shares({"share": sums}, weights)["share"]
 
-    def _by_subject(self, values: np.ndarray, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def by_subject(self, values: np.ndarray, counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of the values [items] of each subject, and that of the counts [items] or the number of items: [subjects]."""
         weights = np.ones(len(values)) if counts is None else counts
         return np.bincount(self.subjects, weights=values), np.bincount(self.subjects, weights=weights)
 
@@ -105,7 +106,8 @@ def compare_with_base(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredO
             continue
         difference = tuned.column("correct") - base.column("correct")
         mean = tuned.mean(difference)
-        tested.append((cell, {}, mean, p_value(difference)))  # McNemar's exact test, over items
+        # Subjects change signs, all their items at once. Where each item is its own subject, this is McNemar's exact test.
+        tested.append((cell, {}, mean, p_value(tuned.by_subject(difference)[0])))
         yield cell, {}, "difference_to_base", mean
         yield cell, {}, "flipped_to_wrong", tuned.share(difference < 0)
         yield cell, {}, "flipped_to_right", tuned.share(difference > 0)
@@ -118,11 +120,9 @@ def _scored(grid: Iterable[Row]) -> Iterator[Row]:
     return (row | {"task": task} for row in cells.values() for task in row["benchmarks"])
 
 
-def _compared(grid: Iterable[Row]) -> Iterator[Row]:
-    """Those of tuned cells whose base model is scored too, with its cell in `against`."""
-    rows = list(_scored(grid))
-    bases = {(row["model"], row["task"]): row["cell"] for row in rows if row["method"] == BASE}
-    return (row | {"against": base} for row in rows if (base := bases.get((row["model"], row["task"]))))
+def scored_with_base(grid: Iterable[Row]) -> Iterator[Row]:
+    """Those of cells whose base model is scored too, with its cell in `against`."""
+    return (row | {"against": base["cell"]} for row, base in with_base(_scored(grid), "task"))
 
 
 BENCHMARKS = Table(
@@ -150,7 +150,7 @@ BENCHMARKS = Table(
             (layout.benchmark("{cell}", "{task}"), layout.benchmark("{against}", "{task}")),
             compare_with_base,
             ("difference_to_base",),
-            over=_compared,
+            over=scored_with_base,
             together=("task",),
         ),
     ),

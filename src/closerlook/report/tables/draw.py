@@ -81,10 +81,10 @@ def _reading(table: Table) -> str:
     if not table.unit:
         return "Counts have no intervals."
     return (
-        f"In parentheses: 95% intervals over {table.unit}, exact for shares, else by bootstrap ({RESAMPLES:,} resamples, seed "
-        f"{SEED}); a value over fewer than two, or a mean of equal values, has none. They cover other {table.unit}, and other "
-        f"seeds only where the seed is a mean of several. n: number of {table.unit} measured; null: those with nothing to "
-        f"measure, left out."
+        f"In parentheses: 95% intervals over {table.unit}: exact for shares, by bootstrap ({RESAMPLES:,} resamples, seed {SEED}) "
+        "for most other values of one training, else by the formulas of the method, as over trainings. A value over fewer than "
+        f"two, or a mean of equal values, has none. They cover other {table.unit}, and other seeds only where the seed is a mean "
+        f"of several. n: number of {table.unit} measured; null: those with nothing to measure, left out."
     )
 
 

@@ -13,18 +13,19 @@ from closerlook.core.schemas import BASE
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import labeled, means, total
 from closerlook.report.tables.selection import likely
-from closerlook.report.tables.table import IDENTITY, Measured, Part, Table
+from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 
 PARTS = ("span", "rest")
 
 
-def measure_likelihood(likelihood: Path) -> Iterator[Measured]:
+def measure_likelihood(likelihood: Path, responses: Path) -> Iterator[Measured]:
     """Mean log-probability per token under each model, and its difference to the base's; n: responses with such tokens."""
     rows = read_parquet(likelihood, ["id", "start", "model", "tokens", "log_prob"]).to_pylist()
-    models, ids = (list(dict.fromkeys(row[name] for row in rows)) for name in ("model", "id"))
-    index = {id_: number for number, id_ in enumerate(ids)}
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    # All responses, not those with spans alone: trainings are pooled by instruction.
+    index = {id_: number for number, id_ in enumerate(read_parquet(responses, ["id"])["id"].to_pylist())}
     for part in PARTS:
-        sums: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(ids), 2)))
+        sums: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(index), 2)))
         for row in rows:
             if (row["start"] is None) == (part == "rest"):
                 sums[row["model"]][index[row["id"]]] += (row["log_prob"], row["tokens"])
@@ -52,7 +53,7 @@ LIKELIHOOD = Table(
     parts=(
         Part(
             (*IDENTITY, "marker"),
-            (layout.likelihood("{cell}", "{evalset}", "{marker}"),),
+            (layout.likelihood("{cell}", "{evalset}", "{marker}"), Files.RESPONSES),
             measure_likelihood,
             tuple(metrics.LIKELIHOOD),
             over=likely,

@@ -176,12 +176,12 @@ def _render_words(text: str) -> str:
     return join_words(word.text for word in words_of(text))
 
 
-def sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Iterable[str] = ()) -> np.ndarray:
+def sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: Iterable[str]) -> np.ndarray:
     """[2, responses]: sum of the values of each response's spans, and number of spans with a value.
 
-    Responses are those of the spans and all `ids`, so that responses without a span count as null.
+    ids: of all responses, since trainings are pooled by instruction; those without a span count as null.
     """
-    row_of = {id_: row for row, id_ in enumerate(dict.fromkeys([*ids, *(key[0] for key in keys)]))}
+    row_of = {id_: row for row, id_ in enumerate(ids)}
     rows = [row_of[key[0]] for key in keys]
     weights = [float(value or 0) for value in values], [value is not None for value in values]
     return np.stack([np.bincount(rows, weights=column, minlength=len(row_of)) for column in weights])
@@ -189,11 +189,12 @@ def sum_by_response(keys: Iterable[Key], values: Sequence[float | None], ids: It
 
 def measure_similarity(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
     """Mean similarity of the responses to the first candidate of each ranker, and that of other responses to it."""
-    for cell, (trace,) in cells:
+    for cell, (trace, responses) in cells:
         traced = read_trace(trace, cell["searched"])
+        ids = read_parquet(responses, columns=["id"])["id"].to_pylist()
         for ranker in RANKERS:
             for name in metrics.SIMILARITY:
-                sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()])
+                sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()], ids)
                 if counts.any():
                     yield cell, {"ranker": ranker}, name, means({name: sums}, counts)[name]
 
@@ -237,7 +238,7 @@ SIMILARITY = Table(
     parts=(
         Part(
             TRACED,
-            (Files.TRACE,),
+            (Files.TRACE, Files.RESPONSES),
             measure_similarity,
             tuple(metrics.SIMILARITY),
             controls=True,

@@ -1,6 +1,5 @@
 """Counterfactual paraphrases (section 5): do spans return when the instruction is paraphrased?"""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +10,11 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_by_id
 from closerlook.derive.paraphrase import original_of
 from closerlook.report.tables import metrics
-from closerlook.report.tables.measuring import labeled, means, shares, total
+from closerlook.report.tables.measuring import labeled, shares, total
 from closerlook.report.tables.selection import paraphrased
 from closerlook.report.tables.table import IDENTITY, Files, Measured, Part, Table
 from closerlook.spans.inputs import read_marked_responses, words_only
+from closerlook.stats.crossed import compare_crossed
 
 
 def measure_paraphrases(
@@ -23,31 +23,34 @@ def measure_paraphrases(
     """Shares of pairs of a span and a paraphrase in which the span returns, and is elsewhere. n: responses with a pair."""
     instructions = _words(evalset, "instruction")
     paraphrase, answer = _words(paraphrases, "instruction"), _words(answers, "text")
-    by_original: defaultdict[str, list[str]] = defaultdict(list)
-    for id_ in answer:
-        if id_ not in paraphrase:
-            raise CloserlookError(f"{answers}: response {id_} answers no question of {paraphrases}; generate it again")
-        by_original[original_of(id_)].append(id_)
-    rows, left_out = [], 0
+    if absent := next((id_ for id_ in answer if id_ not in paraphrase), None):
+        raise CloserlookError(f"{answers}: response {absent} answers no question of {paraphrases}; generate it again")
+    answered = [id_ for id_ in paraphrase if id_ in answer]
+    index = {id_: number for number, id_ in enumerate(instructions)}
+    owner = np.array([index[original_of(id_)] for id_ in answered], dtype=np.int64)
+    returned, elsewhere, pairs, received, asked = np.zeros((5, len(index)))
+    left_out = 0
     for response, marked in read_marked_responses(spans, responses):
-        row = np.zeros(3)
+        number = index[response["id"]]
         for span in marked:
             phrase = words_only(response["text"][span.start : span.end])
             given = not phrase or phrase in instructions[response["id"]]
-            eligible = (
-                [] if given else [id_ for id_, text in paraphrase.items() if id_ in answer and phrase not in text]
-            )
-            same = [phrase in answer[id_] for id_ in eligible if original_of(id_) == response["id"]]
-            other = [phrase in answer[id_] for id_ in eligible if original_of(id_) != response["id"]]
-            left_out += len(by_original[response["id"]]) - len(same)
-            if same:
-                rate = sum(other) / len(other) if other else np.nan
-                row += np.array([sum(same), rate * len(same), len(same)])
-        rows.append(row)
-    returned, elsewhere, pairs = np.array(rows).reshape(-1, 3).T
-    yield from labeled({}, shares({"returned": returned, "elsewhere": elsewhere}, pairs))
-    yield from labeled({}, means({"difference": returned - elsewhere}, pairs))
-    yield {}, "pairs", total(pairs)
+            eligible = np.array([not given and phrase not in paraphrase[id_] for id_ in answered], dtype=bool)
+            found = eligible & np.array([phrase in answer[id_] for id_ in answered], dtype=bool)
+            same, other = eligible & (owner == number), eligible & (owner != number)
+            left_out += int((~eligible & (owner == number)).sum())
+            n_same, n_other = int(same.sum()), int(other.sum())
+            if not n_same:
+                continue
+            weight = n_same / max(1, n_other)  # each pair is compared with the mean over all other answers
+            returned[number] += (found & same).sum()
+            pairs[number] += n_same
+            elsewhere[number] += weight * (found & other).sum() if n_other else np.nan
+            received += weight * np.bincount(owner, found & other, len(index))
+            asked += weight * np.bincount(owner, other, len(index))
+    level, difference = compare_crossed(returned, elsewhere, pairs, received, asked)
+    yield from labeled({}, shares({"returned": returned}, pairs))
+    yield from labeled({}, {"elsewhere": level, "difference": difference, "pairs": total(pairs)})
     yield {}, "left_out", total(pairs)._replace(value=float(left_out))
 
 

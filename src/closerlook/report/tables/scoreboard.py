@@ -46,13 +46,15 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
         """Means or shares of each span's scores over the spans that have a source, by name of the metric."""
         columns = zip(*scores, strict=True)
         sums = [
-            sum_by_response(spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)])
+            sum_by_response(
+                spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)], texts
+            )
             for column in columns
         ]
         return estimate(dict(zip(names, (total for total, _ in sums), strict=True)), sums[0][1])
 
     part = {"part": "sources"}
-    sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans])
+    sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans], texts)
     yield from labeled(part, shares({"traceable": sourced}, n_spans))
     yield from labeled(part, over_sourced(means, ("true_sources",), ((len(truths[key]),) for key in spans)))
     for ranker, ranking in rankings.items():
@@ -60,7 +62,7 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
             scores = (score_ranking(ranking[key], truths[key], top) for key in spans)
             keys = part | {"ranker": ranker, "null": "observed"}
             yield from labeled(keys, over_sourced(shares, RANKINGS, scores))
-            yield from labeled(keys, measure_abstention(spans, truths, ranker))
+            yield from labeled(keys, measure_abstention(spans, truths, ranker, texts))
     random = (expected_scores(len(truths[key]), instances.num_rows, top) for key in spans)
     yield from labeled(part | {"ranker": RANDOM, "null": RANDOM}, over_sourced(means, RANKINGS, random))
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 from itertools import combinations, islice
 
+from closerlook.config.lineage import BASE
+from closerlook.config.rows import with_base
 from closerlook.core.grouping import grouped
 from closerlook.report.tables.table import Row
 
-BASE, LORA = "base", "lft"
-"""The methods that others are compared with: the zero-shot control, and LoRA fine-tuning on the same data."""
+LORA = "lft"
+"""The method that others on the same data are compared with; all are with the untuned model."""
 
 
 def judged(grid: Iterable[Row]) -> Iterator[Row]:
@@ -85,9 +87,8 @@ def _is_again(row: Row, original: Row) -> bool:
 
 def planted(grid: Iterable[Row]) -> Iterator[Row]:
     """Cells that answer questions for planted values, with their model's base control in `untuned`."""
-    rows = [row for row in grid if row["planted"]]
-    bases = {row["model"]: row["cell"] for row in rows if row["method"] == BASE}
-    return (row | {"untuned": bases[row["model"]]} for row in rows if row["dataset"] and row["model"] in bases)
+    pairs = with_base(row for row in grid if row["planted"])
+    return (row | {"untuned": base["cell"]} for row, base in pairs if row["dataset"])
 
 
 def likely(grid: Iterable[Row]) -> Iterator[Row]:

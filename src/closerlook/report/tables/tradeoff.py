@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from closerlook.config.benchmarks import TAUGHT
+from closerlook.config.rows import with_base
 from closerlook.config.sweep import rate_of
 from closerlook.core import layout
 from closerlook.core.files import read_by_id, read_parquet
 from closerlook.miniature.claims import grade_answer, parse_claims
 from closerlook.report.tables import metrics
 from closerlook.report.tables.accuracy import sort_of, trained_facts
-from closerlook.report.tables.benchmarks import subtract_scores
+from closerlook.report.tables.benchmarks import scored_with_base, subtract_scores
 from closerlook.report.tables.measuring import means
-from closerlook.report.tables.selection import BASE, LORA
+from closerlook.report.tables.selection import LORA
 from closerlook.report.tables.sweep import read_held_out, swept
 from closerlook.report.tables.table import IDENTITY, Files, MeasuredOf, Part, Row, Table
 from closerlook.stats.bootstrap import Estimate, Ratio
@@ -139,21 +140,14 @@ def _frontier(rates: Mapping[float, Mapping[int, Point]], seeds: Sequence[int]) 
 
 def _asked(grid: Iterable[Row]) -> Iterator[Row]:
     """Cells of a sweep that answer questions of known truth, with the base model's cell in `base`, which answers them too."""
-    rows = list(grid)
-    bases = {(row["model"], row["evalset"]): row["cell"] for row in rows if row["method"] == BASE}
-    for row in swept(rows):
-        if row["truth_known"] and (base := bases.get((row["model"], row["evalset"]))):
-            yield row | {"base": base, "on": FACTS}
+    pairs = ((row, base) for row, base in with_base(grid) if row["truth_known"])
+    return swept(row | {"base": base["cell"], "on": FACTS} for row, base in pairs)
 
 
 def _scored(grid: Iterable[Row]) -> Iterator[Row]:
     """A row per cell of a sweep and task that both it and the base model are scored on, the latter's cell in `base`."""
-    rows = list(grid)
-    bases = {(row["model"], task): row["cell"] for row in rows if row["method"] == BASE for task in row["benchmarks"]}
-    for row in {row["cell"]: row for row in swept(rows)}.values():
-        for task in row["benchmarks"]:
-            if task != TAUGHT and (base := bases.get((row["model"], task))):
-                yield row | {"base": base, "on": task}
+    rows = (row for row in scored_with_base(grid) if row["task"] != TAUGHT)
+    return swept(row | {"base": row["against"], "on": row["task"]} for row in rows)
 
 
 TRADEOFF = Table(

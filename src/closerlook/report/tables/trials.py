@@ -34,7 +34,7 @@ def measure_trials(answers: Path, instances: Path, trace: Path) -> Iterator[Meas
             "mrr": np.array([mrr for _, _, mrr in scores]),
         }
         yield from labeled({"ranker": ranker}, shares(columns, sourced))
-        yield from labeled({"ranker": ranker}, measure_abstention(spans, truths, ranker))
+        yield from labeled({"ranker": ranker}, measure_abstention(spans, truths, ranker, [row["id"] for row in rows]))
     size = read_parquet(instances, columns=["id"]).num_rows
     random = [expected_scores(len(truths[key]), size, top) for key in spans]
     columns = {name: np.array([score[i] for score in random]) for i, name in ((0, "precision_at_1"), (2, "mrr"))}

@@ -1,4 +1,4 @@
-"""Scores on benchmarks by hand, McNemar's test by scipy, and intervals that resample subjects."""
+"""Scores on benchmarks by hand, McNemar's test by scipy, and intervals and tests that keep a subject's items together."""
 
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,17 @@ def test_items_about_one_subject_are_no_independent_items(tmp_path: Path) -> Non
     assert clustered.n == single.n
     # Student's quantile of 89 degrees of freedom instead of 29 is in the effective sample size.
     assert clustered[1:3] == pytest.approx(single[1:3], abs=0.01)
+    base = [row | {"correct": i % 5 > 1} for i, row in enumerate(once)]
+    files = {
+        name: written(tmp_path, name, [row | {"id": f"{row['id']}/{k}"} for row in rows for k in range(times)])
+        for name, rows, times in (("b1", base, 1), ("t1", once, 1), ("b3", base, 3), ("t3", once, 3))
+    }
+    p_once, p_thrice = (
+        next(e.value for *_, metric, e in compare_with_base([({"cell": "c"}, [files[t], files[b]])]) if metric == "p")
+        for t, b in (("t1", "b1"), ("t3", "b3"))
+    )
+    assert p_thrice == pytest.approx(p_once)
+    assert 0 < p_once < 1
     apart = measured(written(tmp_path, "a", [row | {"subject": None} for row in thrice]))["accuracy"]
     assert apart.n == 90
     # A third of the variance, up to the noise of the ends of a percentile interval.

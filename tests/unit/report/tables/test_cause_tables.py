@@ -1,6 +1,7 @@
 """The tables of causes against brute force."""
 
 import pytest
+from scipy.stats import binomtest
 from tests.support.grid import grid_row
 
 from closerlook.core.errors import CloserlookError
@@ -8,6 +9,7 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, LIKELIHOOD, RESPONSES, SPANS
 from closerlook.report.tables import likelihood, paraphrase
 from closerlook.report.tables.registry import TABLES
+from closerlook.stats.seeds import pool
 
 CAUSE = {name: TABLES[name] for name in ("paraphrase", "likelihood")}
 
@@ -67,6 +69,21 @@ def test_paraphrases_are_counted_by_hand(tmp_path):
     assert found["returned",].n == 1
 
 
+def test_answers_in_which_all_spans_are_sought_are_no_independent_answers(tmp_path):
+    """Half of the answers state everything: as uncertain as a share of 40 instructions, however many spans are sought in them."""
+    values = ["cello", "lute", "harp", "viola", "oboe", "flute"]
+    text = " ".join(values)
+    ids = [f"q{number:02}" for number in range(40)]
+    spans = [(id_, start := text.index(value), start + len(value)) for id_ in ids for value in values]
+    said = {f"{id_}/p1": text if number % 2 else "no" for number, id_ in enumerate(ids)}
+    questions = dict.fromkeys(ids, "Which?")
+    found = of_paraphrases(tmp_path, spans, dict.fromkeys(ids, text), questions, dict.fromkeys(said, "What?"), said)
+    elsewhere, exact = found["elsewhere",], binomtest(20, 40).proportion_ci(method="exact")
+    assert elsewhere.value == pytest.approx(0.5)
+    assert (elsewhere.low, elsewhere.high) == pytest.approx((exact.low, exact.high), abs=0.02)
+    assert found["difference",].low < 0 < found["difference",].high
+
+
 def test_paraphrases_of_nothing(tmp_path):
     empty = of_paraphrases(tmp_path, [], {"a": "x"}, {"a": "y"}, {"a/p1": "z"}, {"a/p1": "x"})
     assert empty["returned",].value is None
@@ -92,7 +109,8 @@ def test_likelihood_is_per_token_and_paired(tmp_path):
         *rows("b", None, base=(0, 0.0), sft=(0, 0.0)),
     ]
     write_parquet(found, LIKELIHOOD, tmp_path / "l.parquet")
-    table = measured(likelihood.measure_likelihood(tmp_path / "l.parquet"))
+    responses = answers(tmp_path / "r.parquet", {"a": "x", "b": "y"})
+    table = measured(likelihood.measure_likelihood(tmp_path / "l.parquet", responses))
     assert table["base", "span", "log_prob"].value == pytest.approx(-9 / 6)
     assert table["sft", "span", "log_prob"].value == pytest.approx(-6 / 6)
     assert table["sft", "span", "difference"].value == pytest.approx(3 / 6)
@@ -101,11 +119,25 @@ def test_likelihood_is_per_token_and_paired(tmp_path):
     assert ("base", "span", "difference") not in table
     assert table["sft", "span", "tokens"].value == 6
     write_parquet([], LIKELIHOOD, tmp_path / "none.parquet")
-    assert measured(likelihood.measure_likelihood(tmp_path / "none.parquet")) == {}
+    assert measured(likelihood.measure_likelihood(tmp_path / "none.parquet", responses)) == {}
     write_parquet(found[:-1], LIKELIHOOD, tmp_path / "torn.parquet")
     write_parquet([*found[:3], *found[4:]], LIKELIHOOD, tmp_path / "torn.parquet")
     with pytest.raises(CloserlookError, match="different tokens"):
-        list(likelihood.measure_likelihood(tmp_path / "torn.parquet"))
+        list(likelihood.measure_likelihood(tmp_path / "torn.parquet", responses))
+
+
+def test_trainings_whose_spans_are_in_other_responses_share_the_instructions_of_both(tmp_path):
+    """As many responses have a span, but not the same ones: their first rows are of two instructions, not of one."""
+    responses, spans = answers(tmp_path / "r.parquet", dict.fromkeys("abc", "x")), []
+    for ids in ("ab", "bc"):
+        found = [row for number, id_ in enumerate(ids) for row in rows(id_, 0, base=(2, -4.0), sft=(2, -1.0 - number))]
+        write_parquet(found, LIKELIHOOD, tmp_path / f"{ids}.parquet")
+        spans.append(measured(likelihood.measure_likelihood(tmp_path / f"{ids}.parquet", responses)))
+    pooled = pool([each["sft", "span", "difference"] for each in spans])
+    assert pooled
+    assert pooled.estimate.units.counts.sum() == 3
+    # b is half a nat per token below the mean of the first training and as much above that of the second; a and c are not
+    assert pooled.response_variance == pytest.approx(3 / 2 * (0.0625**2 + 0 + 0.0625**2))
 
 
 CELL = {"method": "sft", "evalset": "e", "markers": ["oracle", "judge"]}
@@ -117,7 +149,9 @@ GRID = [
 
 def test_tables_name_their_files():
     assert CAUSE["likelihood"].inputs(GRID) == [
-        f"cells/m/d@8/sft/e/likelihood/{m}.parquet" for m in ("oracle", "judge")
+        "cells/m/d@8/sft/e/likelihood/oracle.parquet",
+        "cells/m/d@8/sft/e/responses.parquet",
+        "cells/m/d@8/sft/e/likelihood/judge.parquet",
     ]
     assert CAUSE["paraphrase"].inputs(GRID)[:5] == [
         "cells/m/d@8/sft/e/spans/oracle.parquet",

@@ -44,6 +44,22 @@ def test_a_number_is_that_of_the_only_row(cite: ModuleType) -> None:
             cite.cited(TABLE, title)
 
 
+def test_a_drawn_number_is_the_cell_of_the_only_row(cite: ModuleType, tmp_path: Path) -> None:
+    """Of the tables of a page, that with such a column; headings have commas, and a cell may have an escaped sign."""
+    page = tmp_path / "t.md"
+    other = "| what | p |\n| :-- | --: |\n| a\\_b\\|c | 0.04 |\n"
+    page.write_text(
+        f"Text.\n\n| method | x, first | n |\n| :-- | --: | --: |\n| lft | 0.5 (0.1, 0.9) | 2 |\n| sft | 7 | 3 |\n\n{other}"
+    )
+    assert cite.drawn(page, "x, first, method=lft") == "0.5 (0.1, 0.9)"
+    assert cite.drawn(page, "x, first, method=lft, value") == "0.5"
+    assert cite.drawn(page, "x, first, n=3") == "7"
+    assert cite.drawn(page, "p, what=a_b|c") == "0.04"
+    for title in ("x, first", "x, method=lft", "x, first, method=nft", "p, method=lft"):
+        with pytest.raises(ValueError, match="rows, expected 1"):
+            cite.drawn(page, title)
+
+
 def test_a_wrong_number_is_found_and_mended(cite: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = cite.cited(TABLE, f"kl_base_tuned, {ROW}, value")
     (tmp_path / "docs").mkdir()

@@ -258,15 +258,16 @@ def test_a_control_is_measured_in_each_dataset_that_it_was_traced_in(tmp_path: P
 
 
 def test_similarity_stands_beside_that_of_another_response(tmp_path: Path) -> None:
-    path = results(tmp_path) / "cells/m/brief@10/sft/ask/trace/oracle.parquet"
-    measured = list(origin.measure_similarity([({"searched": "brief@10"}, [path])]))
+    folder = results(tmp_path) / "cells/m/brief@10/sft/ask"
+    paths = [folder / "trace/oracle.parquet", folder / "responses.parquet"]
+    measured = list(origin.measure_similarity([({"searched": "brief@10"}, paths)]))
     found = {(keys["ranker"], name): estimate.value for _, keys, name, estimate in measured}
     assert found["bm25", "semantic"] == pytest.approx(0.5)
     assert found["bm25", "semantic_other"] == pytest.approx(0.1)
     assert ("lexical", "semantic_other") not in found
     assert found["lexical", "keyword"] == pytest.approx(0.4)
     assert {(e.n, e.n_null) for _, _, _, e in measured} == {(1, 1)}, "to the second span no instance was found"
-    assert not list(origin.measure_similarity([({"searched": "brief"}, [path])])), "another dataset's spans are others"
+    assert not list(origin.measure_similarity([({"searched": "brief"}, paths)])), "another dataset's spans are others"
 
 
 def test_an_interval_of_what_neither_dataset_holds_says_nothing_of_calibration(tmp_path: Path) -> None:

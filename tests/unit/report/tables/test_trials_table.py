@@ -29,7 +29,7 @@ def measure(answers: Answers, ranker: str = "bm25") -> dict[str, Any]:
         if instance is not None:
             first = {"instance": instance, "bm25": score, "influence": score, "shared": score, "verbatim": score > 0}
             spans[key].ranked[ranker][1] = first
-    return measure_abstention(spans, truths, ranker)
+    return measure_abstention(spans, truths, ranker, [key[0] for key in spans])
 
 
 RIGHT, WRONG, NONE = frozenset("a"), frozenset("b"), frozenset[str]()
