@@ -15,9 +15,9 @@ def measure_abstention(
 ) -> dict[str, Estimate]:
     """How well a ranker does on spans with and without a source, if it always answers, and if it may abstain.
 
-    truths: the true sources of each span. ids: of all responses. Right is a first candidate that is a source, and none for a span that has no source.
-    A ranker that may abstain does so below a score, which is chosen on a random half of the responses and applied to the other.
-    Empty, if all spans have a source or none has.
+    truths: the true sources of each span. ids: of all responses. Right is a first candidate that is a source, and none for a
+    span that has no source. A ranker that may abstain does so below a score, which is chosen on a random half of the responses
+    and applied to the other. Empty, if all spans have a source or none has.
     """
     sourced = np.array([bool(truths[key]) for key in spans])
     if sourced.all() or not sourced.any():
