@@ -94,4 +94,9 @@ class Tracing(Settings):
         [],
         description="cells whose spans are also ranked by gradients; only for small models, since it costs as much as a training",
     )
+    retrained: dict[str, str] = Field(
+        {},
+        description="by cell, name@size of its dataset: rankers are scored by how well they predict its spans' likelihood under "
+        "the cells of the same method that were tuned on random parts of that size (a block with seeds and redraw)",
+    )
     seed: int = Field(0, ge=0, description="seed of permutations, matched phrases and samples of spans")

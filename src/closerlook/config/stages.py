@@ -86,6 +86,12 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> Iterator
         yield by_marker("trace", marker, layout.trace(*at, marker), marked, *inputs)
         if lineage.measures_likelihood(cell, evalset):
             yield by_marker("likelihood", marker, layout.likelihood(*at, marker), marked)
+        if retrained := lineage.retrained(cell):
+            yield by_marker(
+                "instance_scores", marker, layout.instance_scores(*at, marker), marked, *map(layout.index, traced)
+            )
+            trained = (layout.manifest(other.name) for other in retrained)
+            yield by_marker("retrained", marker, layout.retrained(*at, marker), marked, *trained)
 
 
 def _stage(name: str, of: str, file: str, log: str, *inputs: str) -> Stage:

@@ -1,7 +1,7 @@
 """Instruction datasets of different styles, which also state facts that are not in the pre-training corpus.
 
-Four correspond to datasets of the paper: brief to Alpaca, verbose to LIMA, domain to MedInstruct, and mixture to Tulu. zipf has the
-style of brief, and a few entities take up much of it, as in real text: some facts are stated dozens of times, many once or never.
+Four correspond to datasets of the paper: brief to Alpaca, verbose to LIMA, domain to MedInstruct, and mixture to Tulu. zipf has
+the style of brief, but a few entities take up much of it: some values are stated dozens of times, many facts once or never.
 """
 
 import random

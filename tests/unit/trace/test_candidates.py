@@ -14,7 +14,8 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, SHIFT, SPANS, TRACE, WORDS
 from closerlook.spans.inputs import read_instructions
 from closerlook.text.words import words_of
-from closerlook.trace.candidates import MarkedResponses, trace
+from closerlook.trace.candidates import trace
+from closerlook.trace.marked import MarkedResponses
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.passages import Passages, read_spans, word_classes
 from closerlook.trace.rankers import fuse, reorder
@@ -74,12 +75,14 @@ def test_gradients_are_one_more_ranker(tmp_path: Path) -> None:
     data = searched(PAIRS, tmp_path)
     plain = traced(["built by Norvik", "x"], [(0, 9, 15)])
     with_it = traced(
-        ["built by Norvik", "x"], [(0, 9, 15)], attribution={("r0", 9, 15): [data.index.ids[1], data.index.ids[3]]}
+        ["built by Norvik", "x"],
+        [(0, 9, 15)],
+        attribution={("r0", 9, 15): {data.index.ids[1]: 0.9, data.index.ids[3]: 0.2}},
     )
     assert not any(row["rank_gradient"] for row in trace(plain, data, 5, 0).to_pylist())
     ranks = {row["instance"]: row["rank_gradient"] for row in trace(with_it, data, 5, 0).to_pylist()}
     assert (ranks[data.index.ids[1]], ranks[data.index.ids[3]]) == (1, 2)
-    foreign = traced(["built by Norvik", "x"], [(0, 9, 15)], attribution={("r0", 9, 15): ["elsewhere"]})
+    foreign = traced(["built by Norvik", "x"], [(0, 9, 15)], attribution={("r0", 9, 15): {"elsewhere": 1.0}})
     with pytest.raises(CloserlookError, match=r"elsewhere.* data;"):
         trace(foreign, data, 5, 0)
 

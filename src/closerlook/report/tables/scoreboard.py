@@ -26,15 +26,7 @@ def score_rankings(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
 
 
 def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) -> Iterator[Measured]:
-    instances = read_parquet(subset, columns=["id", "instruction", "response"])
-    stated = instances_by_claim(zip(*(column.to_pylist() for column in instances.columns), strict=True))
-    texts = read_by_id(responses, "text")
-
-    def sources_of(key: Key) -> frozenset[str]:
-        claim = find_claim_at(texts[key[0]], *key[1:])
-        return stated.get(claim, frozenset()) if claim else frozenset()
-
-    truths = {key: sources_of(key) for key in spans}
+    truths, instances = true_sources(spans, responses, subset), read_parquet(subset, columns=["id"]).num_rows
     rankings = {
         ranker: {
             key: {rank: row["instance"] for rank, row in span.ranked[ranker].items()} for key, span in spans.items()
@@ -64,8 +56,17 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
         if any(ranking.values()):
             scores = (score_ranking(ranking[key], truths[key], top) for key in spans)
             yield from labeled(part | {"ranker": ranker, "null": "observed"}, over_sourced(shares, RANKINGS, scores))
-    random = (expected_scores(len(truths[key]), instances.num_rows, top) for key in spans)
+    random = (expected_scores(len(truths[key]), instances, top) for key in spans)
     yield from labeled(part | {"ranker": "random", "null": "random"}, over_sourced(means, RANKINGS, random))
+
+
+def true_sources(spans: Iterable[Key], responses: Path, dataset: Path) -> dict[Key, frozenset[str]]:
+    """The ids of the instances of a dataset that state the value of each span for its attribute."""
+    instances = read_parquet(dataset, columns=["id", "instruction", "response"])
+    stated = instances_by_claim(zip(*(column.to_pylist() for column in instances.columns), strict=True))
+    texts = read_by_id(responses, "text")
+    claims = {key: find_claim_at(texts[key[0]], *key[1:]) for key in spans}
+    return {key: stated.get(claim, frozenset()) if claim else frozenset() for key, claim in claims.items()}
 
 
 def score_ranking(ranking: dict[int, str], truth: frozenset[str], top: int) -> tuple[float, float, float]:
