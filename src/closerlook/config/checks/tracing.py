@@ -23,6 +23,9 @@ def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Probl
     for i, name in enumerate(preset.tracing.datasets if preset.tracing else []):
         if name not in catalog.datasets:
             yield Problem(file, f"tracing.datasets[{i}]", name, f"a dataset: {nearest(name, catalog.datasets)}")
+    for cell, part in preset.tracing.retrained.items() if preset.tracing else ():
+        if (name := part.partition("@")[0]) not in catalog.datasets:
+            yield Problem(file, f"tracing.retrained.{cell}", part, f"a dataset: {nearest(name, catalog.datasets)}")
     for name, marker in catalog.markers.items():
         if isinstance(marker, JudgeMarker) and marker.judge not in catalog.judges:
             expected = f"a judge: {nearest(marker.judge, catalog.judges)}"
