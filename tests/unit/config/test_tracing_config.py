@@ -339,6 +339,7 @@ def _retrained(preset: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 def test_cells_tuned_on_parts_of_the_data_are_only_trained_and_measured(preset: dict[str, Any]) -> None:
     preset["tracing"]["attribution"] = [RETRAINED, "miniature/brief/lft"]
+    preset["benchmarks"] = ["miniature"]
     before = read(preset)
     configuration = read(_retrained(preset, methods=["lft", "sft"], seeds=[*range(9)]))
     assert [each.cell for each in grid_rows(configuration)] == [each.cell for each in grid_rows(before)]
