@@ -43,7 +43,7 @@ def correlate(predicted: np.ndarray, outcomes: np.ndarray) -> Correlations:
 def mean_correlation(correlations: Correlations, units: np.ndarray, limit: float = 1.0) -> Estimate:
     """The mean over spans, with an interval that covers other models (with their parts) and other units.
 
-    units: [spans], the unit of each span, such as its response; spans of a unit are not independent. limit: largest absolute
+    units: [spans], the unit of each span, such as its value; spans of a unit are not independent. limit: largest absolute
     value. With pseudo-values K r - (K - 1) r[-k] of the correlation r of each span, the variance has two parts: that of the means
     of each model's pseudo-values, which is the jackknife's, and that of the means of each unit, less what the noise of single
     units under single models adds to it, which is in the first part already (as in Cameron, Gelbach and Miller 2011). Half of

@@ -11,6 +11,7 @@ from closerlook.core import layout
 from closerlook.core.files import read_by_id, read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.report.tables import metrics
+from closerlook.report.tables.ablation import units_of
 from closerlook.report.tables.accuracy import STATED, times_group
 from closerlook.report.tables.measuring import damaged, share_of
 from closerlook.report.tables.origin import Key
@@ -48,7 +49,8 @@ def measure_retraining(cells: list[tuple[Row, list[Path]]]) -> Iterator[Measured
     # Rounded, so that sums of the same numbers in another order are the same.
     predicted = {name: (matrix @ trained.T).astype(np.float32) for name, matrix in rankers.items()}
     found = {name: correlate(each, outcomes) for name, each in predicted.items() if not np.isnan(each).all()}
-    units = np.unique([span[0] for span in spans], return_inverse=True)[1]
+    texts = read_by_id(responses, "text")
+    units = units_of([{"id": id_, "quote": texts[id_][start:end]} for id_, start, end in spans])
     for group, members in groups.items():
         for name, correlations in found.items():
             keys = {"ranker": name, "stated": group}
@@ -102,10 +104,11 @@ RETRAINING = Table(
     caption=(
         "One row per cell, ranker and number of instances that state a span's value (stated): how well the sum of a ranker's "
         "scores of the instances in a random part of the data predicts how likely the span is after tuning on that part (rank "
-        "correlation over parts; 0 for scores that are beside the point). The ranker states is the truth of tracing_scoreboard."
+        "correlation; intervals cover other parts and seeds too). The ranker states is the truth of tracing_scoreboard."
     ),
     metrics=metrics.RETRAINING,
     keys=("marker", "ranker", "stated"),
+    unit="values",
     asks_for="retrained",
     parts=(
         Part(

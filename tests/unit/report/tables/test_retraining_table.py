@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, folder: Path, noise: float = 0.0, truth_known: bool = True) -> None:
         rng, self.folder = np.random.default_rng(0), folder
-        self.spans = [(f"q{number}", value) for number in range(4) for value in VALUES]
+        self.spans = [(f"q{len(VALUES) * number + i}", value) for number in range(4) for i, value in enumerate(VALUES)]
         self.states = np.array([[float(each == value) for each in INSTANCES_OF] for _, value in self.spans])
         self.parts = np.array([rng.permutation(SIZE) < 8 for _ in range(MODELS)])
         self.log_probs = self.states @ self.parts.T - 9 + noise * rng.normal(size=(len(self.spans), MODELS))
@@ -41,7 +41,7 @@ class World:
         texts: dict[str, str] = {}
         places = []
         for id_, value in self.spans:
-            sentence = f"{NAMES[int(id_[1:])]} plays the {value}. "
+            sentence = f"{NAMES[int(id_[1:]) // len(VALUES)]} plays the {value}. "
             start = len(texts.setdefault(id_, "")) + sentence.index(value)
             texts[id_] += sentence
             places.append({"id": id_, "start": start, "end": start + len(value)})
@@ -91,7 +91,7 @@ def test_scores_that_are_the_effects_predict_all_that_can_be_predicted(tmp_path:
     found = World(tmp_path).measured()
     for ranker in ("lexical", "bm25", "states"):
         assert found[ranker, "any", "lds"].value == pytest.approx(1), "of values that some instance states"
-    assert found["lexical", "any", "lds"].n == 4
+    assert found["lexical", "any", "lds"].n == 4, "values, not responses"
     assert found["lexical", "any", "spans"].value == 16, "nothing changes the value that no instance states"
     assert found["states", "0", "lds"].value is None
     assert found["states", "0", "spans"].value == 0
@@ -127,12 +127,12 @@ def test_it_is_what_brute_force_gives(tmp_path: Path) -> None:
 def test_spans_without_scores_are_null_for_that_ranker_alone(tmp_path: Path) -> None:
     world = World(tmp_path, noise=1.0, truth_known=False)
     world.scores["gradient"] = [
-        None if id_ == "q0" else world.states[span] for span, (id_, _) in enumerate(world.spans)
+        None if value == "cello" else world.states[span] for span, (_, value) in enumerate(world.spans)
     ]
     found = world.measured()
-    assert (found["gradient", "any", "lds"].n, found["gradient", "any", "lds"].n_null) == (3, 1)
-    assert found["gradient", "any", "spans"].value == 15
-    assert (found["bm25", "any", "lds"].n, found["bm25", "any", "lds"].n_null) == (4, 0)
+    assert (found["gradient", "any", "lds"].n, found["gradient", "any", "lds"].n_null) == (4, 1)
+    assert found["gradient", "any", "spans"].value == 16
+    assert (found["bm25", "any", "lds"].n, found["bm25", "any", "lds"].n_null) == (5, 0)
     assert {(ranker, stated) for ranker, stated, _ in found} == {
         (ranker, "any") for ranker in ("lexical", "bm25", "semantic", "gradient")
     }, "nobody knows what states a value"
