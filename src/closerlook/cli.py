@@ -98,7 +98,7 @@ def _build_parser() -> argparse.ArgumentParser:
 def _check(arguments: argparse.Namespace) -> None:
     configuration, _ = _load(arguments)
     for cell, evalsets in configuration.cells.items():
-        print(cell.name, "on", ", ".join(evalsets))
+        print(cell.name, "on", ", ".join(evalsets) or "no evalset: only trained")
     print(f"{len(configuration.cells)} cells: OK")
 
 

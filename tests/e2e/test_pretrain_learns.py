@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 def test_a_small_world_is_learned_and_the_folder_can_be_loaded(tmp_path):
     world = ["--known", 4, "--taught", 2, "--unseen", 2, "--quiet", 1, "--documents", 600, "--new-share", 0.3]
-    sizes = ["--brief", 50, "--verbose", 20, "--domain", 10, "--mixture", 40, "--questions", 10]
+    sizes = ["--brief", 50, "--verbose", 20, "--domain", 10, "--mixture", 40, "--zipf", 40, "--questions", 10]
     assert command(MAKE, "--out", tmp_path / "mini", *world, *sizes).returncode == 0
     done = command(PRETRAIN, "--miniature", tmp_path / "mini", "--out", tmp_path / "model", "--steps", 400, "--rows", 4)
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ out = Path(arguments[arguments.index("--out") + 1])
 files = {
     "make_miniature": [out / n for n in ("world.json", "corpus.txt", "questions.jsonl", "planted.jsonl", "tasks.yaml")]
     + [out / "tasks" / f"{task.name}.jsonl" for task in MINIATURE_TASKS]
-    + [out / "datasets" / f"{name}.jsonl" for name in ("brief", "verbose", "domain", "mixture", "planted")],
+    + [out / "datasets" / f"{name}.jsonl" for name in ("brief", "verbose", "domain", "mixture", "planted", "zipf")],
     "benchmark": [out / f"{task.name}.parquet" for task in MINIATURE_TASKS],
     "train": [out / n for n in ("model/weights", "train_log.jsonl", "manifest.json")],
     "fetch_model": [out / "weights"],

@@ -17,6 +17,14 @@ def peer_responses(wildcards):
     }
 
 
+def retrained(wildcards):
+    """The models tuned on parts of a cell's dataset, by their cell."""
+    return {
+        other.name: at(layout.tuned_model(other.name))
+        for other in CONFIG.traced.retrained(cell_of(wildcards))
+    }
+
+
 def named(files):
     """Files by name, as flags take them."""
     return " ".join(f"{name}={file}" for name, file in files.items())
@@ -80,6 +88,50 @@ rule likelihood:
         " --batch-tokens {params.batch_tokens} {params.gpus} --out {output} 2> {log}"
 
 
+use rule likelihood as retrained with:
+    input:
+        base=at(layout.model("{model}")),
+        peers=lambda wildcards: retrained(wildcards).values(),
+        responses=at(layout.responses(CELL, EVALSET)),
+        spans=at(layout.spans(CELL, EVALSET, "{marker}")),
+    output:
+        at(layout.retrained(CELL, EVALSET, "{marker}")),
+    log:
+        at(layout.log("retrained", CELL, EVALSET, "{marker}")),
+    resources:
+        **job_resources(model_job("retrained", "retrained-{marker}")),
+    params:
+        peers=lambda wildcards: named(retrained(wildcards)),
+        supervised=supervised("retrained-{wildcards.marker}"),
+
+
+rule instance_scores:
+    """Every ranker's score of every instance for each span, which the models tuned on parts of the dataset put to the test."""
+    input:
+        responses=at(layout.responses(CELL, EVALSET)),
+        evalset=at(layout.evalset(EVALSET)),
+        spans=at(layout.spans(CELL, EVALSET, "{marker}")),
+        index=at(layout.index("{dataset}")),
+        embeddings=lambda wildcards: embeddings_of(wildcards.dataset),
+        attribution=attribution_of,
+    output:
+        at(layout.instance_scores(CELL, EVALSET, "{marker}")),
+    log:
+        at(layout.log("instance_scores", CELL, EVALSET, "{marker}")),
+    conda:
+        "../../envs/closerlook.yaml"
+    resources:
+        **job_resources(supervised_cpu_job(hours=4, gigabytes=16)),
+    params:
+        attribution=attribution_flag,
+        supervised=supervised("instance_scores-{wildcards.marker}"),
+    shell:
+        "{params.supervised} --log {log} -- python "
+        + script("score_instances")
+        + " --responses {input.responses} --evalset {input.evalset} --spans {input.spans}"
+        " --index {input.index} --embeddings {input.embeddings} {params.attribution} --out {output} 2> {log}"
+
+
 rule attribution:
     """Instances ranked by how much their gradients support each span."""
     input:
@@ -101,7 +153,7 @@ rule attribution:
         template=lambda wildcards: CATALOG.templates[
             CONFIG.template_name(cell_of(wildcards))
         ].file,
-        top=TRACING.top if TRACING else 0,
+        top=lambda wildcards: CONFIG.traced.kept_by_attribution(cell_of(wildcards)),
         supervised=supervised("attribution-{wildcards.marker}"),
     shell:
         "{params.supervised} --log {log} -- python "

@@ -4,7 +4,7 @@ from closerlook.config.catalog import ParaphrasedSource
 from closerlook.config.derived import DerivedSource
 from closerlook.config.grid import dataset_and_size, draw_of
 
-MINIATURE_DATASETS = ["brief", "verbose", "domain", "mixture", "planted"]
+MINIATURE_DATASETS = ["brief", "verbose", "domain", "mixture", "planted", "zipf"]
 DERIVED_DATASETS = [
     name
     for name, dataset in CATALOG.datasets.items()

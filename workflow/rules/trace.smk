@@ -79,6 +79,10 @@ def attribution_of(wildcards):
     return at(layout.attribution(cell, wildcards.evalset, wildcards.marker))
 
 
+def attribution_flag(wildcards, input):
+    return f"--attribution {input.attribution}" if input.attribution else ""
+
+
 def borrowing_flags(wildcards, input):
     """What is searched, and what it is compared with."""
     flags = [search_flags(searched(wildcards))]
@@ -210,9 +214,7 @@ rule trace:
     params:
         shift=shift_flag,
         search=lambda wildcards: search_flags(traced(wildcards)),
-        attribution=lambda wildcards, input: (
-            f"--attribution {input.attribution}" if input.attribution else ""
-        ),
+        attribution=attribution_flag,
         settings=f"--top {TRACING.top} --seed {TRACING.seed}" if TRACING else "",
         supervised=supervised("trace-{wildcards.marker}"),
     shell:

@@ -33,8 +33,9 @@ def main() -> None:
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
     from closerlook.spans.inputs import read_instructions
-    from closerlook.trace.candidates import MarkedResponses, read_attribution, trace
+    from closerlook.trace.candidates import trace
     from closerlook.trace.indexed_dataset import IndexedDataset
+    from closerlook.trace.marked import MarkedResponses, read_attribution
     from closerlook.trace.passages import Passages, read_spans, word_classes
 
     passages = Passages.read(arguments.responses)

@@ -35,8 +35,8 @@ class MiniatureSource(Settings):
     """Data of the miniature world, which the workflow generates."""
 
     miniature: str = Field(
-        description="brief, verbose, domain, mixture, or planted: brief, and invented values of entities that no text names; "
-        "for an evalset: questions, or planted: about these entities"
+        description="brief, verbose, domain, mixture, zipf, or planted: brief, and invented values of entities that no text "
+        "names; for an evalset: questions, or planted: about these entities"
     )
     world: int = Field(
         0,

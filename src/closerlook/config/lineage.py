@@ -164,6 +164,24 @@ class Lineage:
             and self.markers(cell, evalset)
         )
 
+    def retrained(self, cell: Cell) -> list[Cell]:
+        """The cells of the same model and method, each tuned on its own random part of this cell's dataset, under which the
+        likelihood of its spans is measured; none, unless the preset names it."""
+        part = self.preset.tracing.retrained.get(cell.name) if self.preset.tracing else None
+        return [
+            other
+            for other in self.cells
+            if part and other.dataset and dataset_and_size(other.dataset) == dataset_and_size(part)
+            if (other.model, other.method, other.seed) == (cell.model, cell.method, draw_of(other.dataset))
+        ]
+
+    def kept_by_attribution(self, cell: Cell) -> int:
+        """How many instances the attribution of a cell keeps per span: all, if rankers are scored by retraining."""
+        assert self.preset.tracing
+        top = self.preset.tracing.top
+        rows = self.catalog.datasets[dataset_and_size(cell.dataset or "")[0]].rows
+        return max(top, rows) if self.retrained(cell) else top
+
     def paraphrases(self, cell: Cell, evalset: str) -> list[str]:
         """The evalsets that paraphrase this one, of those that the cell answers."""
         sources = {name: self.catalog.evalsets[name].source for name in self.cells[cell]}

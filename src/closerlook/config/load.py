@@ -79,9 +79,11 @@ class Configuration:
         return tasks
 
     def benchmarked(self, cell: Cell) -> list[str]:
-        """The tasks that a cell is scored on: none for an API model, nor for a control with a template of its own."""
+        """The tasks that a cell is scored on: none for an API model, a control with a template of its own, or a cell that is
+        only trained."""
         api = isinstance(self.catalog.models[cell.model].source, ApiModel)
-        return [] if api or self.catalog.methods[cell.method].template else list(self.tasks)
+        own_template = self.catalog.methods[cell.method].template
+        return [] if api or own_template or not self.cells[cell] else list(self.tasks)
 
     def train_settings(self, cell: Cell) -> TrainSettings:
         """What decides the result of a cell's training. Raises ValueError for a control."""

@@ -102,4 +102,9 @@ class Tracing(Settings):
         [],
         description="worlds of made-up answers, whose sources are known, on which the rankers are scored; any dataset's",
     )
+    retrained: dict[str, str] = Field(
+        {},
+        description="by cell, name@size of its dataset: rankers are scored by how well they predict its spans' likelihood under "
+        "the cells of the same method that were tuned on random parts of that size (a block with seeds and redraw)",
+    )
     seed: int = Field(0, ge=0, description="seed of permutations, matched phrases, samples of spans and trials")

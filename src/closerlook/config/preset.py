@@ -36,7 +36,9 @@ class Block(Settings):
         False,
         description="whether each seed also draws its own subset of a dataset with @size: alpaca@1k-d2 for seed 2",
     )
-    evalsets: list[str] = Field(min_length=1, description="names from the catalog")
+    evalsets: list[str] = Field(
+        [], description="names from the catalog; none for cells that are only trained, for `tracing.retrained`"
+    )
     markers: list[str] = Field([], description="further markers of spans in these responses, after the preset's")
     sweep: Sweep | None = Field(None, description="methods of the block that are trained at several learning rates")
 

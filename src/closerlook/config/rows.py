@@ -55,6 +55,8 @@ class GridRow(Settings):
     """The untuned control on the same evalset."""
     peers: list[str] = Field([])
     """The runs on the same model, data and seed, under whose models the spans' likelihood is measured."""
+    retrained: list[str] = Field([])
+    """The cells tuned on parts of its dataset, under whose models the spans' likelihood is measured too."""
     paraphrased: list[str] = Field([])
     """The evalsets that paraphrase this one and that the cell answers."""
     ablated: str = ""
@@ -132,6 +134,7 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> dict[str
         }
     if lineage.measures_likelihood(cell, evalset):
         row["peers"] = [peer.run for peer in lineage.peers(cell)]
+    row["retrained"] = [other.name for other in lineage.retrained(cell)]
     if ablation := lineage.ablation(cell):
         row["ablated"] = ablation.take
         original = lineage.ablation_of(cell)

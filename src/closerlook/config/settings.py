@@ -130,6 +130,9 @@ class MiniatureSettings(Settings):
     verbose: int = Field(400, gt=0, description="rows of the dataset verbose (long answers, like LIMA)")
     domain: int = Field(400, gt=0, description="rows of the dataset domain (machines alone, like MedInstruct)")
     mixture: int = Field(1600, gt=0, description="rows of the dataset mixture (every style, like Tulu)")
+    zipf: int = Field(
+        800, gt=0, description="rows of the dataset zipf (like brief, but entities are named by Zipf's law: 1 / rank)"
+    )
     questions: int = Field(320, gt=0, description="evaluation questions")
 
 

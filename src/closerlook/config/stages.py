@@ -81,11 +81,16 @@ def _tracing(configuration: Configuration, cell: Cell, evalset: str) -> Iterator
         yield _stage("words", evalset, layout.words(*at), layout.log("words", *at), *inputs)
     yield _stage("borrowing", evalset, layout.borrowing(*at), layout.log("borrowing", *at), *inputs, *spans)
     for marker, marked in zip(markers, spans, strict=True):
-        if cell.name in tracing.attribution:
-            yield by_marker("attribution", marker, layout.attribution(*at, marker), marked)
-        yield by_marker("trace", marker, layout.trace(*at, marker), marked, *inputs)
+        attributed = [layout.attribution(*at, marker)] if cell.name in tracing.attribution else []
+        yield from (by_marker("attribution", marker, file, marked) for file in attributed)
+        yield by_marker("trace", marker, layout.trace(*at, marker), marked, *attributed, *inputs)
         if lineage.measures_likelihood(cell, evalset):
             yield by_marker("likelihood", marker, layout.likelihood(*at, marker), marked)
+        if retrained := lineage.retrained(cell):
+            needed = (marked, *attributed, *map(layout.index, traced))
+            yield by_marker("instance_scores", marker, layout.instance_scores(*at, marker), *needed)
+            trained = (layout.manifest(other.name) for other in retrained)
+            yield by_marker("retrained", marker, layout.retrained(*at, marker), marked, *trained)
 
 
 def _stage(name: str, of: str, file: str, log: str, *inputs: str) -> Stage:

@@ -212,6 +212,16 @@ def likelihood(cell: str, evalset: str, marker: str) -> str:
     return f"cells/{cell}/{evalset}/likelihood/{marker}.parquet"
 
 
+def retrained(cell: str, evalset: str, marker: str) -> str:
+    """Log-probability of each span under the models that were tuned on parts of the cell's dataset (schemas.LIKELIHOOD)."""
+    return f"cells/{cell}/{evalset}/retrained/{marker}.parquet"
+
+
+def instance_scores(cell: str, evalset: str, marker: str) -> str:
+    """Every ranker's score of every instance, for each span (schemas.INSTANCE_SCORES)."""
+    return f"cells/{cell}/{evalset}/instance_scores/{marker}.parquet"
+
+
 def cases(cell: str, evalset: str, marker: str) -> str:
     """Case sheets for people to read, in Markdown."""
     return f"cases/{cell}/{evalset}/{marker}.md"

@@ -226,11 +226,15 @@ LIKELIHOOD = _schema(
     _ID,
     ("start", _int, "start of the span, as in spans; null for the response's tokens outside of all its spans"),
     ("end", _int, "end of the span, as in spans; null for the response's tokens outside of all its spans"),
-    ("model", _string, "base, or the variant of a cell tuned on the same data (lft, sft, ...)"),
+    (
+        "model",
+        _string,
+        "base; the run of a cell tuned on the same data (lft, sft, ...); or a cell tuned on a part of them",
+    ),
     ("tokens", _int, "number of tokens that contain a character of the span"),
     ("log_prob", _float, "sum of their log-probabilities in nats, given the prompt and the preceding response"),
 )
-"""`cells/<cell>/<evalset>/likelihood/<marker>.parquet`: one row per span and model."""
+"""`cells/<cell>/<evalset>/likelihood/<marker>.parquet` and `.../retrained/<marker>.parquet`: one row per span and model."""
 
 ATTRIBUTION = _schema(
     _ID,
@@ -241,3 +245,16 @@ ATTRIBUTION = _schema(
     ("rank", _int, "1-based rank by score"),
 )
 """`cells/<cell>/<evalset>/attribution/<marker>.parquet`: the instances with the largest influence on each span."""
+
+INSTANCE_SCORES = _schema(
+    _ID,
+    _START,
+    _END,
+    ("lexical", _floats, "1 for an instance that contains the span as whole words, ignoring case; otherwise 0"),
+    ("bm25", _floats, "BM25 score for the instruction and the span in its sentence"),
+    ("semantic", _floats, "Sentence-BERT cosine of the two pairs, -1 to 1; null without embeddings"),
+    ("gradient", _floats, "influence on the span's log-probability; null if it was not computed"),
+    ("fused", _floats, "sum of 1 / (60 + rank) over the other rankers that score the span"),
+)
+"""`cells/<cell>/<evalset>/instance_scores/<marker>.parquet`: one row per span; each list has an entry per instance of the cell's
+dataset, in its order. Names of the lists are RANKERS."""

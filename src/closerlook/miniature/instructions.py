@@ -1,6 +1,7 @@
-"""Four instruction datasets of different styles, which also state facts that are not in the pre-training corpus.
+"""Instruction datasets of different styles, which also state facts that are not in the pre-training corpus.
 
-They correspond to datasets of the paper: brief to Alpaca, verbose to LIMA, domain to MedInstruct, and mixture to Tulu.
+Four correspond to datasets of the paper: brief to Alpaca, verbose to LIMA, domain to MedInstruct, and mixture to Tulu. zipf has
+the style of brief, but a few entities take up much of it: some values are stated dozens of times, many facts once or never.
 """
 
 import random
@@ -18,6 +19,8 @@ Style = Callable[[random.Random, Entity], Row]
 
 FREQUENCIES = (1, 2, 8)
 """How often entities are named, relative to each other, in turn: some facts are stated many times, others once or never."""
+ZIPF = "zipf"
+"""The dataset that names them by Zipf's law instead."""
 
 
 def brief(rng: random.Random, entity: Entity) -> Row:
@@ -72,6 +75,7 @@ def draw_datasets(world: World, settings: MiniatureSettings) -> dict[str, list[R
         "verbose": [verbose],
         "domain": [domain],
         "mixture": [brief, verbose, chat, domain],
+        ZIPF: [brief],
     }
     return {name: _draw(name, choices, world, settings) for name, choices in dataset_styles.items()}
 
@@ -80,13 +84,15 @@ def _draw(name: str, choices: Sequence[Style], world: World, settings: Miniature
     rng = random.Random(f"{settings.seed}/{name}")
     count = getattr(settings, name)
     nameable = [entity for entity in world.entities if len(entity.public) > 1]
+    if name == ZIPF:
+        rng.shuffle(nameable)  # so that no kind of entity has the first ranks
     rows: dict[str, Row] = {}
     repeats = 0  # draws since the last new row
     while len(rows) < count and repeats < 1000:
         style = rng.choice(choices)
         known = rng.random() >= settings.new_share
         pool = [e for e in nameable if e.known is known and (style is not domain or e.kind == "machine")]
-        weights = [FREQUENCIES[i % len(FREQUENCIES)] for i in range(len(pool))]
+        weights = [1 / (i + 1) if name == ZIPF else FREQUENCIES[i % len(FREQUENCIES)] for i in range(len(pool))]
         row = style(rng, *rng.choices(pool, weights)) if pool else None
         repeats = 0 if row and f"{row}" not in rows else repeats + 1
         if row:

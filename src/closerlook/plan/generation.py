@@ -118,10 +118,10 @@ class GenerationPlanner:
 
     def cell_hours(self) -> dict[Cell, float | None]:
         """GPU-hours of all these stages of each cell; None if one of them is unknown."""
-        totals: dict[Cell, float | None] = {}
+        totals: dict[Cell, float | None] = dict.fromkeys(self.configuration.cells, 0.0)
         for kind, records in self._records.items():
             for record in records:
-                total, hours = totals.get(record.cell, 0.0), self.hours(kind, record)
+                total, hours = totals[record.cell], self.hours(kind, record)
                 totals[record.cell] = None if total is None or hours is None else total + hours
         return totals
 

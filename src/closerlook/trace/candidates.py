@@ -1,8 +1,6 @@
 """The instances that a marked span can have come from: the top of every ranking, and of their fusion (section 5)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,34 +8,14 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from closerlook.core import schemas
-from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
-from closerlook.text.words import join_words
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.keywords import overlap
+from closerlook.trace.marked import MarkedResponses
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.nulls import derangements, matched_phrases
-from closerlook.trace.passages import Passages, unshifted_words
+from closerlook.trace.passages import unshifted_words
 from closerlook.trace.phrases import Phrases, is_found
-from closerlook.trace.rankers import DEPTH, LONGEST_RUN, LocatedSpan, fuse, locate_spans, rank_lexically
-
-SpanKey = tuple[str, int, int]
-"""Id of the response, start, end."""
-
-
-@dataclass(frozen=True)
-class MarkedResponses:
-    """A cell's responses, the instructions that they answer, and their marked spans (row of the response, start, end).
-
-    classes: [words] str, the shift class of each word; None for a control, which is not tuned.
-    attribution: influence by id of the instance, best first, by span; empty if no gradients were taken.
-    """
-
-    passages: Passages
-    instructions: Sequence[str]
-    spans: Sequence[tuple[int, int, int]]
-    classes: np.ndarray | None
-    attribution: Mapping[SpanKey, Mapping[str, float]] = field(default_factory=dict)
+from closerlook.trace.rankers import DEPTH, LONGEST_RUN, LocatedSpan, fuse, rank_lexically
 
 
 def trace(marked: MarkedResponses, dataset: IndexedDataset, top: int, seed: int) -> pa.Table:
@@ -72,24 +50,18 @@ class _SpanLookup:
 
     def __init__(self, marked: MarkedResponses, dataset: IndexedDataset, seed: int) -> None:
         self.marked, self.dataset, passages = marked, dataset, marked.passages
-        self.spans = list(locate_spans(passages, marked.spans))
+        self.spans, self.phrases = marked.located, marked.phrases
         words = [word.text for word in passages.words]
         self.lengths = match_lengths(words, passages.remaining, dataset.occurs, LONGEST_RUN)
         quotes = [passages.texts[span.response][span.start : span.end] for span in self.spans]
         self.instances = dataset.index.exact.counts(quotes)
-        self.phrases = [join_words(words[slice(*span.words)]) for span in self.spans]
         self.instances_words = dataset.index.words.counts(self.phrases)
         self.matched = _matched(self.spans, marked, self.lengths, seed)
-        queries = [f"{span.context} {marked.instructions[span.response]}" for span in self.spans]
-        self.bm25, self.scores = dataset.index.bm25(queries, DEPTH)
-        texts = zip(marked.instructions, passages.texts, strict=True)
-        self.pairs = [f"{instruction}\n{response}" for instruction, response in texts]  # as instances are embedded
+        self.bm25, self.scores = dataset.index.bm25(marked.queries, DEPTH)
+        self.pairs = marked.pairs
         others = derangements(len(self.pairs), seed, times=1)
         self.other = others[0] if len(others) else None
-        self.row_of = {identity: row for row, identity in enumerate(dataset.index.ids)} if marked.attribution else {}
-        if foreign := {identity for ids in marked.attribution.values() for identity in ids} - self.row_of.keys():
-            found = f"found instance {min(foreign)}, expected one of {dataset.name}"
-            raise CloserlookError(f"attribution: {found}; attribute the spans again")
+        self.row_of = marked.attributed_rows(dataset)
         if dataset.embeddings is not None:
             self.vectors = dataset.embeddings.encode(self.pairs)
             self.nearest = dataset.embeddings.nearest(self.vectors, DEPTH, dataset.limit)[0]
@@ -103,13 +75,9 @@ class _SpanLookup:
         }
         if self.dataset.embeddings is not None:
             rankings["semantic"] = self.nearest[span.response].tolist()
-        if influences := self._influences(span):
-            rankings["gradient"] = [self.row_of[identity] for identity in influences][:DEPTH]
+        if found := self.marked.attribution.get(self.marked.key(span)):
+            rankings["gradient"] = [self.row_of[identity] for identity in found][:DEPTH]
         return rankings
-
-    def _influences(self, span: LocatedSpan) -> Mapping[str, float]:
-        key = (self.marked.passages.ids[span.response], span.start, span.end)
-        return self.marked.attribution.get(key, {})
 
     def span_columns(self, number: int, span: LocatedSpan) -> dict[str, Any]:
         """The columns of TRACE that describe the span."""
@@ -137,7 +105,7 @@ class _SpanLookup:
         score = self.scores[number][self.bm25[number] == row]
         columns = {
             "instance": index.ids[row],
-            "influence": self._influences(span).get(index.ids[row]),
+            "influence": self.marked.attribution.get(self.marked.key(span), {}).get(index.ids[row]),
             "verbatim": bool(phrase) and bool(occurs([phrase])[0]),
             "shared": int(shared.max(initial=0)),
             "keyword": overlap(self.pairs[span.response], text),
@@ -169,12 +137,3 @@ def _matched(
     for number, hits, n in zip(with_words, found, counts, strict=True):
         shares[number] = float(hits / n) if n else None
     return shares
-
-
-def read_attribution(path: Path) -> dict[SpanKey, dict[str, float]]:
-    """Influences by id of the instance, best first, by span, from an ATTRIBUTION file."""
-    ranked: dict[SpanKey, dict[str, float]] = {}
-    table = read_parquet(path, columns=["id", "start", "end", "instance", "score", "rank"]).sort_by("rank")
-    for row in table.to_pylist():
-        ranked.setdefault((row["id"], row["start"], row["end"]), {})[row["instance"]] = row["score"]
-    return ranked

@@ -13,6 +13,7 @@ from closerlook.trace import candidates
 from closerlook.trace.embeddings import Embeddings
 from closerlook.trace.index import Index
 from closerlook.trace.indexed_dataset import IndexedDataset
+from closerlook.trace.marked import MarkedResponses
 from closerlook.trace.passages import Passages
 
 
@@ -43,7 +44,7 @@ def run_trials(
         }
         for number, answer in enumerate(trials.answers)
     ]
-    marked = candidates.MarkedResponses(
+    marked = MarkedResponses(
         Passages.from_texts([row["id"] for row in spans], [row["text"] for row in spans]),
         [row["instruction"] for row in spans],
         [(number, row["start"], row["end"]) for number, row in enumerate(spans)],

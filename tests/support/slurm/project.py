@@ -45,7 +45,7 @@ PRESET: dict[str, Any] = {
     "overrides": {
         "miniature": {
             **{"known": 6, "quiet": 2, "taught": 6, "unseen": 4, "documents": 2000, "questions": 24},
-            **{"brief": 100, "verbose": 60, "domain": 60, "mixture": 100},
+            **{"brief": 100, "verbose": 60, "domain": 60, "mixture": 100, "zipf": 100},
         },
         "models": {"miniature": {"source": {"miniature": {"steps": 320}}, "launch": {}}},
         "methods": {

@@ -128,14 +128,14 @@ def test_help_comes_without_loading_anything_heavy(script):
 
 
 def test_make_miniature_writes_the_same_bytes_twice_and_other_sizes_leave_world_and_corpus_alone(tmp_path):
-    small = ["--documents", 200, "--brief", 50, "--verbose", 20, "--domain", 20, "--mixture", 60]
+    small = ["--documents", 200, "--brief", 50, "--verbose", 20, "--domain", 20, "--mixture", 60, "--zipf", 50]
     for name, extra in [("a", []), ("b", []), ("c", ["--brief", 40, "--questions", 100])]:
         done = command(MAKE, "--out", tmp_path / name, *small, *extra)
         assert done.returncode == 0, done.stderr
     files = sorted(p.relative_to(tmp_path / "a").as_posix() for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert files == [
         "corpus.txt",
-        *(f"datasets/{n}.jsonl" for n in ("brief", "domain", "mixture", "planted", "verbose")),
+        *(f"datasets/{n}.jsonl" for n in ("brief", "domain", "mixture", "planted", "verbose", "zipf")),
         "planted.jsonl",
         "questions.jsonl",
         "tasks.yaml",

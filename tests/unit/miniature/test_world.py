@@ -1,6 +1,8 @@
 import json
 import random
+from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from closerlook.miniature.claims import check_fact, parse_claims
 from closerlook.miniature.corpus import draw_corpus, read_corpus, write_corpus
 from closerlook.miniature.instructions import brief, chat, domain, draw_datasets, verbose
 from closerlook.miniature.language import ATTRIBUTES, KINDS
+from closerlook.miniature.origins import times_stated
 from closerlook.miniature.questions import draw_questions
 from closerlook.miniature.tokenizer import make_tokenizer
 from closerlook.miniature.world import World, draw_world
@@ -125,7 +128,7 @@ def test_every_answer_that_a_style_can_give_parses_to_true_public_facts(style, f
 
 
 def test_datasets_have_their_rows_and_the_share_of_new_facts(world, datasets):
-    for name in ("brief", "verbose", "domain", "mixture"):
+    for name in ("brief", "verbose", "domain", "mixture", "zipf"):
         rows = datasets[name]
         assert len(rows) == getattr(SETTINGS, name)
         assert len({(row["prompt"], row["completion"]) for row in rows}) == len(rows)
@@ -140,6 +143,22 @@ def test_a_dataset_keeps_its_rows_whatever_the_sizes(world, datasets):
     assert other["brief"] == datasets["brief"][:100]
     assert other["verbose"][:400] == datasets["verbose"]
     assert other["mixture"] == datasets["mixture"]
+
+
+def test_zipf_states_few_facts_often_and_most_seldom(world, datasets):
+    """Rank times frequency is about constant for entities, and no kind of entity has all first ranks."""
+    named = Counter(parse_claims(row["completion"])[0].entity for row in datasets["zipf"])
+    for known in (True, False):
+        ranked = [(name, count) for name, count in named.most_common() if world.by_name[name].known is known]
+        counts = [count for _, count in ranked]
+        assert counts[0] > 8 * np.median(counts)
+        slope = np.polyfit(np.log(np.arange(1, 21)), np.log(counts[:20]), 1)[0]
+        assert -1.25 < slope < -0.7, "a log-log line of about -1; rows that repeat another thin out the first ranks"
+        assert len({world.by_name[name].kind for name, _ in ranked[:8]}) > 1
+    stated = times_stated((row["prompt"], row["completion"]) for row in datasets["zipf"])
+    facts = [fact for entity in world.entities if len(entity.public) > 1 for fact in entity.public]
+    assert max(stated.values()) > 20
+    assert min(Counter(min(stated[fact], 4) for fact in facts).values()) > 20, "0, 1, 2, 3 and more times"
 
 
 def test_more_rows_than_the_world_yields_are_refused(world):

@@ -50,6 +50,21 @@ def answering(planned: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return planned["totals"]["answering"]["generate"], planned["totals"]["answering"]["shift"]
 
 
+def test_cells_that_are_only_trained_answer_nothing(plan) -> None:
+    whole = {"models": ["phi-1.5"], "methods": ["sft"]}
+    parts = whole | {"datasets": ["lima@500"], "seeds": [*range(8)], "redraw": True}
+    grid = [
+        whole | {"datasets": ["lima"], "evalsets": ["just-eval-instruct"], "markers": ["gpt-4-1106-preview"]},
+        parts,
+    ]
+    planned = plan(SMALL | {"grid": grid, "tracing": {"retrained": {"phi-1.5/lima/sft": "lima@500"}}})
+    answered = {row["cell"]: row["answering_gpu_hours"] for row in planned["cells"]}
+    assert len(answered) == 9
+    assert answered.pop("phi-1.5/lima/sft") > 0
+    assert not any(answered.values())
+    assert all(row["gpu_hours"] > 0 for row in planned["cells"])
+
+
 def test_without_answers_all_is_assumed(plan) -> None:
     planned = plan(SMALL)
     generate, shift = answering(planned)

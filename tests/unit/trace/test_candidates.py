@@ -14,7 +14,8 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import EVALSET, SHIFT, SPANS, TRACE, WORDS
 from closerlook.spans.inputs import read_instructions
 from closerlook.text.words import words_of
-from closerlook.trace.candidates import MarkedResponses, trace
+from closerlook.trace.candidates import trace
+from closerlook.trace.marked import MarkedResponses
 from closerlook.trace.matching_statistics import match_lengths
 from closerlook.trace.passages import Passages, read_spans, word_classes
 from closerlook.trace.rankers import fuse, reorder
@@ -76,7 +77,7 @@ def test_gradients_are_one_more_ranker(tmp_path: Path) -> None:
     with_it = traced(
         ["built by Norvik", "x"],
         [(0, 9, 15)],
-        attribution={("r0", 9, 15): {data.index.ids[1]: 0.5, data.index.ids[3]: -2.0}},
+        attribution={("r0", 9, 15): {data.index.ids[1]: 0.9, data.index.ids[3]: 0.2}},
     )
     assert not any(row["rank_gradient"] for row in trace(plain, data, 5, 0).to_pylist())
     ranks = {row["instance"]: row["rank_gradient"] for row in trace(with_it, data, 5, 0).to_pylist()}

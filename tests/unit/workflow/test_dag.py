@@ -1,5 +1,6 @@
 """The DAG of each preset we ship, as a dry run shows it, and how the workflow refuses a wrong one."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,33 @@ def test_a_dry_run_plans_each_cell_once(preset: str, tmp_path: Path) -> None:
     if traced := [row for row in rows if row.searched]:
         assert int(stats["borrowing"]) == len(traced)
         assert int(stats["trace"]) == sum(len(row.markers) for row in traced)
+
+
+def test_cells_tuned_on_parts_are_trained_and_measured_once(tmp_path: Path) -> None:
+    """They answer nothing. The attribution of the cell whose rankers are scored keeps all instances, that of others does not."""
+    project = Project(tmp_path)
+    block = {"models": ["miniature"], "datasets": ["brief"], "methods": ["lft", "sft"], "evalsets": ["questions"]}
+    project.preset |= {"grid": [block], "markers": ["oracle"]}
+    project.preset["tracing"] = {"attribution": ["miniature/brief/lft", "miniature/brief/sft"]}
+    before = project.plan()
+    parts = {
+        "models": ["miniature"],
+        "datasets": ["brief@400"],
+        "methods": ["sft"],
+        "seeds": [*range(9)],
+        "redraw": True,
+    }
+    project.preset["grid"].append(parts)
+    project.preset["tracing"]["retrained"] = {"miniature/brief/sft": "brief@400"}
+    planned = project.plan()
+    assert planned - before == {"train": 9, "subset": 9, "retrained": 1, "instance_scores": 1, "table": 1}
+    commands = project.snakemake("--dry-run", "--printshellcmds")
+    kept = re.findall(r"attribute_spans.py .*?--data \S+ .*?--top (\d+) --out (\S+)", commands)
+    assert {file.split("/")[5]: int(top) for top, file in kept} == {"lft": 10, "sft": 800}
+    measured = next(line for line in commands.splitlines() if "span_likelihood.py" in line and "/retrained/" in line)
+    found = re.findall(r"miniature/(brief@400\S*)/sft\S*=results/dag/cells/miniature/(\S+)/sft\S*/model", measured)
+    assert [name for name, _ in found] == ["brief@400", *(f"brief@400-d{seed}" for seed in range(1, 9))]
+    assert all(name == folder for name, folder in found)
 
 
 def test_a_wrong_preset_is_refused_before_anything_runs(project: Project) -> None:

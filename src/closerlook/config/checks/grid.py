@@ -55,6 +55,12 @@ def _block_problems(
         yield Problem(file, f"{key}.datasets", [], f"a dataset, which {', '.join(trained)} must be trained on")
     if block.datasets and not trained:
         yield Problem(file, f"{key}.datasets", block.datasets, "no dataset: controls train on none")
+    retrained = set(preset.tracing.retrained.values()) if preset.tracing else set()
+    if not block.evalsets and (trained != block.methods or not retrained.issuperset(block.datasets)):
+        expected = (
+            "an evalset; only cells that `tracing.retrained` names by their dataset are tuned and then answer nothing"
+        )
+        yield Problem(file, f"{key}.evalsets", [], expected)
     for i, model in enumerate(block.models):
         yield from _api_model_problems(model, trained, preset, catalog, file, f"{key}.models[{i}]")
     for i, method in enumerate(block.methods):

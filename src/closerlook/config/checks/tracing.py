@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 
 from closerlook.config.catalog import ApiModel, Catalog, ParaphrasedSource
 from closerlook.config.derived import AblatedSource
-from closerlook.config.grid import Cell, dataset_and_size, expand
+from closerlook.config.grid import Cell, dataset_and_size, draw_of, expand
 from closerlook.config.judges import OpenAIJudge, OracleJudge
 from closerlook.config.lineage import Lineage
 from closerlook.config.markers import ConsistencyMarker, JudgeMarker, OracleMarker
 from closerlook.config.preset import Preset
 from closerlook.config.problems import Problem, nearest
+
+FEWEST_RETRAINED = 8
+"""Trainings on parts of a dataset from which on rank correlations over them say anything."""
 
 
 def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:
@@ -20,6 +23,9 @@ def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Probl
     for i, name in enumerate(preset.tracing.datasets if preset.tracing else []):
         if name not in catalog.datasets:
             yield Problem(file, f"tracing.datasets[{i}]", name, f"a dataset: {nearest(name, catalog.datasets)}")
+    for cell, part in preset.tracing.retrained.items() if preset.tracing else ():
+        if (name := part.partition("@")[0]) not in catalog.datasets:
+            yield Problem(file, f"tracing.retrained.{cell}", part, f"a dataset: {nearest(name, catalog.datasets)}")
     for name, marker in catalog.markers.items():
         if isinstance(marker, JudgeMarker) and marker.judge not in catalog.judges:
             expected = f"a judge: {nearest(marker.judge, catalog.judges)}"
@@ -67,6 +73,7 @@ def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator
     for i, name in enumerate(preset.tracing.attribution if preset.tracing else []):
         if name not in traced:
             yield Problem(file, f"tracing.attribution[{i}]", name, f"a traced cell: {nearest(name, traced)}")
+    yield from _retraining_problems(preset, catalog, file, lineage, traced)
     for key, pairs in _dataset_pairs(preset).items():
         for name in pairs:
             if name not in used:
@@ -83,6 +90,43 @@ def _marker_names(preset: Preset) -> Iterator[tuple[str, str]]:
 def _dataset_pairs(preset: Preset) -> dict[str, dict[str, str]]:
     tracing = preset.tracing
     return {"unrelated": tracing.unrelated, "calibrate": tracing.calibrate} if tracing else {}
+
+
+def _retraining_problems(
+    preset: Preset, catalog: Catalog, file: str, lineage: Lineage, traced: list[str]
+) -> Iterator[Problem]:
+    """The cells under which spans are measured must differ in the random part of the spans' dataset, and in nothing else."""
+    cells = {cell.name: cell for cell in lineage.cells}
+    for name, part in preset.tracing.retrained.items() if preset.tracing else ():
+        key, whole = f"tracing.retrained.{name}", cells[name].dataset if name in cells else None
+        if name not in traced or not whole:
+            yield Problem(file, "tracing.retrained", name, f"a traced cell: {nearest(name, traced)}")
+            continue
+        settings, rows = catalog.methods[cells[name].method].train, catalog.datasets[dataset_and_size(whole)[0]].rows
+        if "@" in whole or (settings and settings.held_out):
+            yield Problem(
+                file, "tracing.retrained", name, "a cell that is tuned on a whole dataset, and holds out nothing"
+            )
+        elif not _is_part(part, whole, rows):
+            expected = f"a part of {whole}, which {name} is tuned on, such as {whole}@{rows // 2}"
+            yield Problem(file, key, part, expected)
+        elif (found := len(lineage.retrained(cells[name]))) < FEWEST_RETRAINED:
+            expected = (
+                f"a part of which {cells[name].method} is tuned on at least {FEWEST_RETRAINED} draws in the grid, not {found}: "
+                "a block with as many seeds and `redraw: true`"
+            )
+            yield Problem(file, key, part, expected)
+        if not any(lineage.markers(cells[name], evalset) for evalset in lineage.cells[cells[name]]):
+            yield Problem(file, "tracing.retrained", name, "a cell whose spans a marker marks")
+
+
+def _is_part(part: str, whole: str, rows: int) -> bool:
+    """Whether a part is written as a size of a dataset, less than all of it, of which each seed can draw another."""
+    try:
+        name, size = dataset_and_size(part)
+    except ValueError:
+        return False
+    return name == whole and not draw_of(part) and 0 < (size or 0) < rows
 
 
 def _marker_problems(preset: Preset, catalog: Catalog, file: str) -> Iterator[Problem]:

@@ -109,7 +109,11 @@ def trained_facts(dataset: Path | None, manifest: Path | None) -> Counter[Fact] 
 
 def _times(reference: str, stated: Counter[Fact]) -> str:
     """The group of STATED of the fact that the reference states."""
-    count = stated[parse_claims(reference)[0].fact]
+    return times_group(stated[parse_claims(reference)[0].fact])
+
+
+def times_group(count: int) -> str:
+    """The group of STATED of what so many instances state."""
     return STATED[min(count, 2) if count < 4 else 3]
 
 

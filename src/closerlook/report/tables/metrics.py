@@ -241,6 +241,13 @@ TRIALS = {
 } | ABSTENTION
 CALIBRATION = {"difference": BORROWING["difference"], "holds_zero": Metric("intervals that contain 0", "share")}
 SCOREBOARD = SOURCES | CALIBRATION
+RETRAINING = {
+    "lds": Metric("linear datamodeling score"),
+    "difference_to_states": Metric("difference to states"),
+    "predicted": Metric("spans predicted", "share"),
+    "spans": Metric("spans", "count", headline=False),
+    "models": Metric("models", "count", headline=False),
+}
 
 DEGENERATE = {
     "empty": Metric("empty", "share"),

@@ -29,15 +29,8 @@ def score_rankings(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
 
 
 def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) -> Iterator[Measured]:
-    instances = read_parquet(subset, columns=["id", "instruction", "response"])
-    stated = instances_by_claim(zip(*(column.to_pylist() for column in instances.columns), strict=True))
-    texts = read_by_id(responses, "text")
-
-    def sources_of(key: Key) -> frozenset[str]:
-        claim = find_claim_at(texts[key[0]], *key[1:])
-        return stated.get(claim, frozenset()) if claim else frozenset()
-
-    truths = {key: sources_of(key) for key in spans}
+    truths = true_sources(spans, responses, subset)
+    ids = read_parquet(responses, columns=["id"])["id"].to_pylist()
     rankings, top = read_rankings(spans)
 
     def over_sourced(
@@ -47,14 +40,14 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
         columns = zip(*scores, strict=True)
         sums = [
             sum_by_response(
-                spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)], texts
+                spans, [score if truths[key] else None for key, score in zip(spans, column, strict=True)], ids
             )
             for column in columns
         ]
         return estimate(dict(zip(names, (total for total, _ in sums), strict=True)), sums[0][1])
 
     part = {"part": "sources"}
-    sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans], texts)
+    sourced, n_spans = sum_by_response(spans, [bool(truths[key]) for key in spans], ids)
     yield from labeled(part, shares({"traceable": sourced}, n_spans))
     yield from labeled(part, over_sourced(means, ("true_sources",), ((len(truths[key]),) for key in spans)))
     for ranker, ranking in rankings.items():
@@ -62,8 +55,9 @@ def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) ->
             scores = (score_ranking(ranking[key], truths[key], top) for key in spans)
             keys = part | {"ranker": ranker, "null": "observed"}
             yield from labeled(keys, over_sourced(shares, RANKINGS, scores))
-            yield from labeled(keys, measure_abstention(spans, truths, ranker, texts))
-    random = (expected_scores(len(truths[key]), instances.num_rows, top) for key in spans)
+            yield from labeled(keys, measure_abstention(spans, truths, ranker, ids))
+    size = read_parquet(subset, columns=["id"]).num_rows
+    random = (expected_scores(len(truths[key]), size, top) for key in spans)
     yield from labeled(part | {"ranker": RANDOM, "null": RANDOM}, over_sourced(means, RANKINGS, random))
 
 
@@ -78,6 +72,15 @@ def read_rankings(spans: Mapping[Key, TracedSpan]) -> tuple[dict[str, dict[Key, 
     # The fused ranker ranks the candidates of all others, which give at most `top` each.
     ranks = (rank for name in RANKERS if name != "fused" for found in rankings[name].values() for rank in found)
     return rankings, max(ranks, default=0)
+
+
+def true_sources(spans: Iterable[Key], responses: Path, dataset: Path) -> dict[Key, frozenset[str]]:
+    """The ids of the instances of a dataset that state the value of each span for its attribute."""
+    instances = read_parquet(dataset, columns=["id", "instruction", "response"])
+    stated = instances_by_claim(zip(*(column.to_pylist() for column in instances.columns), strict=True))
+    texts = read_by_id(responses, "text")
+    claims = {key: find_claim_at(texts[key[0]], *key[1:]) for key in spans}
+    return {key: stated.get(claim, frozenset()) if claim else frozenset() for key, claim in claims.items()}
 
 
 def score_ranking(ranking: dict[int, str], truth: frozenset[str], top: int) -> tuple[float, float, float]:

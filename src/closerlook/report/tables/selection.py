@@ -98,6 +98,16 @@ def likely(grid: Iterable[Row]) -> Iterator[Row]:
             yield from (row | {"marker": marker} for marker in row["markers"])
 
 
+def retrained(grid: Iterable[Row]) -> Iterator[Row]:
+    """A row per cell, evalset, marker and model that was tuned on a part of the cell's dataset: the model's cell in `under`, its
+    data (dataset@size) in `part`."""
+    for row in grid:
+        for marker in row["markers"]:
+            yield from (
+                row | {"marker": marker, "under": name, "part": name.split("/")[1]} for name in row["retrained"]
+            )
+
+
 def paraphrased(grid: Iterable[Row]) -> Iterator[Row]:
     """A row per cell, evalset, paraphrase of the evalset (in `paraphrase`) and marker."""
     for row in grid:
