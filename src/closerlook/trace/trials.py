@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 
@@ -33,7 +34,7 @@ def run_trials(
         ],
         schema=INSTANCES,
     )
-    spans = [
+    spans: list[dict[str, Any]] = [
         {
             "id": f"answer-{number}",
             "instruction": answer.instruction,

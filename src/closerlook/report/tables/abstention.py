@@ -1,6 +1,7 @@
 """Rankers that may abstain: does the score of the first candidate tell spans that have a source from those that have none?"""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def measure_abstention(
     )
 
 
-def _score(ranker: str, first: Mapping[str, object]) -> float:
+def _score(ranker: str, first: Mapping[str, Any]) -> float:
     """How sure a ranker is of its first candidate; -inf if it has none."""
     if not first:
         return -np.inf
