@@ -5,7 +5,8 @@ A number is the text of a link to the CSV of a table, whose title says which row
     [98.8% (93.2, 100.0)](accuracy.csv "right, dataset=brief, method=lft, facts=known")
 
 The title begins with the metric; `key=value` pairs follow until one row is left (of several trainings, their mean). A further
-word says what is written: `value` (without its interval) or `n`; without one, the value and its interval.
+word says what is written: `value` (without its interval) or `n`; without one, the value and its interval. With a seed, the row of
+that training.
 
 A run of which only the drawn tables are kept is cited from these, in the same way: the title begins with the heading of a column.
 
@@ -82,9 +83,10 @@ def cited(path: Path, title: str) -> str:
     wanted = dict(word.split("=", 1) for word in words if "=" in word)
     (part,) = [word for word in words if "=" not in word] or [""]
     table = TABLES[path.stem]
+    measured = read_csv(path, table)
     rows = [
         row
-        for row in summarized(read_csv(path, table))
+        for row in (measured if "seed" in wanted else summarized(measured))
         if row["metric"] == metric and all(row[name] == value for name, value in wanted.items())
     ]
     if len(rows) != 1:

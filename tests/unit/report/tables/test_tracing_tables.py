@@ -19,7 +19,7 @@ from closerlook.core.files import read_parquet, write_csv, write_parquet
 from closerlook.core.schemas import BORROWING, INSTANCES, RESPONSES, SPANS, TRACE
 from closerlook.miniature.language import ATTRIBUTES, predicate
 from closerlook.miniature.world import draw_world
-from closerlook.report.tables import origin, scoreboard
+from closerlook.report.tables import metrics, origin, scoreboard
 from closerlook.report.tables.borrowing import Counts, compare, measure_borrowing
 from closerlook.report.tables.build import build
 from closerlook.report.tables.registry import TABLES
@@ -154,7 +154,9 @@ def results(folder: Path) -> Path:
             **known,
             "instance": "i2",
             "rank_bm25": 1,
+            "bm25": 3.0,
             "rank_fused": 1,
+            "fused": 1 / 61,
             "semantic": 0.5,
             "semantic_other": 0.1,
             "keyword": 0.4,
@@ -165,8 +167,12 @@ def results(folder: Path) -> Path:
             **known,
             "instance": "i0",
             "rank_bm25": 2,
+            "bm25": 1.0,
             "rank_lexical": 1,
+            "verbatim": True,
+            "shared": 3,
             "rank_fused": 2,
+            "fused": 1 / 62,
             "semantic": 0.3,
             "keyword": 0.4,
         },
@@ -176,7 +182,8 @@ def results(folder: Path) -> Path:
     level = {"observed": [(3, 4)] * 5, "unrelated": [(1, 4)] * 5}
     other_set = {"observed": [(1, 4), (2, 4), (0, 4)], "unrelated": [(1, 4), (1, 4), (1, 4)]}
     counts = borrowing_rows(**{"brief@10": level, "else": other_set})
-    for null, found in (("observed", [3]), ("tuned_on", [3]), ("held_out", [0, 2])):
+    parts = {"tuned_on": [3], "held_out": [0, 2], "tuned_on_small": [3], "held_out_small": [0, 2]}
+    for null, found in ({"observed": [3]} | parts).items():
         whole = {"searched": "brief@10", "unit": "span:oracle", "ngram": 0, "where": "all", "null": null, "phrases": 4}
         counts += [whole | {"id": f"r{i}", "draw": draw, "found": n} for draw, n in enumerate(found) for i in range(5)]
     write_parquet(counts, BORROWING, here / "borrowing.parquet")
@@ -196,6 +203,10 @@ def values(rows: list[dict[str, Any]], **wanted: str) -> dict[str, Any]:
 
 def test_the_scoreboard_knows_the_true_sources(tmp_path: Path) -> None:
     rows, missing = build("tracing_scoreboard", TABLES["tracing_scoreboard"], results(tmp_path))
+    assert values(rows, method="sft", ranker="lexical")["right"] == 1, "no candidate of the span that has no source"
+    assert values(rows, method="sft", ranker="bm25")["right"] == 0.5
+    assert values(rows, method="sft", ranker="bm25")["auroc"] == 1
+    rows = [row for row in rows if row["metric"] not in metrics.ABSTENTION]
     assert values(rows, method="sft", ranker="lexical") == {"precision_at_1": 1, "recall_at_top": 0.5, "mrr": 1}
     assert values(rows, method="sft", ranker="bm25") == {"precision_at_1": 0, "recall_at_top": 0.5, "mrr": 0.5}
     assert values(rows, method="sft", ranker="fused") == {"precision_at_1": 0, "recall_at_top": 0.5, "mrr": 0.5}
