@@ -28,7 +28,7 @@ GROUPS = {
         MODELS,
     ),
     "api": ({"generate_api"}, {"transformers"}),
-    "keywords": ({"trace_spans"}, {"torch", "spacy"}),  # spaCy imports torch where it is installed
+    "keywords": ({"trace_spans", "trace_trials"}, {"torch", "spacy"}),  # spaCy imports torch where it is installed
     "figures": ({"figure"}, {"matplotlib"}),
 }
 
