@@ -30,7 +30,7 @@ class TrialInstance(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """An answer whose span [start, end) comes from what states `parts`; from nothing, if an instance states none of them."""
+    """An answer whose span [start, end) comes from the instances that state its `parts`; from none, if not all are stated."""
 
     instruction: str
     response: str
@@ -87,10 +87,7 @@ def homonyms(rng: random.Random) -> Drawn:
         rng.shuffle(words)
         names = _names(rng, kind)
         for label in kind.attributes:
-            words = [
-                *words[5:],
-                *words[:5],
-            ]  # the first half is stated for this attribute: each word for two of the four
+            words = words[5:] + words[:5]  # the first half is stated for this attribute: each word for two of the four
             instances += [_instance(rng, next(names), label, word) for word in _spread(rng, words[:10], 24)]
             answers += [_answer(rng, next(names), label, word) for word in (*words[:6], *words[-6:])]
     return instances, answers
@@ -154,7 +151,7 @@ def distracted(rng: random.Random) -> Drawn:
     instances, answers = [], []
     for label in ATTRIBUTES:
         kind = _kind_of(label)
-        beside = rng.choice([other for other in kind.attributes if other != label])
+        extra = rng.choice([other for other in kind.attributes if other != label])
         values = rng.sample(ATTRIBUTES[label].values, 13)
         false, names = values[10:], _names(rng, kind)
         for number, value in enumerate(values[:10]):
@@ -167,7 +164,7 @@ def distracted(rng: random.Random) -> Drawn:
             first, own = name.split()
             for second in rng.sample([second for second in kind.second if second != own], 3):
                 wrong = label, rng.choice(false)
-                instances.append(_distractor(rng, answer, (name, f"{first} {second}"), (label, value), wrong, beside))
+                instances.append(_distractor(rng, answer, (name, f"{first} {second}"), (label, value), wrong, extra))
     return instances, answers
 
 
@@ -221,13 +218,13 @@ def _answer(rng: random.Random, name: str, label: str, value: str, parts: tuple[
 
 
 def _distractor(
-    rng: random.Random, answer: Trial, names: tuple[str, str], value: Statement, other: Statement, beside: str
+    rng: random.Random, answer: Trial, names: tuple[str, str], value: Statement, other: Statement, extra: str
 ) -> TrialInstance:
-    """An answer's question and wording for another name: with another value, and with its word for the attribute `beside`."""
+    """An answer's question and wording for another name: with another value, and with its word for the attribute `extra`."""
     response = answer.response.replace(names[0], names[1]).replace(value[1], other[1])
-    more = rng.choice(ATTRIBUTES[beside].predicates).format(value=value[1])
+    more = rng.choice(ATTRIBUTES[extra].predicates).format(value=value[1])
     question = answer.instruction.replace(*names)
-    return TrialInstance(question, f"{response[:-1]} and {more}.", (other, (beside, value[1])))
+    return TrialInstance(question, f"{response[:-1]} and {more}.", (other, (extra, value[1])))
 
 
 def _founded(name: str, year: int, parts: tuple[Statement, ...]) -> Trial:
