@@ -68,6 +68,7 @@ def borrowed(share: float, chance: float, similar: float, searched: list[str], p
         row["phrases"] = phrases
         found = {"found": int(RNG.binomial(phrases, share))}
         rows += [row | {"null": null} | found for null in ("observed", "tuned_on")]
+        rows += [row | {"null": null, "found": 0} for null in ("tuned_on_small", "held_out_small")]  # p is no claim's
         for draw in range(3):
             rows.append(row | {"null": "held_out", "draw": draw, "found": int(RNG.binomial(phrases, chance))})
         for null, rate in (("observed", similar), ("permuted", 0.2)):

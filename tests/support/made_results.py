@@ -241,7 +241,7 @@ class MadeResults:
                     ranks = [
                         rank if name != "rank_gradient" else None for name in TRACE.names if name.startswith("rank_")
                     ]
-                    known, scores = [3, 4, 2, 0.031, instance, rank == 1, 2], [0.4, -0.1, 0.03, 0.02, 7.5]
+                    known, scores = [3, 4, 2, 0.031, instance, rank == 1, 2], [0.4, -0.1, 0.03, 0.02, 7.5, None, 0.03]
                     traces.append([id_, start, end, dataset, *known, *scores, *ranks])
             for a, b in zip(places[:-1:2], places[1::2], strict=False):
                 found = [
