@@ -27,12 +27,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    from closerlook.trace.embeddings import Embeddings
+    from closerlook.trace.embeddings import Embeddings, pair_text
     from closerlook.trace.index import read_instances
 
     instances = read_instances(arguments.dataset)
-    pairs = zip(instances["instruction"].to_pylist(), instances["response"].to_pylist(), strict=True)
-    texts = [f"{instruction}\n{response}" for instruction, response in pairs]
+    texts = list(map(pair_text, instances["instruction"].to_pylist(), instances["response"].to_pylist()))
     vectors = Embeddings.build(texts, arguments.embedder, arguments.out).vectors
     print(f"{len(vectors):,} instances embedded in {vectors.shape[1]:,} dimensions")
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.core.scripts import run
+from closerlook.core.scripts import add_index, run
 
 
 def main() -> None:
@@ -12,13 +12,7 @@ def main() -> None:
     parser.add_argument("--responses", type=Path, required=True, metavar="FILE", help="responses.parquet of the cell")
     parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with the instructions")
     parser.add_argument("--spans", type=Path, required=True, metavar="FILE", help="spans of these responses")
-    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="index, written by build_index.py")
-    parser.add_argument(
-        "--embeddings",
-        type=Path,
-        metavar="DIR",
-        help="embeddings of the dataset, or of one that begins with it (default: none)",
-    )
+    add_index(parser)
     parser.add_argument(
         "--attribution",
         type=Path,
@@ -30,19 +24,12 @@ def main() -> None:
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.inputs import read_instructions
     from closerlook.trace.indexed_dataset import IndexedDataset
     from closerlook.trace.instance_scores import score_instances
-    from closerlook.trace.marked import MarkedResponses, read_attribution
-    from closerlook.trace.passages import Passages, read_spans
+    from closerlook.trace.marked import MarkedResponses
 
-    passages = Passages.read(arguments.responses)
-    marked = MarkedResponses(
-        passages,
-        read_instructions(arguments.evalset, passages.ids),
-        read_spans(arguments.spans, passages),
-        None,
-        read_attribution(arguments.attribution) if arguments.attribution else {},
+    marked = MarkedResponses.read(
+        arguments.responses, arguments.evalset, arguments.spans, attribution=arguments.attribution
     )
     dataset = IndexedDataset.open(arguments.index.name, arguments.index, arguments.embeddings)
     write_parquet(score_instances(marked, dataset), schemas.INSTANCE_SCORES, arguments.out)

@@ -32,19 +32,12 @@ def main() -> None:
 
     from closerlook.core import schemas
     from closerlook.core.files import write_parquet
-    from closerlook.spans.inputs import read_instructions
     from closerlook.trace.candidates import trace
     from closerlook.trace.indexed_dataset import IndexedDataset
-    from closerlook.trace.marked import MarkedResponses, read_attribution
-    from closerlook.trace.passages import Passages, read_spans, word_classes
+    from closerlook.trace.marked import MarkedResponses
 
-    passages = Passages.read(arguments.responses)
-    marked = MarkedResponses(
-        passages,
-        read_instructions(arguments.evalset, passages.ids),
-        read_spans(arguments.spans, passages),
-        word_classes(passages, arguments.shift) if arguments.shift else None,
-        read_attribution(arguments.attribution) if arguments.attribution else {},
+    marked = MarkedResponses.read(
+        arguments.responses, arguments.evalset, arguments.spans, arguments.shift, arguments.attribution
     )
     tables = [
         trace(marked, IndexedDataset.open(name, *folders), arguments.top, arguments.seed)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from closerlook.core.scripts import run
+from closerlook.core.scripts import add_index, run
 
 
 def main() -> None:
@@ -13,13 +13,7 @@ def main() -> None:
         text = f"{name}.parquet of the cell on the evalset"
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=text)
     parser.add_argument("--evalset", type=Path, required=True, metavar="FILE", help="parquet with the instructions")
-    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="index, written by build_index.py")
-    parser.add_argument(
-        "--embeddings",
-        type=Path,
-        metavar="DIR",
-        help="embeddings of the dataset, or of one that begins with it (default: BM25)",
-    )
+    add_index(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
     arguments = parser.parse_args()
 

@@ -127,6 +127,11 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise CloserlookError(f"{path}: cannot be read as parquet: {error}") from error
 
 
+def read_ids(path: Path) -> list[str]:
+    """The column `id` of a parquet file, in the file's order."""
+    return read_parquet(path, columns=["id"])["id"].to_pylist()
+
+
 def read_by_id(path: Path, column: str) -> dict[str, Any]:
     """A column of a parquet file by the column `id`, in the file's order."""
     table = read_parquet(path, columns=["id", column])

@@ -158,7 +158,7 @@ TRACE = _schema(
     ("keyword_other", _float, "keyword with another response's pair; null unless a ranker has the candidate first"),
     ("semantic_other", _float, "semantic with another response's pair; null as for keyword_other"),
     ("bm25", _float, "BM25 score for the instruction and the span in its sentence; null if not scored"),
-    ("influence", _float, "influence by gradients; null as for rank_gradient"),
+    ("influence", _float, "influence by gradients; null where none was computed"),
     ("fused", _float, "reciprocal rank fusion: sum over the rankers of 1 / (60 + rank)"),
     ("rank_lexical", _int, "1-based rank by shared words; null outside of this ranker's first candidates"),
     ("rank_bm25", _int, "1-based rank by BM25; null as for rank_lexical"),

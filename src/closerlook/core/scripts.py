@@ -110,6 +110,17 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_index(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for the one dataset that is searched (--index, --embeddings)."""
+    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="index, written by build_index.py")
+    parser.add_argument(
+        "--embeddings",
+        type=Path,
+        metavar="DIR",
+        help="embeddings of the dataset, or of one that begins with it (default: none, BM25 alone)",
+    )
+
+
 def named_folders(values: Sequence[Sequence[str]] | None, flag: str) -> dict[str, list[Path]]:
     """The one or two folders after each name of a repeatable flag. Raises CloserlookError if there are none, or more."""
     for words in values or ():

@@ -20,7 +20,7 @@ from closerlook.core.files import read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.data.tally import Tally
 from closerlook.spans.inputs import Span, read_instructions, read_marked_responses, words_only
-from closerlook.trace.embeddings import Embeddings
+from closerlook.trace.embeddings import Embeddings, pair_text
 from closerlook.trace.index import Index
 
 
@@ -195,7 +195,7 @@ def _eligible_spans(
                 counts["in_instruction"] += 1
             else:
                 traced = [row_of[id_] for id_ in candidates[span]]
-                eligible.append(SampledSpan(span, quote, f"{instruction}\n{response['text']}", traced))
+                eligible.append(SampledSpan(span, quote, pair_text(instruction, response["text"]), traced))
     if not eligible:
         raise CloserlookError(
             f"{files.trace}: no span was traced to an instance that contains it, so there is nothing to exclude"

@@ -8,6 +8,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from closerlook.core import schemas
+from closerlook.trace.embeddings import pair_text
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.keywords import overlap
 from closerlook.trace.marked import MarkedResponses
@@ -97,7 +98,7 @@ class _SpanLookup:
     def candidate_columns(self, number: int, span: LocatedSpan, row: int, first: bool) -> dict[str, Any]:
         """The columns of TRACE that describe the candidate. first: some ranker ranks it first."""
         index, phrase = self.dataset.index, self.phrases[number]
-        text = f"{index.instructions[row]}\n{index.responses[row]}"
+        text = pair_text(index.instructions[row], index.responses[row])
         occurs = self.dataset.occurs_in([row])
         low, high = span.sentence
         words = [word.text for word in self.marked.passages.words[low:high]]

@@ -32,6 +32,11 @@ WEIGHTS = ["*.safetensors", "*.json", "*.txt", "*.model", "README.md"]
 """Files of a model that are downloaded from the hub: no pickles, no other formats of the same weights."""
 
 
+def pair_text(instruction: str, response: str) -> str:
+    """An instance, or an instruction and its response, as it is embedded."""
+    return f"{instruction}\n{response}"
+
+
 class Embeddings:
     """The vectors that `build` wrote to `folder`, memory-mapped: in the order of the texts, so a subset's are the first rows.
 

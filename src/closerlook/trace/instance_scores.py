@@ -10,6 +10,7 @@ from tqdm import tqdm
 from closerlook.core.schemas import INSTANCE_SCORES
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.marked import MarkedResponses
+from closerlook.trace.rankers import FUSION
 
 
 def score_instances(marked: MarkedResponses, dataset: IndexedDataset) -> pa.Table:
@@ -45,5 +46,5 @@ def fuse_scores(rankers: list[np.ndarray]) -> np.ndarray:
     """
     from scipy.stats import rankdata  # slow to import, and the program's --help does not need it
 
-    reciprocal = (np.where(scores > 0, 1 / (60 + rankdata(-scores)), 0.0) for scores in rankers)
+    reciprocal = (np.where(scores > 0, 1 / (FUSION + rankdata(-scores)), 0.0) for scores in rankers)
     return np.sum(list(reciprocal), axis=0).astype(np.float32)

@@ -9,9 +9,11 @@ import numpy as np
 
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import read_parquet
+from closerlook.spans.inputs import read_instructions
 from closerlook.text.words import join_words
+from closerlook.trace.embeddings import pair_text
 from closerlook.trace.indexed_dataset import IndexedDataset
-from closerlook.trace.passages import Passages
+from closerlook.trace.passages import Passages, read_spans, word_classes
 from closerlook.trace.rankers import LocatedSpan, locate_spans
 
 SpanKey = tuple[str, int, int]
@@ -32,6 +34,20 @@ class MarkedResponses:
     classes: np.ndarray | None
     attribution: Mapping[SpanKey, Mapping[str, float]] = field(default_factory=dict)
 
+    @classmethod
+    def read(
+        cls, responses: Path, evalset: Path, spans: Path, shift: Path | None = None, attribution: Path | None = None
+    ) -> "MarkedResponses":
+        """From the files of a cell on an evalset; without `shift`, no classes. Raises CloserlookError where they do not match."""
+        passages = Passages.read(responses)
+        return cls(
+            passages,
+            read_instructions(evalset, passages.ids),
+            read_spans(spans, passages),
+            word_classes(passages, shift) if shift else None,
+            read_attribution(attribution) if attribution else {},
+        )
+
     @cached_property
     def located(self) -> list[LocatedSpan]:
         """The spans with their words and sentences."""
@@ -51,8 +67,7 @@ class MarkedResponses:
     @cached_property
     def pairs(self) -> list[str]:
         """Instruction and response, as those of instances are embedded."""
-        texts = zip(self.instructions, self.passages.texts, strict=True)
-        return [f"{instruction}\n{response}" for instruction, response in texts]
+        return list(map(pair_text, self.instructions, self.passages.texts))
 
     def key(self, span: LocatedSpan) -> SpanKey:
         """What the attribution calls a span."""

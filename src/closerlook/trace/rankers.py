@@ -14,6 +14,8 @@ from closerlook.trace.passages import Passages
 
 DEPTH = 100
 """Instances per ranking that are fused."""
+FUSION = 60
+"""Constant of reciprocal rank fusion, as of Cormack et al. (2009)."""
 CONTEXT = 8
 """Words of the sentence, on either side of a span, that the lexical ranker may add to it."""
 LONGEST_RUN = 256
@@ -97,6 +99,6 @@ def fuse(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
     best: dict[int, int] = {}
     for ranking in rankings:
         for rank, row in enumerate(dict.fromkeys(ranking), start=1):
-            scores[row] += 1 / (60 + rank)
+            scores[row] += 1 / (FUSION + rank)
             best[row] = min(rank, best.get(row, rank))
     return {row: scores[row] for row in sorted(scores, key=lambda row: (-scores[row], best[row], row))}

@@ -11,7 +11,7 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import INSTANCES, TRACE, TRIALS
 from closerlook.miniature.trials import draw_trials
 from closerlook.trace import candidates
-from closerlook.trace.embeddings import Embeddings
+from closerlook.trace.embeddings import Embeddings, pair_text
 from closerlook.trace.index import Index
 from closerlook.trace.indexed_dataset import IndexedDataset
 from closerlook.trace.marked import MarkedResponses
@@ -53,7 +53,7 @@ def run_trials(
     )
     with TemporaryDirectory() as folder:
         index = Index.build(data, Path(folder) / "index")
-        pairs = [f"{row.instruction}\n{row.response}" for row in trials.instances]
+        pairs = [pair_text(row.instruction, row.response) for row in trials.instances]
         embeddings = Embeddings.build(pairs, embedder, Path(folder) / "embeddings")
         table = candidates.trace(marked, IndexedDataset(world, index, embeddings, len(ids)), top, seed)
     write_parquet(data, INSTANCES, instances)

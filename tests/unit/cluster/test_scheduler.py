@@ -1,11 +1,9 @@
 """Snakemake looks for jobs at most once per period, however many jobs have ended."""
 
-import inspect
 import time
 from threading import Semaphore, Timer
 
 import pytest
-from snakemake.scheduling.job_scheduler import JobScheduler
 
 from closerlook.cluster.scheduler import limit_timers
 
@@ -38,9 +36,3 @@ def test_finished_jobs_do_not_add_looks_for_ever(limited: bool) -> None:
         limit_timers(scheduler)
     looks = scheduler.looks(finished_jobs=100, seconds=0.5) - 100
     assert (0 < looks <= 10) if limited else looks > 100, "at most one per period; without the remedy, a hundred"
-
-
-def test_the_scheduler_has_what_is_replaced() -> None:
-    source = inspect.getsource(JobScheduler)
-    assert "def _schedule_reevalutation(self, delay" in source
-    assert "self._open_jobs.release()" in inspect.getsource(JobScheduler._schedule_reevalutation)

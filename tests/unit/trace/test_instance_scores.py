@@ -1,5 +1,6 @@
 """Scores of all instances: against the texts, the traces, and fusion by hand."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from closerlook.core.files import write_parquet
 from closerlook.core.schemas import ATTRIBUTION, INSTANCE_SCORES, RANKERS
 from closerlook.trace.candidates import trace
 from closerlook.trace.instance_scores import fuse_scores, score_instances
-from closerlook.trace.marked import MarkedResponses, read_attribution
+from closerlook.trace.marked import MarkedResponses, SpanKey, read_attribution
 from closerlook.trace.passages import Passages
 
 PAIRS = [
@@ -25,9 +26,9 @@ TEXTS = ["The press was built by Norvik. Ask more.", "🙂 of it."]
 SPANS = [(0, 23, 29), (1, 0, 1)]
 
 
-def marked(**more: object) -> MarkedResponses:
+def marked(attribution: Mapping[SpanKey, Mapping[str, float]] | None = None) -> MarkedResponses:
     passages = Passages.from_texts(["r0", "r1"], TEXTS)
-    return MarkedResponses(passages, ["Who built the press?", "zzz"], SPANS, None, **more)  # type: ignore[arg-type]
+    return MarkedResponses(passages, ["Who built the press?", "zzz"], SPANS, None, attribution or {})
 
 
 @pytest.mark.parametrize("embed", [False, True])

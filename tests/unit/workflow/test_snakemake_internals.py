@@ -21,7 +21,7 @@ WORKFLOW = {
     "overwrite_configfiles": "common.smk and Snakefile: the --configfile of the command line",
     "current_basedir": "common.smk: where the rules and programs of this workflow are",
     "source_path": "common.smk: the programs of a workflow that is fetched",
-    "scheduler": "cluster.smk: drive() asks its executor for the run's name in Slurm",
+    "scheduler": "cluster.smk: drive() asks its executor for the run's name in Slurm; Snakefile: limit_timers()",
 }
 
 
@@ -53,3 +53,9 @@ def test_a_run_s_name_in_slurm_is_known() -> None:
 def test_another_attempt_resets_what_cluster_smk_resets() -> None:
     assert inspect.getsource(Job.attempt.fset).count("self._") == 2, "cluster.smk: set_attempt"
     assert "_params is None" in inspect.getsource(Job.params.fget), "cluster.smk: set_attempt"
+
+
+def test_the_schedulers_timers_can_be_limited() -> None:
+    source = inspect.getsource(JobScheduler)
+    assert "def _schedule_reevalutation(self, delay" in source, "closerlook.cluster.scheduler replaces it"
+    assert "self._open_jobs.release()" in inspect.getsource(JobScheduler._schedule_reevalutation)

@@ -13,6 +13,7 @@ from closerlook.core import layout
 from closerlook.core.schemas import BORROWING, RANKERS, RESPONSES, SHIFT, SPANS, TRACE, VERDICTS, WORDS
 from closerlook.report.page.reading import Folder, by_id
 from closerlook.report.page.tokens import token_columns
+from closerlook.report.tables.borrowing import SMALL_PARTS, TUNED_ON
 
 WORD_COLUMNS = ("id", "start", "end", "instances", "longest", "longest_start", "longest_end", "candidates")
 """Columns of WORDS that the page shows; of the rankings it has the fused one alone."""
@@ -157,7 +158,7 @@ def _borrowing(borrowing: pa.Table | None, cell: str) -> list[list[Any]]:
     about what is observed, and the small parts: [unit, ngram, where, null, found, phrases]."""
     if borrowing is None:
         return []
-    shown = ~pc.field("null").isin(["tuned_on", "tuned_on_small", "held_out_small"])
+    shown = ~pc.field("null").isin([TUNED_ON, *SMALL_PARTS])
     own = borrowing.filter((pc.field("searched") == cell.split("/")[1]) & shown)
     keys = ["unit", "ngram", "where", "null"]
     sums = own.group_by(keys, use_threads=False).aggregate([("found", "sum"), ("phrases", "sum")])

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from closerlook.core import layout
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_ids, read_parquet
 from closerlook.judge.aspects import SCORES
 from closerlook.paper.claims import Measure
 from closerlook.report.tables.ablation import ABLATION
@@ -112,7 +112,7 @@ def _kl_fall(row: Row, first: Path, second: Path, *_: Path) -> Effect:
 def _sentence_parts(shift: Path) -> Iterator[Column]:
     """By response: KL and number of the first tokens of sentences, then of the others."""
     tokens = Tokens(shift, ["kl_base_tuned", "sentence_token", "sentence_length"])
-    ids = tuple(read_parquet(shift, columns=["id"])["id"].to_pylist())
+    ids = tuple(read_ids(shift))
     first = first_tokens(tokens)
     for part in (first, ~first):
         yield ids, tokens.total(np.where(part, tokens["kl_base_tuned"], 0.0))
@@ -122,7 +122,7 @@ def _sentence_parts(shift: Path) -> Iterator[Column]:
 def _shifted(row: Row, first: Path, second: Path, *_: Path) -> Effect:
     columns: list[Column] = []
     for path in (first, second):
-        ids = tuple(read_parquet(path, columns=["id"])["id"].to_pylist())
+        ids = tuple(read_ids(path))
         tokens = Tokens(path, ["class"])
         columns += [(ids, tokens.total(tokens["class"] == "shifted")), (ids, tokens.total(np.ones(len(tokens.owner))))]
     table = aligned(columns)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_ids, read_parquet
 from closerlook.report.tables import metrics
 from closerlook.report.tables.table import Files, Measured, Part, Table
 from closerlook.stats.bootstrap import Estimate
@@ -31,7 +31,7 @@ def count_rows(subset: Path, report: Path) -> Iterator[Measured]:
 
 def count_contaminated(subset: Path, evalset: Path, pairs: Path) -> Iterator[Measured]:
     """Evaluation instructions that the subset contains word for word, and only nearly. n: instructions in the evalset."""
-    instances = set(read_parquet(subset, columns=["id"])["id"].to_pylist())
+    instances = set(read_ids(subset))
     matches: dict[str, set[str]] = {"exact": set(), "near": set()}
     for pair in read_parquet(pairs, columns=["evalset_id", "instance_id", "match"]).to_pylist():
         if pair["instance_id"] in instances:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from closerlook.core.files import read_parquet
+from closerlook.core.files import read_ids, read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.report.tables import metrics
 from closerlook.report.tables.borrowing import HELD_OUT, OBSERVED, Counts, compare, excess
@@ -191,7 +191,7 @@ def measure_similarity(cells: list[tuple[Row, list[Path]]]) -> Iterator[Measured
     """Mean similarity of the responses to the first candidate of each ranker, and that of other responses to it."""
     for cell, (trace, responses) in cells:
         traced = read_trace(trace, cell["searched"])
-        ids = read_parquet(responses, columns=["id"])["id"].to_pylist()
+        ids = read_ids(responses)
         for ranker in RANKERS:
             for name in metrics.SIMILARITY:
                 sums, counts = sum_by_response(traced, [span.first(ranker).get(name) for span in traced.values()], ids)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from closerlook.core import layout
-from closerlook.core.files import read_by_id, read_parquet
+from closerlook.core.files import read_by_id, read_ids, read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.report.tables import metrics
 from closerlook.report.tables.ablation import units_of
@@ -33,7 +33,7 @@ def measure_retraining(cells: list[tuple[Row, list[Path]]]) -> Iterator[Measured
     the responses, the dataset, and the model's part of it.
     """
     cell, (scores, likelihood, responses, dataset, _) = cells[0]
-    table, ids = read_parquet(scores), read_parquet(dataset, columns=["id"])["id"].to_pylist()
+    table, ids = read_parquet(scores), read_ids(dataset)
     spans: list[Key] = list(zip(*(table[name].to_pylist() for name in ("id", "start", "end")), strict=True))
     if not spans:
         return

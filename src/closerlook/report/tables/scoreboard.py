@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from closerlook.core.files import read_by_id, read_parquet
+from closerlook.core.files import read_by_id, read_ids, read_parquet
 from closerlook.core.schemas import RANKERS
 from closerlook.miniature.origins import find_claim_at, instances_by_claim
 from closerlook.report.tables import metrics
@@ -30,7 +30,7 @@ def score_rankings(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredOf]:
 
 def _score_spans(spans: dict[Key, TracedSpan], responses: Path, subset: Path) -> Iterator[Measured]:
     truths = true_sources(spans, responses, subset)
-    ids = read_parquet(responses, columns=["id"])["id"].to_pylist()
+    ids = read_ids(responses)
     rankings, top = read_rankings(spans)
 
     def over_sourced(

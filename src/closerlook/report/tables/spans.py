@@ -9,7 +9,7 @@ import numpy as np
 
 from closerlook.core import layout
 from closerlook.core.errors import CloserlookError
-from closerlook.core.files import read_by_id, read_parquet
+from closerlook.core.files import read_by_id, read_ids, read_parquet
 from closerlook.core.schemas import CLASSES
 from closerlook.report.tables import metrics
 from closerlook.report.tables.measuring import Tokens, labeled, means, null_counts, shares, total
@@ -74,7 +74,7 @@ def measure_spans(spans: Path, responses: Path) -> Iterator[Measured]:
 def measure_span_classes(spans: Path, responses: Path, shift: Path) -> Iterator[Measured]:
     """Shares of unshifted, marginal and shifted tokens among those of spans, among all, and the difference (section 5)."""
     marks = read_marks(spans, responses)
-    if read_parquet(shift, columns=["id"])["id"].to_pylist() != marks.ids:
+    if read_ids(shift) != marks.ids:
         raise CloserlookError(f"{shift}: holds other responses than {responses}; delete it and run its command again")
     tokens = Tokens(shift, ["class", "token_start"])
     marked = _marked_tokens(marks, tokens["token_start"].astype(np.int64), tokens.owner)

@@ -21,6 +21,7 @@ def measure_trials(answers: Path, instances: Path, trace: Path) -> Iterator[Meas
     rows = read_parquet(answers).to_pylist()
     parts = {(row["id"], row["start"], row["end"]): [frozenset(part) for part in row["sources"]] for row in rows}
     truths = {key: frozenset[str]().union(*each) for key, each in parts.items()}
+    ids = [row["id"] for row in rows]
     spans = read_trace(trace, instances.parent.name)
     rankings, top = read_rankings(spans)
     sourced = np.array([bool(truths[key]) for key in spans], dtype=np.float64)
@@ -34,7 +35,7 @@ def measure_trials(answers: Path, instances: Path, trace: Path) -> Iterator[Meas
             "mrr": np.array([mrr for _, _, mrr in scores]),
         }
         yield from labeled({"ranker": ranker}, shares(columns, sourced))
-        yield from labeled({"ranker": ranker}, measure_abstention(spans, truths, ranker, [row["id"] for row in rows]))
+        yield from labeled({"ranker": ranker}, measure_abstention(spans, truths, ranker, ids))
     size = read_parquet(instances, columns=["id"]).num_rows
     random = [expected_scores(len(truths[key]), size, top) for key in spans]
     columns = {name: np.array([score[i] for score in random]) for i, name in ((0, "precision_at_1"), (2, "mrr"))}
