@@ -34,12 +34,15 @@ def test_the_documents_agree_with_their_tables() -> None:
 
 
 def test_a_number_is_that_of_the_only_row(cite: ModuleType) -> None:
-    """A mean over trainings stands for these; a title that fits several rows, or none, is refused."""
+    """The mean over trainings, or with a seed one of these; a title that fits several rows, or none, is refused."""
     value, *interval = cite.cited(TABLE, f"kl_base_tuned, {ROW}").split()
     assert interval
     assert cite.cited(TABLE, f"kl_base_tuned, {ROW}, value") == value
     assert int(cite.cited(TABLE, f"kl_base_tuned, {ROW}, n")) > 0
-    for title in ("kl_base_tuned, method=lft", f"kl_base_tuned, {ROW}, seed=0", f"kl, {ROW}"):
+    seeds = [float(cite.cited(TABLE, f"kl_base_tuned, {ROW}, value, seed={seed}")) for seed in range(5)]
+    assert min(seeds) < float(value) < max(seeds)
+    assert float(value) == pytest.approx(sum(seeds) / 5, abs=0.001)  # each is written with three digits
+    for title in ("kl_base_tuned, method=lft", f"kl_base_tuned, {ROW}, seed=5", f"kl, {ROW}"):
         with pytest.raises(ValueError, match="rows, expected 1"):
             cite.cited(TABLE, title)
 
