@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores all --configfile
 
 .PHONY: demo miniature-full small test quick test-ranks test-e2e test-slurm test-browser test-latex test-model lint format schema bench gpu-prepare gpu-check report profile docs clean help
 help:
-	@echo "make demo     the miniature, end to end; prints its tables        (six minutes on two cores)"
+	@echo "make demo     the miniature, end to end; prints its tables        (6 to 10 minutes on two cores)"
 	@echo "make miniature-full  the miniature with every dataset and method, five trainings of each  (180 cells, not 18)"
 	@echo "make small    Gemma 3 270M base on real data                      (CONFIGFILES=... to add your own)"
 	@echo "make test     every test, after installing the system packages they need; make .venv/dev: install only"
