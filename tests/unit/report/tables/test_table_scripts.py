@@ -14,9 +14,11 @@ from closerlook.core.errors import CloserlookError
 from closerlook.core.files import write_csv, write_json, write_text
 from closerlook.report.figures.registry import FIGURES
 from closerlook.report.tables.build import build
+from closerlook.report.tables.pooling import summarized
 from closerlook.report.tables.registry import IDENTITY, TABLES, VALUE
 from closerlook.report.tables.show import show, show_results
 from closerlook.report.tables.tidy import read_csv
+from closerlook.report.tables.wide import widen
 
 OWN = ("accuracy", "claims", *(n for n in TABLES if TABLES[n].selective or TABLES[n].asks_for not in ("", "judges")))
 """Have their own tests."""
@@ -223,8 +225,10 @@ def test_show_obeys_no_markup(small: Folder, capsys: pytest.CaptureFixture[str])
     path = small.path / "tables" / "shift.csv"
     write_text(path.read_text().replace("brief", "[red]b"), path)
     write_text("", small.path / "figures" / "token_shift.png")
+    write_text("", small.path / "report" / "index.html")
     show_results(small.path)
     shown = capsys.readouterr().out
+    assert shown.endswith(f"  {small.path / 'report' / 'index.html'}\n")
     assert f"  {small.path / 'tables' / 'shift.md'}" in shown
     assert f"  {small.path / 'figures' / 'token_shift.png'}" in shown
     shown = shown[: shown.index("Tables:")]
@@ -232,3 +236,19 @@ def test_show_obeys_no_markup(small: Folder, capsys: pytest.CaptureFixture[str])
     assert "no data" in shown
     assert max(map(len, shown.splitlines())) <= 110
     assert VALUE[0] not in shown
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "docs/results/miniature").glob("*.csv")), ids=lambda path: path.stem
+)
+def test_show_breaks_no_number_and_cuts_no_label(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However many columns a table has: each line has its labels and its first number whole, and what is left out is counted."""
+    show(path)
+    shown = capsys.readouterr().out
+    wide = widen(summarized(read_csv(path, TABLES[path.stem])), TABLES[path.stem], brief=True)
+    first = wide.align.index("r")
+    lines = shown.splitlines()
+    for line in wide.lines[:40]:
+        whole = [cell for cell in line[: first + 1] if len(cell) <= 40]
+        assert any(all(cell in words for cell in whole) for words in lines), line
+    assert max(map(len, lines)) <= 110 or f" of {len(wide.header)} columns;" in shown
