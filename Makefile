@@ -96,6 +96,7 @@ bench: .venv/dev $(GEMMA)
 	for stage in training generation shift; do \
 	  $(BIN)/python benchmarks/$$stage.py && $(BIN)/python benchmarks/$$stage.py --model $(GEMMA) || exit; done
 	$(BIN)/python benchmarks/precision.py --model $(GEMMA)
+	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python benchmarks/tracing.py
 	$(BIN)/python benchmarks/per_response.py --model $(GEMMA)

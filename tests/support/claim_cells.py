@@ -94,7 +94,11 @@ def answered(share: float, path: Path) -> None:
     """Write the items of a benchmark, of which a share is answered right: two about each subject."""
     row = {"log_probs": [], "tokens": [1], "bytes": [], "answer": None, "prediction": "x", "correct_per_byte": None}
     luck = np.random.default_rng(3).random(2 * N)  # the same items are hard for all
-    rows = [row | {"id": str(i), "subject": str(i // 2), "correct": bool(luck[i] < share)} for i in range(2 * N)]
+    correct = (luck < share).tolist()
+    rows = [
+        row | {"id": str(i), "subject": str(i // 2), "cut": False, "score": float(right), "correct": right}
+        for i, right in enumerate(correct)
+    ]
     write_parquet(rows, BENCHMARK, path)
 
 

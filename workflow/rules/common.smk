@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from closerlook.config import load as configuration
+from closerlook.config.benchmark_tasks import harness_tasks
 from closerlook.config.flags import config_words, run_words
 from closerlook.config.grid import NO_DATASET
 from closerlook.config.rows import grid_rows
@@ -52,6 +53,7 @@ CATALOG = CONFIG.catalog
 PRESET = CONFIG.preset.preset
 RESULTS = f"results/{PRESET}"
 SOURCES = SourceFiles(CATALOG, RESULTS)
+HARNESS_TASKS = harness_tasks(CONFIG.tasks)
 TRAINED = [cell for cell in CONFIG.cells if cell.dataset]
 DATASETS = sorted({cell.dataset for cell in TRAINED})
 EVALSETS = sorted({name for evalsets in CONFIG.cells.values() for name in evalsets})
@@ -130,6 +132,8 @@ def write_configs():
         CONFIG.cell_config(cell).write(Path(at(layout.cell_config(cell.name))))
     for file, source in SOURCES.files():
         source.write(file)
+    for name, task in HARNESS_TASKS.items():
+        task.write(Path(at(layout.benchmark_source(name))))
 
 
 if workflow.is_main_process and not workflow.modifier.is_main_snakefile():

@@ -27,11 +27,13 @@ def encode_continuations(
 ) -> list[Continuation]:
     """The continuation of each context by a text, tokenized as one string, as in lm-evaluation-harness.
 
-    Tokens of the string that differ from those of the context alone are scored, so that a token over the border is. Without any
-    token before them, the beginning-of-sequence token is put there, or what stands for it.
+    White space at the end of a context belongs to the text. Tokens of the string that differ from those of the context alone are
+    scored, so that a token over the border is (which lm-evaluation-harness leaves out). Without any token before them, the
+    beginning-of-sequence token is put there, or what stands for it.
     """
     distinct = list(dict.fromkeys(contexts))
-    alone = dict(zip(distinct, encode_prompts(tokenizer, PLACEHOLDER, distinct), strict=True))
+    stripped = encode_prompts(tokenizer, PLACEHOLDER, [context.rstrip() for context in distinct])
+    alone = dict(zip(distinct, stripped, strict=True))
     together = encode_prompts(tokenizer, PLACEHOLDER, [a + b for a, b in zip(contexts, texts, strict=True)])
     first = first_token(tokenizer)
     continuations = []
@@ -43,15 +45,28 @@ def encode_continuations(
     return continuations
 
 
-def windows(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], context: int) -> Iterator[Continuation]:
-    """All tokens of a text in pieces that fit into the model's context, each after the last token of the piece before it.
+def fit(continuation: Continuation, context: int) -> tuple[Continuation, bool]:
+    """The last tokens of a continuation, of which a model reads at most `context`, and whether others were left out.
 
-    The first token is scored too, after the beginning-of-sequence token or what stands for it.
+    A model does not read the last one. Of a text that fills the context, the first token is not scored.
+    """
+    tokens, start = continuation
+    cut = max(0, len(tokens) - 1 - context)
+    return Continuation(tokens[cut:], max(1, start - cut)), cut > 0
+
+
+def windows(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], context: int) -> Iterator[Continuation]:
+    """All tokens of a text in pieces that fit into the model's context, as in lm-evaluation-harness.
+
+    The first piece begins after the beginning-of-sequence token, or what stands for it; each other one after the last token of
+    the piece before it, except for the last piece, which is shorter and has as many tokens before it as fit.
     """
     first = first_token(tokenizer)
     tokens = [*tokens] if tokens[0] == first else [first, *tokens]
-    for start in range(0, len(tokens) - 1, context - 1):
-        yield Continuation(tokens[start : start + context], 1)
+    for start in range(1, len(tokens), context):
+        end = min(start + context, len(tokens))
+        begin = max(0, end - 1 - context)
+        yield Continuation(tokens[begin:end], start - begin)
 
 
 def first_token(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -61,16 +76,19 @@ def first_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 @torch.inference_mode()
-def log_probs(network: Network, continuations: Sequence[Continuation], limits: PassLimits) -> np.ndarray:
+def log_probs(
+    network: Network, continuations: Sequence[Continuation], limits: PassLimits
+) -> tuple[np.ndarray, np.ndarray]:
     """The log-probability in nats of each continuation, the sum over its scored tokens: (continuations,) float64.
 
-    A model reads all tokens but the last, whose distribution they give: choices of one token have all their tokens read in
-    common. Raises CloserlookError for logits that are not finite.
+    And whether each of these tokens is the likeliest one: (continuations,) bool. A model reads all tokens but the last, whose
+    distribution they give: choices of one token have all their tokens read in common. Raises CloserlookError for logits that
+    are not finite.
     """
     stems: dict[tuple[int, ...], list[int]] = {}
     for number, continuation in enumerate(continuations):
         stems.setdefault(tuple(continuation.tokens[:-1]), []).append(number)
-    sums = np.zeros(len(continuations))
+    sums, greedy = np.zeros(len(continuations)), np.ones(len(continuations), dtype=bool)
     for batch in _batches(list(stems), limits.tokens):
         positions: list[int] = []
         targets: list[int] = []
@@ -84,11 +102,14 @@ def log_probs(network: Network, continuations: Sequence[Continuation], limits: P
                 owners += [number] * (len(tokens) - start)
             offset += len(stem)
         hidden = network.hidden(**pack(batch, network.device))[0]
-        scored = network.log_probs(hidden[positions], torch.tensor(targets, device=network.device), limits.logits)
-        np.add.at(sums, owners, scored.double().cpu().numpy())
+        scores, likeliest = network.log_probs(
+            hidden[positions], torch.tensor(targets).to(network.device), limits.logits
+        )
+        np.add.at(sums, owners, scores.double().cpu().numpy())
+        np.logical_and.at(greedy, owners, likeliest.cpu().numpy())
     if not np.isfinite(sums).all():
         raise CloserlookError("the model's logits are not finite; did its training diverge?")
-    return sums
+    return sums, greedy
 
 
 def _batches(stems: list[tuple[int, ...]], most: int) -> Iterator[list[tuple[int, ...]]]:

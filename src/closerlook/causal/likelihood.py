@@ -156,4 +156,4 @@ def log_probs(network: Network, responses: Iterable[ResponseRow], limits: PassLi
         positions = positions.to(network.device)
         hidden = network.hidden(**inputs)[0, positions - 1]  # a token is predicted at the position before it
         targets = inputs["input_ids"][0, positions]
-        yield from network.log_probs(hidden, targets, limits.logits).double().cpu().split(lengths)
+        yield from network.log_probs(hidden, targets, limits.logits)[0].double().cpu().split(lengths)

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from closerlook.config import checks, grid, sweep
-from closerlook.config.benchmarks import MINIATURE, MINIATURE_TASKS, Task, read_tasks
+from closerlook.config.benchmark_tasks import benchmark_tasks
+from closerlook.config.benchmarks import Task, is_file
 from closerlook.config.catalog import ApiModel, Catalog, ParaphrasedSource
 from closerlook.config.cell import PLACEHOLDER, CellConfig, PromptTemplate
 from closerlook.config.derived import ScoredSource, SimplifiedSource, ancestry
@@ -22,7 +23,6 @@ from closerlook.config.preset import Comparison, Preset
 from closerlook.config.problems import Problem, from_pydantic, path, refuse, refuse_invalid
 from closerlook.config.settings import FileSource, FolderModel, GenerateSettings, TrainSettings
 from closerlook.config.yaml_file import read_yaml
-from closerlook.core import layout
 from closerlook.core.files import read_text
 
 Location = tuple[int | str, ...]
@@ -64,19 +64,8 @@ class Configuration:
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
-        """The benchmark tasks by name, with the paths of their items from `root`. Raises CloserlookError."""
-        tasks: dict[str, Task] = {}
-        for file in self.preset.benchmarks:
-            own = file == MINIATURE
-            folder = Path("results") / self.preset.preset / layout.miniature() if own else Path(file).parent
-            for listed in MINIATURE_TASKS if own else read_tasks(self.root / file):
-                task = listed.model_copy(update={"file": str(folder / listed.file)})
-                if task.name in tasks:
-                    refuse([Problem(file, "tasks", task.name, "a name that no other task of the preset has")])
-                if not own and not (self.root / task.file).is_file():
-                    refuse([Problem(file, f"tasks.{task.name}.file", task.file, "a file that exists")])
-                tasks[task.name] = task
-        return tasks
+        """The benchmark tasks by name, with the paths of their files from `root`. Raises CloserlookError."""
+        return benchmark_tasks(self.preset, self.root)
 
     def benchmarked(self, cell: Cell) -> list[str]:
         """The tasks that a cell is scored on: none for an API model, a control with a template of its own, or a cell that is
@@ -152,7 +141,7 @@ def load(
     # Validated again from what it holds, so that files that are defaults of settings are found too.
     catalog = Catalog.model_validate(find_files(catalog.model_dump(), folders, root))
     comparison = find_files(preset.comparison.model_dump(), folders, root)
-    benchmarks = [name if name == MINIATURE else find_file(name, folders, root) for name in preset.benchmarks]
+    benchmarks = [find_file(entry, folders, root) if is_file(entry) else entry for entry in preset.benchmarks]
     preset = preset.model_copy(update={"comparison": Comparison.model_validate(comparison), "benchmarks": benchmarks})
     refuse(checks.unknown_names(preset, catalog, file))
     refuse(checks.impossible_settings(preset, catalog, file))

@@ -85,7 +85,8 @@ class Preset(Settings):
     )
     benchmarks: list[str] = Field(
         [],
-        description="files that list tasks on which base and tuned models are scored; miniature: the tasks of its world",
+        description="tasks on which base and tuned models are scored: names of lm-evaluation-harness, or files that list tasks; "
+        "miniature: the tasks of its world",
     )
     comparison: Comparison = Field(Comparison(), description="the pairs of the simplification study (section 4)")
     markers: list[str] = Field([], description="names from the catalog: who marks hallucinated spans in every response")

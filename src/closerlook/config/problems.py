@@ -17,6 +17,7 @@ from closerlook.core.errors import CloserlookError
 
 _KINDS: dict[int | str, tuple[str, ...]] = {"judges": JUDGE_KEYS, "markers": MARKER_KEYS}
 _SOURCE_TAGS = {"hub", "file", "url", "folder", "gguf_package", "miniature", "endpoint", "paraphrase", *DERIVED_SOURCES}
+_TASK_TAGS = ("harness", "file")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def path(location: Iterable[int | str]) -> str:
 
 
 def _without_tags(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    if len(location) > 2 and location[2] in _KINDS.get(location[0], ()):
+    if len(location) > 2 and location[2] in (_TASK_TAGS if location[0] == "tasks" else _KINDS.get(location[0], ())):
         location = (*location[:2], *location[3:])
     before = (None, *location)
     return tuple(

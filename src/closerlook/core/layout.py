@@ -125,6 +125,16 @@ def tasks(world: str = "") -> str:
     return f"{miniature(world)}/tasks.yaml"
 
 
+def benchmark_data(task: str) -> str:
+    """Folder of the data of a task of lm-evaluation-harness."""
+    return f"benchmarks/{task}"
+
+
+def benchmark_source(task: str) -> str:
+    """Which task of lm-evaluation-harness it is; written before its data are fetched."""
+    return f"benchmarks/{task}.source.json"
+
+
 # -------------------------------------------------------------------------------------------------------------------- a cell
 def cell(cell: str) -> str:
     """Folder of a cell."""

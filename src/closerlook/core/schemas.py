@@ -83,15 +83,17 @@ SHIFT = _schema(
 BENCHMARK = _schema(
     ("id", _string, "id of the item"),
     ("subject", _string, "what the item is about: items about one subject are not independent; or null"),
-    ("log_probs", _floats, "log-probability in nats of each choice, or of the text (rolling); empty for a completion"),
-    ("tokens", _ints, "tokens of each choice, of the text, or of the response"),
-    ("bytes", _ints, "UTF-8 bytes of each choice or of the text; empty for a completion"),
+    ("log_probs", _floats, "log-probability in nats of each text that is scored; empty for a response"),
+    ("tokens", _ints, "tokens of each of these texts, or of the response"),
+    ("bytes", _ints, "UTF-8 bytes of each of these texts; empty for a response"),
+    ("cut", _bool, "whether the model could not read the beginning of the item, which is longer than its context"),
     ("answer", _int, "0-based index of the right choice; null for other kinds"),
     ("prediction", _string, "the choice of the largest log-probability, or the response; null for a text"),
-    ("correct", _bool, "whether the prediction is right; null for a text"),
+    ("score", _float, "what the answer is worth, more is better: 0 or 1, or a number such as F1; null for a text"),
+    ("correct", _bool, "whether the score is 1, if it is 0 or 1; else null"),
     ("correct_per_byte", _bool, "whether the right choice has the largest log-probability per byte; null otherwise"),
 )
-"""`cells/<cell>/benchmarks/<task>.parquet`: one row per item, in the order of the task's file."""
+"""`cells/<cell>/benchmarks/<task>.parquet`: one row per item, in the order of the task."""
 
 PAIRWISE = _schema(
     _ID,

@@ -8,6 +8,7 @@ from closerlook.config.load import Configuration
 from closerlook.config.site import Site
 from closerlook.core.errors import CloserlookError
 from closerlook.doctor import slurm
+from closerlook.doctor.benchmarks import check_benchmarks
 from closerlook.doctor.checks import Check, check
 from closerlook.doctor.job import check_with_job
 from closerlook.doctor.judges import check_judges
@@ -36,6 +37,7 @@ def doctor(
     else:
         yield from _check_cluster(site, str(site_file), results, jobs, timeout)
     yield from check_models(configuration, results)
+    yield from check_benchmarks(configuration, results)
     yield from check_judges(configuration)
 
 

@@ -19,6 +19,8 @@ class Response:
     token_ids: list[int] = field(default_factory=list)
     finish_reason: str = ""
     """eos, stop or length; empty as long as it is unfinished."""
+    text_before_stop: str | None = None
+    """The text before the stop string that ends it, if one does; `token_ids` lacks the token in which that string begins."""
 
 
 def new_response(id: str, prompt: list[int], context: int, max_new_tokens: int) -> Response:
@@ -80,6 +82,7 @@ class Ending:
         if starts := [start for stop in self.stop if (start := text.find(stop)) >= 0]:
             token_begins = token_starts(self.tokenizer, response.token_ids)
             last = max(begin for begin in token_begins if begin <= min(starts))
+            response.text_before_stop = text[: min(starts)]
             response.token_ids = response.token_ids[: token_begins.index(last)]
             response.finish_reason = "stop"
 

@@ -58,17 +58,19 @@ class Network:
         optimize_for_inference(head)
         return head[0]
 
-    def log_probs(self, hidden: Tensor, targets: Tensor, most: int) -> Tensor:
+    def log_probs(self, hidden: Tensor, targets: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """Log-probability in nats of each target, (rows,) int64, after the hidden states (rows, width): (rows,) float32.
 
-        most: logits that exist at a time, or one row.
+        And whether no token is likelier: (rows,) bool. most: logits that exist at a time, or one row.
         """
         rows = max(1, most // self.vocabulary)
-        pieces = [
-            torch.log_softmax(self.logits(h), -1).gather(-1, t[:, None])[:, 0]
-            for h, t in zip(hidden.split(rows), targets.split(rows), strict=True)
-        ]
-        return torch.cat([targets.new_empty(0, dtype=torch.float32), *pieces])
+        pieces = [targets.new_empty(0, dtype=torch.float32)]
+        likeliest = [targets.new_empty(0, dtype=torch.bool)]
+        for states, tokens in zip(hidden.split(rows), targets.split(rows), strict=True):
+            log_probs = torch.log_softmax(self.logits(states), -1)
+            pieces.append(log_probs.gather(-1, tokens[:, None])[:, 0])
+            likeliest.append(pieces[-1] == log_probs.amax(-1))
+        return torch.cat(pieces), torch.cat(likeliest)
 
     def greedy(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest tokens after hidden states (rows, width), the lowest id among equals, and their logits: (rows,) each.

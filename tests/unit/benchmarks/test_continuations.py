@@ -5,9 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tests.support.tiny_models import ARCHITECTURES, byte_tokenizer, tiny_model
 
-from closerlook.benchmarks.continuations import Continuation, encode_continuations, log_probs, windows
+from closerlook.benchmarks.continuations import Continuation, encode_continuations, fit, log_probs, windows
 from closerlook.core.errors import CloserlookError
 from closerlook.models.logits import Network
 from closerlook.models.packed import PACKED
@@ -28,6 +29,14 @@ def naive(model, continuation: Continuation) -> float:
     return total
 
 
+def is_greedy(model, continuation: Continuation) -> bool:
+    """Whether each scored token is the likeliest one."""
+    tokens, start = continuation
+    with torch.no_grad():
+        likeliest = model(input_ids=torch.tensor([tokens])).logits[0].argmax(-1).tolist()
+    return likeliest[start - 1 : -1] == tokens[start:]
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("limits", [WIDE, PassLimits(1, 1), PassLimits(17, 700)])
 def test_each_sum_is_that_of_single_passes(architecture: str, limits: PassLimits) -> None:
@@ -39,9 +48,23 @@ def test_each_sum_is_that_of_single_passes(architecture: str, limits: PassLimits
     expected = [naive(tiny_model(architecture), continuation) for continuation in continuations]
     model = tiny_model(architecture)
     model.set_attn_implementation(PACKED)
-    found = log_probs(Network(model), continuations, limits)
+    found, greedy = log_probs(Network(model), continuations, limits)
     # A sum of up to 5 float32 log-probabilities, each of about 10 nats.
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert greedy.tolist() == [is_greedy(tiny_model(architecture), continuation) for continuation in continuations]
+
+
+def test_the_likeliest_tokens_are_greedy() -> None:
+    """A continuation that the model itself decodes is greedy, and is not if any of its tokens is another."""
+    model = tiny_model()
+    tokens = [0, 44, 55]
+    for _ in range(6):
+        with torch.no_grad():
+            tokens.append(int(model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax()))
+    changed = [[*tokens[:at], (tokens[at] + 1) % 300, *tokens[at + 1 :]] for at in range(3, 9)]
+    model.set_attn_implementation(PACKED)
+    _, greedy = log_probs(Network(model), [Continuation(ids, 3) for ids in (tokens, *changed)], PassLimits(17, 700))
+    assert greedy.tolist() == [True] + [False] * 6
 
 
 def test_a_shared_context_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,12 +118,19 @@ def test_a_text_without_a_context_has_a_token_before_it() -> None:
 
 
 @given(st.lists(st.integers(2, 300), min_size=1, max_size=40), st.integers(2, 12))
-def test_windows_score_each_token_once_after_the_token_before_it(tokens: list[int], context: int) -> None:
-    pieces = list(windows(TOKENIZER, tokens, context))
-    assert all(len(piece.tokens) <= context and piece.start == 1 for piece in pieces)
-    assert [token for piece in pieces for token in piece.tokens[1:]] == tokens
-    assert [piece.tokens[0] for piece in pieces] == [
-        TOKENIZER.bos_token_id,
-        *(piece.tokens[-1] for piece in pieces[:-1]),
-    ]
-    assert list(windows(TOKENIZER, [TOKENIZER.bos_token_id, *tokens], context)) == pieces
+def test_windows_are_those_of_lm_evaluation_harness(tokens: list[int], context: int) -> None:
+    first = TOKENIZER.bos_token_id
+    rolled = get_rolling_token_windows(tokens, first, max_seq_len=context, context_len=1)
+    expected = [([*before, *scored], len(before)) for before, scored in map(make_disjoint_window, rolled)]
+    assert [tuple(piece) for piece in windows(TOKENIZER, tokens, context)] == expected
+    assert [tuple(piece) for piece in windows(TOKENIZER, [first, *tokens], context)] == expected
+
+
+@given(st.lists(st.integers(2, 300), min_size=2, max_size=40), st.data())
+def test_what_fits_is_the_end_of_a_continuation(tokens: list[int], data: st.DataObject) -> None:
+    whole = Continuation(tokens, data.draw(st.integers(1, len(tokens) - 1)))
+    context = data.draw(st.integers(1, 50))
+    fitted, cut = fit(whole, context)
+    assert fitted.tokens == tokens[-context - 1 :]
+    assert cut == (len(tokens) > context + 1)
+    assert len(fitted.tokens) - fitted.start == min(len(tokens) - whole.start, context)

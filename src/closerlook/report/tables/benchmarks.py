@@ -31,8 +31,9 @@ class Scores:
         self.ids = [row["id"] for row in self.rows]
         names = [row["id"] if row["subject"] is None else row["subject"] for row in self.rows]
         self.subjects = np.unique(names, return_inverse=True)[1]
-        self.rolling = self.rows[0]["correct"] is None
-        self.choices = self.rows[0]["answer"] is not None
+        self.rolling = self.rows[0]["score"] is None
+        self.binary = all(row["correct"] is not None for row in self.rows)
+        self.choices = all(row["answer"] is not None for row in self.rows)
 
     def column(self, name: str) -> np.ndarray:
         """A column of numbers or booleans, or the first entry of each of its lists: [items] float64."""
@@ -64,12 +65,20 @@ class Scores:
 
 
 def measure_scores(file: Path) -> Iterator[Measured]:
-    """Accuracy, with chance and the log-probability of the right choice; of texts, nats per token and bits per byte."""
+    """Accuracy, with chance and the log-probability of the right choice, or the mean score; of texts, nats per token.
+
+    And how many items are longer than the model's context.
+    """
     scores = Scores(file)
+    if cut := sum(row["cut"] for row in scores.rows):
+        yield {}, "cut", Estimate(float(cut), n=len(scores.rows))
     if scores.rolling:
         nats = -scores.column("log_probs")
         yield {}, "nats_per_token", scores.mean(nats, scores.column("tokens"))
         yield {}, "bits_per_byte", scores.mean(nats / np.log(2), scores.column("bytes"))
+        return
+    if not scores.binary:
+        yield {}, "score", scores.mean(scores.column("score"))
         return
     yield {}, "accuracy", scores.share(scores.column("correct"))
     if scores.choices:
@@ -79,9 +88,9 @@ def measure_scores(file: Path) -> Iterator[Measured]:
 
 
 def subtract_scores(file: Path, base_file: Path) -> tuple[Estimate, bool]:
-    """Accuracy minus the base model's on the same items, or of texts nats per token gained; and whether they are texts."""
+    """The mean score minus the base model's on the same items, or of texts nats per token gained; and whether they are texts."""
     tuned, base = _read_pair(file, base_file)
-    name, counts = ("log_probs", tuned.column("tokens")) if tuned.rolling else ("correct", None)
+    name, counts = ("log_probs", tuned.column("tokens")) if tuned.rolling else ("score", None)
     return tuned.mean(tuned.column(name) - base.column(name), counts), tuned.rolling
 
 
@@ -104,8 +113,11 @@ def compare_with_base(cells: list[tuple[Row, list[Path]]]) -> Iterator[MeasuredO
             nats = base.column("log_probs") - tuned.column("log_probs")  # how many more the tuned model needs
             yield cell, {}, "difference_to_base", tuned.mean(nats, tuned.column("tokens"))
             continue
-        difference = tuned.column("correct") - base.column("correct")
+        difference = tuned.column("score") - base.column("score")
         mean = tuned.mean(difference)
+        if not (tuned.binary and base.binary):
+            yield cell, {}, "difference_to_base", mean
+            continue
         # Subjects change signs, all their items at once. Where each item is its own subject, this is McNemar's exact test.
         tested.append((cell, {}, mean, p_value(tuned.by_subject(difference)[0])))
         yield cell, {}, "difference_to_base", mean

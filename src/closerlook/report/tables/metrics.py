@@ -66,6 +66,7 @@ CLAIMS = {
 
 BENCHMARKS = {
     "accuracy": Metric("accuracy", "share"),
+    "score": Metric("mean score", headline=False),
     "accuracy_per_byte": Metric("accuracy, per byte", "share", headline=False),
     "chance": Metric("by chance", "share", headline=False),
     "answer_log_prob": Metric("log-probability of the right choice", headline=False),
@@ -74,6 +75,7 @@ BENCHMARKS = {
     "difference_to_base": Metric("difference to the base"),
     "flipped_to_wrong": Metric("flipped to wrong", "share"),
     "flipped_to_right": Metric("flipped to right", "share"),
+    "cut": Metric("items longer than the context", "count", headline=False),
     **P_VALUES,
 }
 

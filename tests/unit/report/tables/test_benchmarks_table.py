@@ -26,8 +26,9 @@ def completion(id_: str, correct: bool, subject: str | None = None) -> dict[str,
 
 
 def written(folder: Path, name: str, rows: list[dict[str, Any]]) -> Path:
-    blank = dict.fromkeys(BENCHMARK.names)
-    write_parquet([blank | row for row in rows], BENCHMARK, folder / f"{name}.parquet")
+    blank = dict.fromkeys(BENCHMARK.names) | {"cut": False}
+    graded = [{"score": None if row.get("correct") is None else float(row["correct"])} | row for row in rows]
+    write_parquet([blank | row for row in graded], BENCHMARK, folder / f"{name}.parquet")
     return folder / f"{name}.parquet"
 
 
@@ -147,3 +148,28 @@ def test_a_cell_is_compared_with_its_models_base_once_per_task() -> None:
     ]
     assert not compared.calls([one | {"model": one["cell"]} for one in grid])
     assert not BENCHMARKS.fits([one | {"benchmarks": []} for one in grid])
+
+
+def test_scores_between_0_and_1_have_a_mean_and_a_paired_difference_alone(tmp_path: Path) -> None:
+    """As of F1; one that is 0 or 1 for each item is an accuracy."""
+    random = np.random.default_rng(1)
+    tuned, base = random.random((2, 40))
+    tuned[:3] = 1.0
+    files = [
+        written(
+            tmp_path, name, [{"id": str(i), "score": x, "correct": True if x == 1 else None} for i, x in enumerate(of)]
+        )
+        for name, of in (("tuned", tuned), ("base", base))
+    ]
+    assert measured(files[0])["score"].value == pytest.approx(tuned.mean())
+    assert set(measured(files[0])) == {"score"}
+    ((_, _, metric, estimate),) = compare_with_base([({"cell": "c"}, files)])
+    assert (metric, estimate.value) == ("difference_to_base", pytest.approx((tuned - base).mean()))
+    spread = 1.96 * (tuned - base).std() / np.sqrt(40)
+    assert estimate.high - estimate.low == pytest.approx(2 * spread, rel=0.15)  # bootstrap against the normal
+
+
+def test_cut_items_are_counted(tmp_path: Path) -> None:
+    rows = [completion(str(i), True) | {"cut": i % 3 == 0} for i in range(10)]
+    cut = measured(written(tmp_path, "a", rows))["cut"]
+    assert (cut.value, cut.n) == (4.0, 10)

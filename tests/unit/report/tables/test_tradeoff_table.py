@@ -163,7 +163,9 @@ def test_seeds_that_both_methods_have_are_compared(swept: Path) -> None:
 
 
 def benchmark(folder: Path, name: str, rows: list[dict[str, Any]]) -> Path:
-    written = [dict.fromkeys(BENCHMARK.names) | {"id": str(i), "tokens": [1]} | row for i, row in enumerate(rows)]
+    blank = dict.fromkeys(BENCHMARK.names) | {"tokens": [1], "cut": False}
+    graded = [row | {"score": None if row.get("correct") is None else float(row["correct"])} for row in rows]
+    written = [blank | {"id": str(i)} | row for i, row in enumerate(graded)]
     write_parquet(written, BENCHMARK, folder / f"{name}.parquet")
     return folder / f"{name}.parquet"
 
