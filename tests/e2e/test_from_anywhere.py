@@ -1,17 +1,14 @@
 """The workflow used from another folder: by its path, and as a module, as snakedeploy sets it up. One real cell each way."""
 
 import json
-import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from tests.support import REPOSITORY
-from tests.support.tiny_models import byte_tokenizer, saved, tiny_model
+from tests.support.own_project import PRESET, put_inputs, run
 
 from closerlook.config import load
 from closerlook.core import layout
@@ -20,17 +17,6 @@ pytestmark = pytest.mark.e2e
 
 CELL = "tiny/ours/lft"
 SHIFT = f"results/mine/{layout.shift(CELL, 'asks')}"
-PRESET: dict[str, Any] = {
-    "preset": "mine",
-    "template": "alpaca",
-    "grid": [{"models": ["tiny"], "datasets": ["ours"], "methods": ["lft"], "evalsets": ["asks"]}],
-    "generate": {"max_new_tokens": 4},
-    "overrides": {
-        "models": {"tiny": {"source": {"folder": "tiny"}}},
-        "datasets": {"ours": {"source": {"file": "ours.jsonl"}, "format": "prompt_completion", "rows": 8}},
-        "evalsets": {"asks": {"source": {"file": "asks.jsonl"}}},
-    },
-}
 MODULE = f"""
 from snakemake.utils import min_version
 
@@ -49,26 +35,6 @@ module closerlook:
 
 use rule * from closerlook
 """
-
-
-def put_inputs(folder: Path) -> None:
-    """A model, a dataset and an evalset of the user's own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    saved(tiny_model(), folder / "tiny", byte_tokenizer())
-    rows = [json.dumps({"prompt": f"q{i}", "completion": f"a{i}"}) for i in range(8)]
-    (folder / "ours.jsonl").write_text("\n".join(rows))
-    (folder / "asks.jsonl").write_text("\n".join(json.dumps({"instruction": f"q{i}?"}) for i in range(3)))
-
-
-def run(folder: Path, *command: str) -> str:
-    """Run a program of this environment in `folder`; its output, both streams."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def test_by_its_path_with_files_next_to_the_preset(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ if CONFIG.tasks:
             model=at(layout.model("{model}")),
             tuned=tuned_model,
             tasks=[entry for entry in ENTRIES if is_file(entry)],
-            items=[
+            own=[
                 task.file
                 for task in CONFIG.tasks.values()
                 if isinstance(task, LocalTask)
@@ -80,5 +80,5 @@ if CONFIG.tasks:
         shell:
             "{params.supervised} --log {log} -- {params.python} "
             + script("benchmark")
-            + " --model {input.model} {params.tuned} --tasks {params.tasks} {params.data} --out {params.out} --engine {params.engine}"
+            + " --model {input.model} {params.tuned} --tasks {params.tasks:q} {params.data} --out {params.out} --engine {params.engine}"
             " --batch-size {params.batch_size} --batch-tokens {params.batch_tokens} {params.gpus} 2> {log}"
