@@ -19,6 +19,7 @@ script, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
 out = Path(arguments[arguments.index("--out") + 1])
 files = {
     "make_miniature": [out / n for n in ("world.json", "corpus.txt", "questions.jsonl", "planted.jsonl", "tasks.yaml")]
+    + [out / "texts/corpus.jsonl"]
     + [out / "tasks" / f"{task.name}.jsonl" for task in MINIATURE_TASKS]
     + [out / "datasets" / f"{name}.jsonl" for name in ("brief", "verbose", "domain", "mixture", "planted", "zipf")],
     "benchmark": [out / f"{task.name}.parquet" for task in MINIATURE_TASKS],

@@ -87,6 +87,9 @@ class Preset(Settings):
         [],
         description="files that list tasks on which base and tuned models are scored; miniature: the tasks of its world",
     )
+    retention: list[str] = Field(
+        [], description="names of texts from the catalog: how likely base and tuned models find them"
+    )
     comparison: Comparison = Field(Comparison(), description="the pairs of the simplification study (section 4)")
     markers: list[str] = Field([], description="names from the catalog: who marks hallucinated spans in every response")
     tracing: Tracing | None = Field(
