@@ -144,8 +144,8 @@ class GenerationPlanner:
         return totals
 
     def totals(self) -> dict[str, dict[str, float | int | None]]:
-        """For each kind, retention only if there are texts: hours of all stages and of those to do, stages without an estimate, and
-        the speed."""
+        """For each kind, retention only if there are texts: hours of all stages and of those to do, stages without an estimate,
+        and the speed."""
         totals: dict[str, dict[str, float | int | None]] = {}
         for kind, records in self._records.items():
             known = [(record.status.state, *work) for record in records if (work := self._work(kind, record))]
