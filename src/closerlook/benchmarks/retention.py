@@ -31,7 +31,7 @@ from closerlook.models.token_text import INCOMPLETE, decode
 from closerlook.shift.divergence import compare_on_text
 from closerlook.shift.pair import ModelPair, common_tokenizer
 
-PART = 64
+PART = 32
 """Pieces per part, the work that an interruption can lose."""
 
 
@@ -89,30 +89,36 @@ class RetentionMeter:
     @torch.inference_mode()
     def _rows(self, pieces: Sequence[Piece], progress: Progress) -> Rows:
         """A row of RETENTION per piece."""
+        nothing = {"base_nats": 0.0, "nats": 0.0, "kl_base_tuned": 0.0}
+        rows = [
+            {"id": piece.id, "tokens": max(0, len(piece.tokens) - 1), "bytes": piece.size, "cut": piece.cut} | nothing
+            for piece in pieces
+        ]
         # The first token is what the others follow, as a prompt is; without any other, there is nothing to score.
         read = [
-            {"piece": number, "prompt_token_ids": piece.tokens[:1], "token_ids": piece.tokens[1:]}
-            for number, piece in enumerate(pieces)
-            if len(piece.tokens) > 1
+            {"row": row, "prompt_token_ids": piece.tokens[:1], "token_ids": piece.tokens[1:]}
+            for row, piece in zip(rows, pieces, strict=True)
+            if row["tokens"]
         ]
-        sums = [{"base_nats": 0.0, "nats": 0.0, "kl_base_tuned": 0.0} for _ in pieces]
         for batch in packed_batches(read, self._limits.tokens):
-            columns = self.pair.compare(batch, self._limits.logits, compare_on_text)
-            lengths = [len(row["token_ids"]) for row in batch]
-            split = {name: values.double().split(lengths) for name, values in columns.items()}
-            for index, row in enumerate(batch):
-                sums[row["piece"]] = {name: values[index].sum().item() for name, values in split.items()}
-                if not math.isfinite(sum(sums[row["piece"]].values())):
-                    raise CloserlookError(
-                        f"piece {pieces[row['piece']].id}: the logits of the base or the tuned model are not finite; "
-                        "the training has probably diverged (see the cell's train_log.jsonl)"
-                    )
-        rows = []
-        for piece, summed in zip(pieces, sums, strict=True):
-            scored = max(0, len(piece.tokens) - 1)
-            rows.append({"id": piece.id, "tokens": scored, "bytes": piece.size, "cut": piece.cut, **summed})
-            progress.advance(scored)
+            lengths = [len(each["token_ids"]) for each in batch]
+            for name, values in self.pair.compare(batch, self._limits.logits, compare_on_text).items():
+                for each, of_tokens in zip(batch, values.double().split(lengths), strict=True):
+                    each["row"][name] = of_tokens.sum().item()
+            for row in (each["row"] for each in batch):
+                _expect_finite(row)
+                progress.advance(row["tokens"])
+        for _ in range(len(rows) - len(read)):
+            progress.advance(0)
         return rows
+
+
+def _expect_finite(row: Row) -> None:
+    if not math.isfinite(row["base_nats"] + row["nats"] + row["kl_base_tuned"]):
+        raise CloserlookError(
+            f"piece {row['id']}: the logits of the base or the tuned model are not finite; the training has probably diverged "
+            "(see the cell's train_log.jsonl)"
+        )
 
 
 def cut_pieces(
