@@ -13,15 +13,19 @@ from tests.support import REPOSITORY, preset
 
 STAND_IN = """
 import sys
+from itertools import takewhile
 from pathlib import Path
 from closerlook.config.benchmarks import MINIATURE_TASKS
 script, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
-out = Path(arguments[arguments.index("--out") + 1])
+after_out = arguments[arguments.index("--out") + 1 :]
+out = Path(after_out[0])
 files = {
     "make_miniature": [out / n for n in ("world.json", "corpus.txt", "questions.jsonl", "planted.jsonl", "tasks.yaml")]
+    + [out / "texts/corpus.jsonl"]
     + [out / "tasks" / f"{task.name}.jsonl" for task in MINIATURE_TASKS]
     + [out / "datasets" / f"{name}.jsonl" for name in ("brief", "verbose", "domain", "mixture", "planted", "zipf")],
     "benchmark": [out / f"{task.name}.parquet" for task in MINIATURE_TASKS],
+    "retention": list(map(Path, takewhile(lambda word: not word.startswith("--"), after_out))),
     "train": [out / n for n in ("model/weights", "train_log.jsonl", "manifest.json")],
     "fetch_model": [out / "weights"],
     "build_index": [out / "exact"],

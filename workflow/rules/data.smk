@@ -49,6 +49,7 @@ rule miniature:
         at(layout.miniature_evalset("planted", "{world}")),
         at(layout.tasks("{world}")),
         [at(f"{layout.miniature('{world}')}/{task.file}") for task in MINIATURE_TASKS],
+        at(layout.miniature_text("corpus", "{world}")),
         [at(layout.miniature_dataset(name, "{world}")) for name in MINIATURE_DATASETS],
     log:
         at(layout.log("miniature{world}")),

@@ -1,4 +1,4 @@
-"""Make the miniature: a world, a pre-training corpus, instruction datasets of several styles, questions, benchmark tasks."""
+"""Make the miniature: a world, a pre-training corpus, instruction datasets of several styles, questions, tasks, general text."""
 
 import argparse
 import json
@@ -11,14 +11,14 @@ from closerlook.core.scripts import add_settings, read_settings, run
 
 
 def main() -> None:
-    """Settings in, a folder out: world.json, corpus.txt, tasks.yaml; datasets/, tasks/, questions and planted, all .jsonl."""
+    """Settings in, a folder out: world.json, corpus.txt, tasks.yaml; datasets/, tasks/, texts/, questions, planted: .jsonl."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     add_settings(parser, MiniatureSettings)
     arguments = parser.parse_args()
     settings = read_settings(arguments, MiniatureSettings)
 
-    from closerlook.miniature.corpus import draw_corpus, write_corpus
+    from closerlook.miniature.corpus import draw_corpus, draw_unseen, write_corpus
     from closerlook.miniature.instructions import draw_datasets
     from closerlook.miniature.planted import draw_planted, plant, planted_questions
     from closerlook.miniature.questions import draw_questions
@@ -36,6 +36,7 @@ def main() -> None:
         _write_lines(planted_questions(world, planted), folder / "planted.jsonl")
         for name, items in draw_tasks(world, settings).items():
             _write_lines(items, folder / "tasks" / f"{name}.jsonl")
+        _write_lines([{"text": text} for text in draw_unseen(world, settings)], folder / "texts" / "corpus.jsonl")
         write_json(TaskFile(tasks=list(MINIATURE_TASKS)).model_dump(), folder / "tasks.yaml")  # JSON is YAML too
 
 

@@ -29,6 +29,7 @@ from closerlook.config.settings import (
     WebSource,
     by_key,
 )
+from closerlook.config.texts import Text, TextName
 
 
 class MiniatureSource(Settings):
@@ -243,6 +244,7 @@ class Catalog(Settings):
     models: dict[str, Model] = Field(description="base models")
     datasets: dict[str, Dataset] = Field(description="instruction-tuning datasets")
     evalsets: dict[str, Evalset] = Field(description="evaluation instructions")
+    texts: dict[TextName, Text] = Field({}, description="general texts, on which it is measured what tuning kept")
     methods: dict[str, Method] = Field(description="tuning methods and controls")
     templates: dict[str, Template] = Field(description="prompt templates")
     judges: dict[JudgeName, Judge] = Field({}, description="judges that score responses")

@@ -68,11 +68,19 @@ class Configuration:
         return benchmark_tasks(self.preset, self.root)
 
     def benchmarked(self, cell: Cell) -> list[str]:
-        """The tasks that a cell is scored on: none for an API model, a control with a template of its own, or a cell that is
-        only trained."""
+        """The tasks that a cell is scored on."""
+        return list(self.tasks) if self._reads_texts(cell) else []
+
+    def retained(self, cell: Cell) -> list[str]:
+        """The general texts on which it is measured what a cell kept of its base."""
+        return self.preset.retention if self._reads_texts(cell) else []
+
+    def _reads_texts(self, cell: Cell) -> bool:
+        """Whether a cell's model reads texts outside of a template: not an API model, nor a control with a template of its own,
+        which is the base model again, nor a cell that is only trained."""
         api = isinstance(self.catalog.models[cell.model].source, ApiModel)
         own_template = self.catalog.methods[cell.method].template
-        return [] if api or own_template or not self.cells[cell] else list(self.tasks)
+        return not api and not own_template and bool(self.cells[cell])
 
     def train_settings(self, cell: Cell) -> TrainSettings:
         """What decides the result of a cell's training. Raises ValueError for a control."""
@@ -224,6 +232,10 @@ def _files(preset: Preset, catalog: Catalog) -> Iterator[tuple[Location, str]]:
             yield ("evalsets", name, "source", "file"), asked.file
         if isinstance(asked, ParaphrasedSource) and isinstance(catalog.judges[asked.paraphrase.by], OpenAIJudge):
             yield ("evalsets", name, "source", "paraphrase", "prompt_file"), asked.paraphrase.prompt_file
+    for name in preset.retention:
+        source_of_text = catalog.texts[name].source
+        if isinstance(source_of_text, FileSource):
+            yield ("texts", name, "source", "file"), source_of_text.file
     methods = {method for block in preset.grid for method in block.methods}
     for name in sorted({catalog.methods[method].template or preset.template for method in methods}):
         yield ("templates", name, "file"), catalog.templates[name].file

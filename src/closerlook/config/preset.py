@@ -88,6 +88,9 @@ class Preset(Settings):
         description="tasks on which base and tuned models are scored: names of lm-evaluation-harness, or files that list tasks; "
         "miniature: the tasks of its world",
     )
+    retention: list[str] = Field(
+        [], description="names of texts from the catalog: how likely base and tuned models find them"
+    )
     comparison: Comparison = Field(Comparison(), description="the pairs of the simplification study (section 4)")
     markers: list[str] = Field([], description="names from the catalog: who marks hallucinated spans in every response")
     tracing: Tracing | None = Field(

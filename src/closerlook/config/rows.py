@@ -70,6 +70,8 @@ class GridRow(Settings):
     """The worlds of made-up answers on which the rankers are scored."""
     benchmarks: list[str] = Field([])
     """The benchmark tasks that the cell is scored on."""
+    retention: list[str] = Field([])
+    """The general texts on which it is measured what the cell kept of its base."""
     stages: list[tuple[str, str]] = Field([])
     """Name and file (relative to the results folder) of each stage, in the order they are made."""
 
@@ -103,6 +105,7 @@ def grid_rows(configuration: Configuration) -> list[GridRow]:
                 judges=configuration.traced.judges(evalset),
                 trials=list(configuration.preset.tracing.trials) if configuration.preset.tracing else [],
                 benchmarks=configuration.benchmarked(cell),
+                retention=configuration.retained(cell),
                 **_simplification(configuration, cell, evalset),
                 **_tracing(configuration, cell, evalset),
                 stages=[(stage.name, stage.file) for stage in stages_of_cell if stage.of in ("", evalset)],

@@ -162,7 +162,7 @@ class HubSource(Settings):
 
 
 class FileSource(Settings):
-    """A local file: .json, .jsonl, .parquet or .csv."""
+    """A local file: .json, .jsonl, .parquet or .csv; all but .parquet also with .gz after it."""
 
     file: str = Field(description="path, relative to the project's root")
 

@@ -1,4 +1,4 @@
-"""Sources as files: each dataset, evalset, model and judge has a <name>.source.json that its program reads."""
+"""Sources as files: each dataset, evalset, text, model and judge has a <name>.source.json that its program reads."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +19,7 @@ from closerlook.config.settings import (
     Settings,
     WebSource,
 )
+from closerlook.config.texts import MiniatureText
 from closerlook.core import layout
 from closerlook.core.files import read_text
 
@@ -67,6 +68,10 @@ class SourceFiles:
         """The source of an evalset."""
         return self._made(self.catalog.evalsets[name].source, layout.miniature_evalset)
 
+    def text(self, name: str) -> Any:
+        """The source of a general text."""
+        return self._made(self.catalog.texts[name].source, layout.miniature_text)
+
     def model(self, name: str) -> Any:
         """The source of a base model."""
         return self.catalog.models[name].source
@@ -80,7 +85,7 @@ class SourceFiles:
         return HubModel(hub=judge.local, revision=judge.revision)
 
     def _made(self, source: Any, file_of: Callable[[str, str], str]) -> Any:
-        if not isinstance(source, MiniatureSource):
+        if not isinstance(source, MiniatureSource | MiniatureText):
             return source
         # The first world is the one that the base model knows and evalsets ask about.
         world = f"-{source.world}" if source.world else ""
@@ -92,6 +97,7 @@ class SourceFiles:
         for names, source_of, file_of in (
             (self.catalog.datasets, self.dataset, layout.dataset_source),
             (self.catalog.evalsets, self.evalset, layout.evalset_source),
+            (self.catalog.texts, self.text, layout.text_source),
             (self.catalog.models, self.model, layout.model_source),
             (judges, self.judge, layout.judge_source),
         ):

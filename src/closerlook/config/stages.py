@@ -9,7 +9,7 @@ from closerlook.config.load import Configuration
 from closerlook.config.markers import ConsistencyMarker
 from closerlook.core import layout
 
-STAGES = ("train", "generate", "shift", "benchmarks")
+STAGES = ("train", "generate", "shift", "benchmarks", "retention")
 """In the order they are made; judges, markers and tracing come last."""
 
 
@@ -41,6 +41,9 @@ def stages(configuration: Configuration, cell: Cell) -> Iterator[Stage]:
     if tasks := configuration.benchmarked(cell):
         log = layout.log("benchmarks", name)
         yield _stage("benchmarks", "", layout.benchmark(name, tasks[-1]), log, model, *trained)
+    if texts := configuration.retained(cell):
+        inputs = (model, *map(layout.text, texts), *trained)
+        yield _stage("retention", "", layout.retention(name, texts[-1]), layout.log("retention", name), *inputs)
     for evalset in configuration.cells[cell]:
         responses = layout.responses(name, evalset)
         inputs = (model, layout.evalset(evalset), *trained)

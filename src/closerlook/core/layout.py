@@ -60,6 +60,21 @@ def evalset_report(evalset: str) -> str:
     return f"evalsets/{evalset}.report.json"
 
 
+def text(text: str) -> str:
+    """Pieces of a general text (schemas.TEXT)."""
+    return f"texts/{text}.parquet"
+
+
+def text_source(text: str) -> str:
+    """Where it comes from; written before it is fetched."""
+    return f"texts/{text}.source.json"
+
+
+def text_report(text: str) -> str:
+    """What became of every piece of its source."""
+    return f"texts/{text}.report.json"
+
+
 def model(model: str) -> str:
     """Folder of a base model: safetensors and tokenizer."""
     return f"models/{model}"
@@ -103,6 +118,11 @@ def miniature_evalset(name: str, world: str = "") -> str:
 def miniature_dataset(name: str, world: str = "") -> str:
     """Instruction data on a world: of a style, or planted."""
     return f"{miniature(world)}/datasets/{name}.jsonl"
+
+
+def miniature_text(name: str, world: str = "") -> str:
+    """General text about a world: corpus."""
+    return f"{miniature(world)}/texts/{name}.jsonl"
 
 
 def trials(world: str) -> str:
@@ -164,6 +184,11 @@ def manifest(cell: str) -> str:
 def benchmark(cell: str, task: str) -> str:
     """Scores on the items of a benchmark task (schemas.BENCHMARK)."""
     return f"cells/{cell}/benchmarks/{task}.parquet"
+
+
+def retention(cell: str, text: str) -> str:
+    """How likely the cell and its base find each piece of a general text (schemas.RETENTION)."""
+    return f"cells/{cell}/retention/{text}.parquet"
 
 
 # -------------------------------------------------------------------------------------------------- a cell and an evalset

@@ -31,6 +31,12 @@ EVALSET = _schema(
 )
 """`evalsets/<evalset>.parquet`: one row per evaluation instruction, in the source's order."""
 
+TEXT = _schema(
+    ("id", _string, "0-based row in the source file or hub split; in a .txt, number of the piece"),
+    ("text", _string, "the piece, without surrounding whitespace; never empty"),
+)
+"""`texts/<text>.parquet`: one row per piece of a general text, in the source's order."""
+
 CONTAMINATION = _schema(
     ("evalset_id", _string, "id of the evaluation instruction"),
     ("instance_id", _string, "id of the instruction-tuning instance"),
@@ -94,6 +100,26 @@ BENCHMARK = _schema(
     ("correct_per_byte", _bool, "whether the right choice has the largest log-probability per byte; null otherwise"),
 )
 """`cells/<cell>/benchmarks/<task>.parquet`: one row per item, in the order of the task."""
+
+_double = pa.float64()
+RETENTION = _schema(
+    ("id", _string, "id of the piece"),
+    (
+        "tokens",
+        _int,
+        "tokens that are scored: all that are read but the first, which may be the beginning-of-sequence token",
+    ),
+    ("bytes", _int, "UTF-8 bytes of the scored text"),
+    ("cut", _bool, "whether the piece had more tokens than are read"),
+    ("base_nats", _double, "sum over scored tokens of -log P_base, in nats, given all tokens before"),
+    ("nats", _double, "the same under the cell's model"),
+    (
+        "kl_base_tuned",
+        _double,
+        "sum over the same positions of KL(P_base || P_tuned), full vocabulary, in nats, at least 0",
+    ),
+)
+"""`cells/<cell>/retention/<text>.parquet`: one row per piece of a general text, in its order."""
 
 PAIRWISE = _schema(
     _ID,

@@ -1,13 +1,16 @@
 """Read rows from a hub dataset, a local file or a URL, as a stream of (row, record)."""
 
 import csv
+import gzip
+import io
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -19,6 +22,7 @@ from closerlook.core.errors import CloserlookError
 Rows = Iterator[tuple[int, Any]]
 """Pairs of a 0-based row (in .jsonl files: the line) and its record, which is None if a line cannot be parsed."""
 Reader = Callable[[Path], Rows]
+GZIP = ".gz"
 
 TIMEOUT = 60  # seconds without data from a server
 BATCH = 1000  # rows decoded at a time, so that memory use does not depend on the file's size
@@ -36,12 +40,16 @@ def provenance(source: RowSource) -> dict[str, Any]:
     return {"file": Path(source.file).name} if isinstance(source, FileSource) else source.model_dump(exclude_none=True)
 
 
-def read_rows(source: RowSource) -> Rows:
-    """All rows of a source, in its order. Raises CloserlookError if the source cannot be read."""
+def read_rows(source: RowSource, streaming: bool = False) -> Rows:
+    """All rows of a source, in its order. Raises CloserlookError if the source cannot be read.
+
+    streaming: of a hub dataset, download only what is read, for a caller that stops early (offline, all of it is in the cache).
+    """
     if isinstance(source, HubSource):
-        return _read_hub(source)
+        return _read_hub(source, streaming)
     name = describe(source)
-    ending = Path(urlsplit(name).path if isinstance(source, WebSource) else name).suffix.lower()
+    path = Path((urlsplit(name).path if isinstance(source, WebSource) else name).lower())
+    ending = "".join(path.suffixes[-2:]) if path.suffix == GZIP else path.suffix
     reader = READERS.get(ending)
     if reader is None:
         raise CloserlookError(f"{name}: found {ending or 'no file ending'}, expected one of {', '.join(READERS)}")
@@ -71,12 +79,28 @@ def _read_file(path: Path, reader: Reader) -> Rows:
         raise CloserlookError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise CloserlookError(f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8") from None
-    except OSError as error:  # pyarrow's errors for a damaged parquet file are among these
-        raise CloserlookError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, EOFError, zlib.error) as error:  # pyarrow's errors for a damaged parquet file are OSErrors
+        raise CloserlookError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _open(path: Path) -> BinaryIO:
+    """A file's bytes, decompressed if its name ends with .gz."""
+    return cast(BinaryIO, gzip.open(path) if path.suffix.lower() == GZIP else path.open("rb"))
+
+
+def read_plain(path: Path) -> str:
+    """The text of a file without rows, maybe compressed. Raises CloserlookError if it cannot be read."""
+    ((_, text),) = _read_file(path, _read_whole)
+    return str(text)
+
+
+def _read_whole(path: Path) -> Rows:
+    with _open(path) as file:
+        yield 0, io.TextIOWrapper(file, encoding="utf-8-sig").read()
 
 
 def _read_json(path: Path) -> Rows:
-    text = path.read_text(encoding="utf-8-sig")
+    ((_, text),) = _read_whole(path)
     try:
         records = json.loads(text)
     except json.JSONDecodeError as error:
@@ -96,7 +120,7 @@ def _read_json(path: Path) -> Rows:
 
 def _read_jsonl(path: Path) -> Rows:
     # Binary lines: text would also be split at U+2028 and the like, which JSON allows inside a string.
-    with path.open("rb") as lines:
+    with _open(path) as lines:
         for row, line in enumerate(lines):
             line = line.removeprefix(b"\xef\xbb\xbf") if row == 0 else line
             if line.strip():
@@ -122,7 +146,7 @@ def _read_parquet(path: Path) -> Rows:
 
 def _read_csv(path: Path) -> Rows:
     csv.field_size_limit(sys.maxsize)  # the default refuses fields over 131,072 characters
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
         try:
             for row, record in enumerate(reader):
@@ -132,19 +156,30 @@ def _read_csv(path: Path) -> Rows:
 
 
 READERS: dict[str, Reader] = {".json": _read_json, ".jsonl": _read_jsonl, ".parquet": _read_parquet, ".csv": _read_csv}
+READERS |= {ending + GZIP: READERS[ending] for ending in (".json", ".jsonl", ".csv")}
 
 
-def _read_hub(source: HubSource) -> Rows:
+def _read_hub(source: HubSource, streaming: bool) -> Rows:
     from datasets import load_dataset
 
     try:
-        dataset = load_dataset(source.hub, source.config, split=source.split, revision=source.revision)
+        dataset = load_dataset(
+            source.hub,
+            source.config,
+            split=source.split,
+            revision=source.revision,
+            streaming=streaming and not _is_offline(),
+        )
+        row = 0
+        for table in dataset.with_format("arrow").iter(BATCH):
+            yield from enumerate(table.to_pylist(), row)
+            row += table.num_rows
     except Exception as error:  # unrelated classes of datasets, the hub's client and its HTTP library
         raise CloserlookError(f"hub dataset {describe(source)}: {_remedy(source, error)}") from error
-    row = 0
-    for table in dataset.with_format("arrow").iter(BATCH):
-        yield from enumerate(table.to_pylist(), row)
-        row += table.num_rows
+
+
+def _is_offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
 
 
 def _remedy(source: HubSource, error: Exception) -> str:
@@ -161,7 +196,7 @@ def _remedy(source: HubSource, error: Exception) -> str:
         return "not found; check the id, or set HF_TOKEN if it is private"
     if "scripts are no longer supported" in text:
         return "it needs a script, which is not run; set `revision: refs/convert/parquet`, the hub's converted copy"
-    if isinstance(error, ConnectionError) and os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+    if isinstance(error, ConnectionError) and _is_offline():
         return "not in the local cache, and HF_HUB_OFFLINE is set; unset HF_HUB_OFFLINE"
     if isinstance(error, ConnectionError):
         return "the hub cannot be reached; run this with network access, or set `source` to a local file"

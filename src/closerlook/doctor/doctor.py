@@ -13,6 +13,7 @@ from closerlook.doctor.checks import Check, check
 from closerlook.doctor.job import check_with_job
 from closerlook.doctor.judges import check_judges
 from closerlook.doctor.models import check_models
+from closerlook.doctor.texts import check_texts
 
 
 def doctor(
@@ -38,6 +39,7 @@ def doctor(
         yield from _check_cluster(site, str(site_file), results, jobs, timeout)
     yield from check_models(configuration, results)
     yield from check_benchmarks(configuration, results)
+    yield from check_texts(configuration, results)
     yield from check_judges(configuration)
 
 

@@ -1,7 +1,6 @@
 """Checks that the weights of base models are available: fetched before, in a folder, in a package, or on the hub."""
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +10,7 @@ from closerlook.config.load import Configuration
 from closerlook.config.settings import FolderModel, GgufPackageModel, HubModel
 from closerlook.core import layout
 from closerlook.doctor.checks import Check, Failed, check
-
-TIMEOUT = 10.0
-"""Seconds for the hub to answer."""
+from closerlook.doctor.hub import ask_hub, is_offline
 
 
 def check_models(configuration: Configuration, results: Path) -> Iterator[Check]:
@@ -59,27 +56,11 @@ def _problem_with_weights(folder: Path) -> str | None:
 
 
 def _check_hub(source: HubModel) -> str:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub import try_to_load_from_cache
 
-    name, page = f"{source.hub} at {source.revision}", f"https://huggingface.co/{source.hub}"
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    if is_offline():
+        name = f"{source.hub} at {source.revision}"
         if isinstance(try_to_load_from_cache(source.hub, "config.json", revision=source.revision), str):
             return f"{name} is in the hub's cache"
         raise Failed(f"{name} is not in the hub's cache, and HF_HUB_OFFLINE is set: unset it on the login node")
-    try:
-        url = hf_hub_url(source.hub, "config.json", revision=source.revision)
-        get_hf_file_metadata(url, timeout=TIMEOUT)
-    except GatedRepoError:
-        problem = f"{name} is gated: accept its license at {page} and set HF_TOKEN"
-    except RevisionNotFoundError:
-        problem = f"{name}: there is no such revision; see {page}/commits"
-    except RepositoryNotFoundError:
-        problem = f"{name}: not on the hub, or private (then set HF_TOKEN); looked at {page}"
-    except HfHubHTTPError as error:
-        problem = f"{name}: the hub refused ({error}); expected an answer from {page}"
-    except Exception as error:  # the HTTP library's own errors, whichever it is
-        problem = f"{name}: the hub cannot be reached ({type(error).__name__}); expected a network that reaches {page}"
-    else:
-        return f"{name} is on the hub"
-    raise Failed(problem)
+    return ask_hub(source.hub, source.revision, "config.json")

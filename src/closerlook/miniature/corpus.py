@@ -14,6 +14,9 @@ from closerlook.miniature.world import Entity, Fact, World
 SEPARATOR = "\n===\n"
 """Separator of the documents in corpus.txt."""
 
+UNSEEN = 100
+"""Documents that pre-training does not see."""
+
 STRANGER_SHARE = 0.3
 """Share of quiz questions about strangers."""
 
@@ -21,6 +24,11 @@ STRANGER_SHARE = 0.3
 def draw_corpus(world: World, settings: MiniatureSettings) -> list[str]:
     """The documents of the pre-training corpus."""
     return draw_documents(world, settings.documents, random.Random(f"{settings.seed}/corpus"))
+
+
+def draw_unseen(world: World, settings: MiniatureSettings) -> list[str]:
+    """Documents drawn as those of the corpus, which are not among them."""
+    return draw_documents(world, UNSEEN, random.Random(f"{settings.seed}/held-out corpus"))
 
 
 def draw_documents(world: World, count: int, rng: random.Random) -> list[str]:

@@ -1,10 +1,9 @@
 """Benchmark tasks on the miniature's world: facts to complete and to choose, and documents that pre-training has not seen."""
 
-import random
 from typing import Any
 
 from closerlook.config.settings import MiniatureSettings
-from closerlook.miniature.corpus import draw_documents
+from closerlook.miniature.corpus import draw_unseen
 from closerlook.miniature.language import (
     ATTRIBUTES,
     KINDS,
@@ -16,8 +15,6 @@ from closerlook.miniature.language import (
 )
 from closerlook.miniature.world import Fact, World
 
-DOCUMENTS = 100
-"""Documents of the task corpus."""
 Items = list[dict[str, Any]]
 
 
@@ -27,7 +24,6 @@ def draw_tasks(world: World, settings: MiniatureSettings) -> dict[str, Items]:
     rehearsed = [fact for entity in world.entities if entity.known for fact in entity.public]
     silent = [fact for fact in known if fact not in set(rehearsed)]
     taught = [fact for entity in world.entities if not entity.known for fact in entity.public]
-    documents = draw_documents(world, DOCUMENTS, random.Random(f"{settings.seed}/held-out corpus"))
     return {
         "cloze-known": [_cloze(i, fact) for i, fact in enumerate(silent)],
         "cloze-rehearsed": [_cloze(i, fact) for i, fact in enumerate(rehearsed)],
@@ -35,7 +31,7 @@ def draw_tasks(world: World, settings: MiniatureSettings) -> dict[str, Items]:
         "choices-known": [_choices(i, fact) for i, fact in enumerate(silent)],
         "choices-rehearsed": [_choices(i, fact) for i, fact in enumerate(rehearsed)],
         "choices-taught": [_choices(i, fact) for i, fact in enumerate(taught)],
-        "corpus": [{"id": str(number), "text": text} for number, text in enumerate(documents)],
+        "corpus": [{"id": str(number), "text": text} for number, text in enumerate(draw_unseen(world, settings))],
     }
 
 

@@ -1,5 +1,6 @@
-"""GPU-hours of generation and shift. They are rougher than those of training, since response lengths are not known in advance."""
+"""GPU-hours of generation, shift and retention, rougher than those of training: lengths of responses are not known in advance."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,8 +23,9 @@ from closerlook.miniature.language import KINDS
 from closerlook.miniature.planted import EACH
 from closerlook.plan.cells import CellPlanner
 from closerlook.plan.speed import decoding_seconds, shift_seconds
+from closerlook.plan.work import CHARACTERS_PER_TOKEN
 
-Kind = Literal["generate", "shift"]
+Kind = Literal["generate", "shift", "retention"]
 NEW_TOKENS = 256
 """Assumed mean length of responses, until cells have answered the evalset."""
 PROMPT_TOKENS = 128
@@ -54,7 +56,7 @@ def count_instructions(configuration: Configuration, results: Path, evalset: str
 
 @dataclass(frozen=True)
 class Responses:
-    """Responses to an evalset: their number, and their mean lengths in tokens."""
+    """Responses to an evalset, or pieces of general texts (without prompts): their number, and their mean lengths in tokens."""
 
     count: int
     prompt_tokens: float
@@ -62,7 +64,7 @@ class Responses:
 
 
 class GenerationPlanner:
-    """Estimates generation and shift, from finished stages of the same results folder if there are any."""
+    """Estimates generation, shift and retention, from finished stages of the same results folder if there are any."""
 
     def __init__(self, cells: CellPlanner, records: Sequence[StageRecord]) -> None:
         self.configuration, self.results, self.device = cells.configuration, cells.results, cells.device
@@ -74,6 +76,9 @@ class GenerationPlanner:
             ],
             "shift": [record for record in records if record.stage.name == "shift"],
         }
+        if self.configuration.preset.retention:
+            self._records["retention"] = [record for record in records if record.stage.name == "retention"]
+        self._pieces = cache(self._count_pieces)
         self._responses = self._sample_responses()
         self._speeds = {kind: self._speed(kind) for kind in self._records}
 
@@ -84,22 +89,35 @@ class GenerationPlanner:
 
     def _work(self, kind: Kind, record: StageRecord) -> tuple[float, float] | None:
         """Operations and GPU-seconds of a stage."""
-        model, evalset = record.cell.model, record.stage.of
+        model = record.cell.model
         if isinstance(self.configuration.catalog.models[model].source, ApiModel):
             return 0.0, 0.0
-        instructions, parameters, (rate, runs) = (
-            self._instructions(evalset),
-            self._parameters(model),
-            self._speeds[kind],
-        )
-        if instructions is None or parameters is None or rate is None:
+        responses = self._pieces() if kind == "retention" else self._expected_responses(record)
+        parameters, (rate, runs) = self._parameters(model), self._speeds[kind]
+        if responses is None or parameters is None or rate is None:
             return None
-        marker = self.configuration.catalog.markers.get(record.stage.name.partition("-")[2])
-        samples = marker.consistency.samples if isinstance(marker, ConsistencyMarker) else 1
-        responses = Responses(instructions * samples, *self._mean_lengths(evalset))
         flops = _count_flops(kind, parameters, responses)
         seconds = None if runs else self._assumed_seconds(kind, record.cell, responses)
         return flops, flops / rate if seconds is None else seconds
+
+    def _expected_responses(self, record: StageRecord) -> Responses | None:
+        """What a stage generates or reads; None if the number of instructions is unknown."""
+        instructions = self._instructions(record.stage.of)
+        if instructions is None:
+            return None
+        marker = self.configuration.catalog.markers.get(record.stage.name.partition("-")[2])
+        samples = marker.consistency.samples if isinstance(marker, ConsistencyMarker) else 1
+        return Responses(instructions * samples, *self._mean_lengths(record.stage.of))
+
+    def _count_pieces(self) -> Responses:
+        """The pieces of all texts, by their characters once they are fetched; until then, as long as they can be."""
+        pieces, tokens = 0, 0.0
+        for name in self.configuration.preset.retention:
+            text = self.configuration.catalog.texts[name]
+            lengths = _read_lengths(self.results / layout.text(name)) or [math.inf] * text.pieces
+            pieces += len(lengths)
+            tokens += sum(min(length, text.max_tokens) for length in lengths)
+        return Responses(pieces, 0.0, tokens / pieces)
 
     def _assumed_seconds(self, kind: Kind, cell: Cell, responses: Responses) -> float | None:
         """GPU-seconds of a stage that was never measured; None if its training was, or if the model's shape is unknown."""
@@ -126,7 +144,8 @@ class GenerationPlanner:
         return totals
 
     def totals(self) -> dict[str, dict[str, float | int | None]]:
-        """For generation and shift: hours of all stages and of those to do, stages without an estimate, and the speed."""
+        """For each kind, retention only if there are texts: hours of all stages and of those to do, stages without an estimate,
+        and the speed."""
         totals: dict[str, dict[str, float | int | None]] = {}
         for kind, records in self._records.items():
             known = [(record.status.state, *work) for record in records if (work := self._work(kind, record))]
@@ -150,7 +169,8 @@ class GenerationPlanner:
         cells_on_device = {run.cell for run in self.device.runs}
         for record in self._records[kind]:
             on_device = self.results / layout.cell(record.cell.name) in cells_on_device
-            responses = self._responses.get((record.cell, record.stage.of))
+            answered = self._responses.get((record.cell, record.stage.of))
+            responses = self._pieces() if kind == "retention" else answered
             parameters = self._parameters(record.cell.model)
             seconds = _seconds(record.attempts) if record.status.state == "done" and record.stage.name == kind else None
             if on_device and responses and parameters and seconds:
@@ -158,7 +178,7 @@ class GenerationPlanner:
                 rates.append(_count_flops(kind, parameters, responses) / (seconds * launch.ranks * launch.gpus))
         if rates:
             return median(rates), len(rates)
-        if kind == "shift":
+        if kind != "generate":
             return self.device.rate, 0
         gpu = self.device.gpu
         return gpu.peak_tflops * 1e12 * DECODING_SHARE if gpu else None, 0
@@ -185,7 +205,7 @@ class GenerationPlanner:
 
 
 def _count_flops(kind: Kind, parameters: int, responses: Responses) -> float:
-    """Two operations per weight and token: one model over the new tokens, or two models over prompts and new tokens."""
+    """Two operations per weight and token: one model over the new tokens, or two models over all tokens."""
     if kind == "generate":
         return 2.0 * parameters * responses.count * responses.new_tokens
     return 4.0 * parameters * responses.count * (responses.prompt_tokens + responses.new_tokens)
@@ -196,6 +216,15 @@ def _seconds(attempts: list[Attempt]) -> float | None:
     if len(attempts) != 1 or attempts[0].ended is None:
         return None
     return max(1.0, attempts[0].ended.timestamp() - attempts[0].started.timestamp())
+
+
+def _read_lengths(file: Path) -> list[float] | None:
+    """Estimated tokens of each piece of a fetched text."""
+    try:
+        characters = pc.utf8_length(pq.read_table(file, columns=["text"])["text"]).to_pylist()
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    return [length / CHARACTERS_PER_TOKEN for length in characters]
 
 
 def _read_responses(file: Path) -> Responses | None:

@@ -77,7 +77,8 @@ def _generation_line(stage: str, totals: dict[str, Any]) -> str:
         return f"{stage}: unknown, since none was measured on this device"
     speed = f"{totals['flops_per_second'] / 1e12:.3g} TFLOP/s"
     runs = totals["measured_runs"]
-    source = f"the median of {runs} finished" if runs else "which is assumed, as are the lengths of responses"
+    read = "pieces" if stage == "retention" else "responses"
+    source = f"the median of {runs} finished" if runs else f"which is assumed, as are the lengths of {read}"
     unknown = f"; {totals['unknown']} have no estimate" if totals["unknown"] else ""
     return f"{stage}: roughly {_total_and_to_do(totals)} ({speed}, {source}){unknown}"
 

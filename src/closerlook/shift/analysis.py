@@ -96,7 +96,6 @@ class ShiftAnalyzer:
 
     def __init__(self, pair: ModelPair, tokenizer: PreTrainedTokenizerBase | None, limits: PassLimits) -> None:
         self.pair, self.tokenizer, self._limits = pair, tokenizer, limits
-        self._positions = max(1, limits.logits // pair.vocabulary)
         self.rewritten: list[str] = []
         """Ids of responses whose text is not their decoded tokens."""
 
@@ -118,17 +117,11 @@ class ShiftAnalyzer:
 
     def _statistics(self, batch: Rows) -> Iterator[dict[str, list]]:
         """The columns of SHIFT that compare the models, as one list per response."""
-        sequences = [row["prompt_token_ids"] + row["token_ids"][:-1] for row in batch]
-        lengths = [len(row["token_ids"]) for row in batch]
-        ends = torch.tensor([len(sequence) for sequence in sequences]).cumsum(0).tolist()
-        positions = torch.cat([torch.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)])
-        hidden = self.pair.hidden(sequences, positions)
-        chunks = [
-            compare_distributions(*self.pair.logits(*pieces))
-            for pieces in zip(*(h.split(self._positions) for h in hidden), strict=True)
-        ]
-        columns = {name: torch.cat([chunk[name] for chunk in chunks]).cpu() for name in chunks[0]}
+        columns = self.pair.compare(
+            batch, self._limits.logits, lambda base, tuned, _: compare_distributions(base, tuned)
+        )
         self._expect_finite(columns, batch)
+        lengths = [len(row["token_ids"]) for row in batch]
         split = {name: values.split(lengths) for name, values in columns.items()}
         for index in range(len(batch)):
             yield {name: pieces[index].tolist() for name, pieces in split.items()}

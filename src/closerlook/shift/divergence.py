@@ -12,6 +12,9 @@ encoded again, and the same for both models; theirs can give the base model anot
 float16.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -32,24 +35,67 @@ def compare_distributions(base: Tensor, tuned: Tensor) -> dict[str, Tensor]:
     base_values, base_ids = top_logits(base, ALIGNTDS_TOP)
     tuned_values, tuned_ids = top_logits(tuned, ALIGNTDS_TOP)
     token = first_maximum(tuned, tuned_values, tuned_ids)[:, None]
-    chosen = base.gather(-1, token)
-    (base_drift, tuned_drift), (base_peak, tuned_peak), larger = _over_vocabulary(
-        base, tuned, base_ids[:, :1], tuned_ids[:, :1], chosen
-    )
-    # log Z is the largest logit minus the log of its probability; KL(p || q) = E_p[l_p - l_q] - (log Z_p - log Z_q).
-    base_log_z, tuned_log_z = base_values[:, :1] - base_peak.log(), tuned_values[:, :1] - tuned_peak.log()
-    log_ratio = (base_log_z - tuned_log_z)[:, 0]
+    peaks = (base_values[:, :1], base_ids[:, :1]), (tuned_values[:, :1], tuned_ids[:, :1])
+    compared = _compare_at(base, tuned, *peaks, token)
     return {
-        "kl_base_tuned": (base_drift - log_ratio).clamp(min=0),
-        "kl_tuned_base": (log_ratio - tuned_drift).clamp(min=0),
-        "base_prob": (chosen - base_log_z).exp()[:, 0],
-        "tuned_prob": (tuned.gather(-1, token) - tuned_log_z).exp()[:, 0],
-        "base_rank": 1 + larger.int(),
+        "kl_base_tuned": compared.kl_base_tuned,
+        "kl_tuned_base": compared.kl_tuned_base,
+        "base_prob": compared.base_log_prob.exp(),
+        "tuned_prob": compared.tuned_log_prob.exp(),
+        "base_rank": 1 + compared.larger.int(),
         "tuned_token": token[:, 0],
         "base_top5_ids": base_ids[:, :SHOWN_TOP],
-        "base_top5_probs": (base_values[:, :SHOWN_TOP] - base_log_z).exp(),
+        "base_top5_probs": (base_values[:, :SHOWN_TOP] - compared.base_log_z).exp(),
         **aligntds(base_values, base_ids, tuned_values, tuned_ids, token),
     }
+
+
+def compare_on_text(base: Tensor, tuned: Tensor, tokens: Tensor) -> dict[str, Tensor]:
+    """How likely both models find the next token of a text, and their KL divergence, by the names of RETENTION's columns.
+
+    base, tuned: logits, (positions, vocabulary) float32. tokens: (positions,) int64. Returns nats, (positions,) float32 each; nan
+    or inf if a logit is not finite.
+    """
+    compared = _compare_at(base, tuned, base.max(-1, keepdim=True), tuned.max(-1, keepdim=True), tokens[:, None])
+    return {
+        "base_nats": -compared.base_log_prob,
+        "nats": -compared.tuned_log_prob,
+        "kl_base_tuned": compared.kl_base_tuned,
+    }
+
+
+class _Comparison(NamedTuple):
+    """Of each position: divergences in nats, a token's log-probabilities and number of larger base logits, the base's log Z."""
+
+    kl_base_tuned: Tensor
+    kl_tuned_base: Tensor
+    base_log_prob: Tensor
+    tuned_log_prob: Tensor
+    larger: Tensor
+    base_log_z: Tensor
+    """(positions, 1); all others (positions,)."""
+
+
+def _compare_at(
+    base: Tensor, tuned: Tensor, base_top: Sequence[Tensor], tuned_top: Sequence[Tensor], token: Tensor
+) -> _Comparison:
+    """base_top, tuned_top: the largest logits and their ids, (positions, 1) each; token: (positions, 1)."""
+    (base_value, base_id), (tuned_value, tuned_id) = base_top, tuned_top
+    chosen = base.gather(-1, token)
+    (base_drift, tuned_drift), (base_peak, tuned_peak), larger = _over_vocabulary(
+        base, tuned, base_id, tuned_id, chosen
+    )
+    # log Z is the largest logit minus the log of its probability; KL(p || q) = E_p[l_p - l_q] - (log Z_p - log Z_q).
+    base_log_z, tuned_log_z = base_value - base_peak.log(), tuned_value - tuned_peak.log()
+    log_ratio = (base_log_z - tuned_log_z)[:, 0]
+    return _Comparison(
+        (base_drift - log_ratio).clamp(min=0),
+        (log_ratio - tuned_drift).clamp(min=0),
+        (chosen - base_log_z)[:, 0],
+        (tuned.gather(-1, token) - tuned_log_z)[:, 0],
+        larger,
+        base_log_z,
+    )
 
 
 def _over_vocabulary(

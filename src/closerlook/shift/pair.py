@@ -1,8 +1,10 @@
 """A base model and a model tuned from it: two sets of weights, or one with an adapter that can be disabled."""
 
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -49,6 +51,31 @@ class ModelPair:
         with self._as_base():
             base = self.base.hidden(**inputs)[0, positions]
         return base, self.tuned.hidden(**inputs)[0, positions]
+
+    def compare(
+        self,
+        rows: Sequence[dict[str, Any]],
+        most: int,
+        statistics: Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """Statistics of the tokens of rows (prompt_token_ids, token_ids), one row's after the other's, on the CPU.
+
+        statistics: a function of both models' logits before each token, (positions, vocabulary) float32, and of these tokens,
+        (positions,) int64. most: logits of a model that exist at a time, or those of one position.
+        """
+        sequences = [row["prompt_token_ids"] + row["token_ids"][:-1] for row in rows]
+        lengths = [len(row["token_ids"]) for row in rows]
+        ends = torch.tensor([len(sequence) for sequence in sequences]).cumsum(0).tolist()
+        positions = torch.cat([torch.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)])
+        tokens = torch.tensor([token for row in rows for token in row["token_ids"]], dtype=torch.int64)
+        parts = (*self.hidden(sequences, positions), tokens.to(self.base.device))
+        chunks = [
+            statistics(*self.logits(base, tuned), tokens)
+            for base, tuned, tokens in zip(
+                *(part.split(max(1, most // self.vocabulary)) for part in parts), strict=True
+            )
+        ]
+        return {name: torch.cat([chunk[name] for chunk in chunks]).cpu() for name in chunks[0]}
 
     def logits(self, base: Tensor, tuned: Tensor) -> tuple[Tensor, Tensor]:
         """Float32 logits, (positions, vocabulary) each, of each model's hidden states."""

@@ -1,6 +1,8 @@
-"""Exact paired permutation test, and Holm's correction for many tests."""
+"""Exact paired permutation test, t test of a ratio of sums, and Holm's correction for many tests."""
 
 import numpy as np
+
+from closerlook.stats.bootstrap import Units
 
 
 def p_value(differences: np.ndarray) -> float | None:
@@ -25,6 +27,26 @@ def p_value(differences: np.ndarray) -> float | None:
     sums = 2 * np.arange(len(masses)) - top
     p = masses[np.abs(sums) >= abs(differences.sum())].sum()
     return float(np.clip(p, np.finfo(np.float64).tiny, 1.0))  # at least 2^(1 - n), which a float64 may not hold
+
+
+def p_of_ratio(sums: np.ndarray, counts: np.ndarray) -> float | None:
+    """Two-sided p-value of Student's t test that a ratio of sums is 0; None if fewer than two units, or none that differ.
+
+    sums, counts: [units]; units without a count are left out. The ratio's standard error is that of its linear part: each unit's
+    influence (Cochran 1977, section 2.11), with n - 1 degrees of freedom.
+    """
+    from scipy.stats import t as student  # slow to import, and every job imports this module
+
+    counted = counts > 0
+    units = Units(sums[counted], counts[counted], is_share=False)
+    n = len(units.sums)
+    if n < 2:
+        return None
+    ratio = units.sums.sum() / units.counts.sum()
+    error = (n / (n - 1) * np.square(units.influences).sum()) ** 0.5
+    if error <= 1e-12 * abs(ratio):  # no width but that of rounding
+        return None
+    return float(max(np.finfo(np.float64).tiny, 2 * student.sf(abs(ratio) / error, n - 1)))
 
 
 def holm(p_values: list[float]) -> list[float]:

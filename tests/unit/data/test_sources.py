@@ -116,7 +116,7 @@ def hub(monkeypatch):
     import datasets
 
     def use(result):
-        def load_dataset(path, name=None, *, split, revision):
+        def load_dataset(path, name=None, *, split, revision, streaming):
             if isinstance(result, Exception):
                 raise result
             return result

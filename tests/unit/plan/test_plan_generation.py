@@ -96,6 +96,42 @@ def test_answers_that_a_marker_samples_are_generated_too(plan) -> None:
     assert shift == as_before
 
 
+def test_texts_are_read_by_two_models_for_each_cell_and_the_base(project: Project, plan) -> None:
+    assert "retention" not in plan(SMALL)["totals"]["answering"]
+    texts = {"long": {"source": {"hub": "a/b"}, "pieces": 100, "max_tokens": 300}, "short": {"source": {"hub": "c/d"}}}
+    reading = SMALL | {"retention": ["long", "short"], "overrides": {"texts": texts}}
+    before = answering(plan(SMALL))
+    planned = plan(reading)
+    assert answering(planned) == before
+    retention = planned["totals"]["answering"]["retention"]
+    passes = (100 * 300 + 200 * 512) / 16384
+    compute = 2 * PARAMETERS * 16384 / (0.4 * 989e12)
+    assert retention["gpu_hours"] == retention["gpu_hours_to_do"] == pytest.approx(3 * passes * 2 * compute / 3600)
+    total = sum(stage["gpu_hours"] for stage in planned["totals"]["answering"].values())
+    assert sum(row["answering_gpu_hours"] for row in planned["cells"]) == pytest.approx(total)
+    # Once a text is fetched, its characters count: 4 a token, at most 300 tokens.
+    (project.root / "results/scale/texts").mkdir(parents=True)
+    fetched = pa.table({"id": ["0", "1"], "text": ["\N{GRINNING FACE}" * 400, "x" * 4000]})
+    pq.write_table(fetched, project.root / "results/scale/texts/long.parquet")
+    fewer = plan(reading)["totals"]["answering"]["retention"]
+    assert fewer["gpu_hours"] / retention["gpu_hours"] == pytest.approx((400 + 200 * 512) / (100 * 300 + 200 * 512))
+
+
+def test_a_finished_text_says_how_fast(project: Project, plan) -> None:
+    folder = project.finish(CELL, "lora") / "retention"
+    folder.mkdir()
+    (folder / "own.parquet").touch()
+    attempts.write(folder, "retention", [attempt("retention", 2)])
+    (project.root / "results/scale/texts").mkdir()
+    pq.write_table(pa.table({"id": ["0"], "text": ["x" * 400]}), project.root / "results/scale/texts/own.parquet")
+    reading = SMALL | {"retention": ["own"], "overrides": {"texts": {"own": {"source": {"hub": "a/b"}}}}}
+    retention = plan(reading)["totals"]["answering"]["retention"]
+    assert retention["measured_runs"] == 1
+    assert retention["flops_per_second"] == pytest.approx(4 * PARAMETERS * 100 / 120)
+    assert retention["gpu_hours"] == pytest.approx(3 * 2 / 60)
+    assert retention["gpu_hours_to_do"] == pytest.approx(2 * 2 / 60)
+
+
 def test_short_answers_are_not_taken_for_long_ones(plan) -> None:
     short = answering(plan(SMALL | {"generate": {"max_new_tokens": 64}}))[0]["gpu_hours"]
     assert short == pytest.approx(answering(plan(SMALL))[0]["gpu_hours"] / 4)

@@ -40,6 +40,7 @@ def test_a_dry_run_plans_each_cell_once(preset: str, tmp_path: Path) -> None:
     rows = grid_rows(configuration)
     assert int(stats["shift"]) == sum(bool(row.dataset) for row in rows)  # not the responses to paraphrased questions
     assert int(stats.get("benchmarks", 0)) == sum(bool(configuration.benchmarked(cell)) for cell in configuration.cells)
+    assert int(stats.get("retention", 0)) == sum(bool(configuration.retained(cell)) for cell in configuration.cells)
     if traced := [row for row in rows if row.searched]:
         assert int(stats["borrowing"]) == len(traced)
         assert int(stats["trace"]) == sum(len(row.markers) for row in traced)

@@ -50,6 +50,36 @@ def test_benchmarks_score_each_cell_and_its_base_once_and_train_nothing(project:
     assert jobs(project) == {"benchmarks": 5}
 
 
+def test_texts_are_fetched_once_and_read_by_each_cell_and_its_base(project: Project) -> None:
+    (project.folder / "own.txt").write_text("")
+    text = {"source": {"file": "own.txt"}, "separator": " | ", "pieces": 7, "max_tokens": 9}
+    project.preset |= {"retention": ["corpus", "own"], "overrides": {"texts": {"own": text}}}
+    assert jobs(project) == {"text": 2, "retention": 5}
+    project.snakemake("--until", "retention")
+    assert not {"text", "retention"} & set(jobs(project))
+    fetched, read, controlled = (
+        shlex.split((project.folder / path).read_text())
+        for path in (
+            "results/dag/texts/own.parquet",
+            f"{CELLS}/brief/sft/retention/own.parquet",
+            f"{CELLS}/none/base/retention/own.parquet",
+        )
+    )
+    assert shlex.join(fetched).startswith("--source results/dag/texts/own.source.json --column text --pieces 7")
+    base = "results/dag/models/miniature"
+    assert (flag(read, "--base"), flag(read, "--tuned")) == (base, f"{CELLS}/brief/sft/model")
+    assert (flag(controlled, "--base"), flag(controlled, "--tuned")) == (base, base)
+    assert read[read.index("--max-tokens") + 1 :][:2] == ["512", "9"]
+    text["max_tokens"] = 10
+    assert jobs(project) == {"retention": 5}
+    text |= {"max_tokens": 9, "pieces": 8}
+    assert jobs(project) == {"text": 1, "retention": 5}
+
+
+def flag(words: list[str], name: str) -> str:
+    return words[words.index(name) + 1]
+
+
 def test_a_deleted_result_runs_its_cell_alone(project: Project) -> None:
     shutil.rmtree(project.folder / CELLS / "brief/sft")
     assert jobs(project) == ONE_CELL

@@ -21,6 +21,7 @@ GROUPS = {
             "fetch_model",
             "generate",
             "pretrain_miniature",
+            "retention",
             "shift",
             "span_likelihood",
             "train",

@@ -25,6 +25,9 @@ def unknown_names(preset: Preset, catalog: Catalog, file: str) -> Iterator[Probl
     for i, name in enumerate(preset.judges):
         if name not in catalog.judges:
             yield Problem(file, f"judges[{i}]", name, f"a judge: {nearest(name, catalog.judges)}")
+    for i, name in enumerate(preset.retention):
+        if name not in catalog.texts:
+            yield Problem(file, f"retention[{i}]", name, f"a text: {nearest(name, catalog.texts)}")
     for b, block in enumerate(preset.grid):
         for kind in ("models", "datasets", "methods", "evalsets"):
             valid = getattr(catalog, kind)
@@ -40,6 +43,9 @@ def impossible_settings(preset: Preset, catalog: Catalog, file: str) -> Iterator
     for b, block in enumerate(preset.grid):
         yield from _block_problems(block, f"grid[{b}]", spelling_of, preset, catalog, file)
     yield from _judge_problems(preset, catalog, file)
+    for i, name in enumerate(preset.retention):
+        if name in preset.retention[:i]:
+            yield Problem(file, f"retention[{i}]", name, "each text once")
 
 
 def _block_problems(

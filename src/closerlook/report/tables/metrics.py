@@ -79,6 +79,16 @@ BENCHMARKS = {
     **P_VALUES,
 }
 
+RETENTION = {
+    "nats_per_token": BENCHMARKS["nats_per_token"],
+    "bits_per_byte": BENCHMARKS["bits_per_byte"],
+    "difference_to_base": BENCHMARKS["difference_to_base"],
+    "kl_base_tuned": SHIFT["kl_base_tuned"],
+    "cut": Metric("pieces cut", "share", headline=False),
+    "tokens": Metric("tokens scored", "count", headline=False),
+    **P_VALUES,
+}
+
 ROWS = {
     "rows": Metric("rows used", "count"),
     "rows_read": Metric("rows read", "count"),

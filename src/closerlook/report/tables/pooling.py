@@ -83,7 +83,7 @@ def tests_over_seeds(comparisons: list[tuple[Row, Row, Estimate, float | None]])
     """
     trainings: dict[Key, list[tuple[Row, Row, Estimate, Estimate]]] = {}
     for cell, keys, mean, p_alone in comparisons:
-        named = {name: cell[name] for name in (*IDENTITY, "judge", "against", "task") if name in cell}
+        named = {name: cell[name] for name in (*IDENTITY, "judge", "against", "task", "text") if name in cell}
         alone = Estimate(p_alone, n=mean.n, n_null=mean.n_null)
         trainings.setdefault(_key(named | keys), []).append((cell, keys, mean, alone))
     tested: list[tuple[Row, Row, Estimate]] = []

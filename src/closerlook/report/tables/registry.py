@@ -19,6 +19,7 @@ from closerlook.report.tables.origin import ORIGIN, SIMILARITY
 from closerlook.report.tables.paraphrase import PARAPHRASE
 from closerlook.report.tables.planted import PLANTED
 from closerlook.report.tables.reproduction import reproduction_table
+from closerlook.report.tables.retention import RETENTION
 from closerlook.report.tables.retraining import RETRAINING
 from closerlook.report.tables.scoreboard import SCOREBOARD
 from closerlook.report.tables.scores import SCORES_BY_ASPECT, SCORES_BY_TASK
@@ -43,6 +44,7 @@ _MEASURED: dict[str, Table] = {
         LENGTHS,
         ACCURACY,
         BENCHMARKS,
+        RETENTION,
         DATA,
         CELLS,
         SCORES_BY_ASPECT,

@@ -44,6 +44,7 @@ SPREAD_OF = (
     "lengths",
     "accuracy",
     "benchmarks",
+    "retention",
     "cells",
     "scores_by_aspect",
     "score_differences",
