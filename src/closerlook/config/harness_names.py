@@ -22,7 +22,7 @@ def harness_names() -> frozenset[str]:
     version = installed_version(PACKAGE)
     if version is None:
         raise CloserlookError(
-            f"{PACKAGE} is not installed, whose tasks `benchmarks` names: pip install 'closerlook[all]'"
+            f"{PACKAGE} is not installed, whose tasks `benchmarks` names: pip install 'closerlook[benchmarks]'"
         )
     file = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "closerlook" / f"{PACKAGE}-{version}.txt"
     try:

@@ -28,6 +28,8 @@ GROUPS = {
         },
         MODELS,
     ),
+    # lm-evaluation-harness imports them.
+    "benchmark data": ({"fetch_benchmark"}, MODELS | {"datasets", "pandas", "sklearn"}),
     "api": ({"generate_api"}, {"transformers"}),
     "keywords": ({"trace_spans", "trace_trials"}, {"torch", "spacy"}),  # spaCy imports torch where it is installed
     "figures": ({"figure"}, {"matplotlib"}),
