@@ -89,8 +89,8 @@ def test_every_import_is_of_a_declared_package(folder: str, extra: str):
 
 # What `closerlook check` and `status` import: `pip install closerlook`, without extras, is enough for them.
 CORE = ["config", "text", "stats", "cluster"]
-# Imported only to merge several presets (config.flags), or to look up a benchmark task (config.harness_names), with a message that
-# names the extra.
+# Imported only to merge several presets (config.flags), or to look up a benchmark task (config.harness_names), with a message
+# that names the extra.
 OPTIONAL = {"snakemake", "lm_eval"}
 
 

@@ -66,7 +66,7 @@ class Row:
     gpu_hours_measured: float | None = None
     hours: float | None = None
     answering_gpu_hours: float | None = None
-    """Of generation, shift and retention."""
+    """Of generation, shift, retention and benchmarks."""
     disk: float | None = None
     checkpoints: float | None = None
     warnings: list[str] = field(default_factory=list)

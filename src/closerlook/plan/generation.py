@@ -22,10 +22,11 @@ from closerlook.core import layout
 from closerlook.miniature.language import KINDS
 from closerlook.miniature.planted import EACH
 from closerlook.plan.cells import CellPlanner
+from closerlook.plan.items import count_item_tokens
 from closerlook.plan.speed import decoding_seconds, shift_seconds
 from closerlook.plan.work import CHARACTERS_PER_TOKEN
 
-Kind = Literal["generate", "shift", "retention"]
+Kind = Literal["generate", "shift", "retention", "benchmarks"]
 NEW_TOKENS = 256
 """Assumed mean length of responses, until cells have answered the evalset."""
 PROMPT_TOKENS = 128
@@ -56,7 +57,7 @@ def count_instructions(configuration: Configuration, results: Path, evalset: str
 
 @dataclass(frozen=True)
 class Responses:
-    """Responses to an evalset, or pieces of general texts (without prompts): their number, and their mean lengths in tokens."""
+    """Responses to an evalset, pieces of texts (without prompts), or all items of tasks as one: number, mean length in tokens."""
 
     count: int
     prompt_tokens: float
@@ -64,7 +65,7 @@ class Responses:
 
 
 class GenerationPlanner:
-    """Estimates generation, shift and retention, from finished stages of the same results folder if there are any."""
+    """Estimates generation, shift, retention and benchmarks, from finished stages of the same results folder if there are any."""
 
     def __init__(self, cells: CellPlanner, records: Sequence[StageRecord]) -> None:
         self.configuration, self.results, self.device = cells.configuration, cells.results, cells.device
@@ -78,7 +79,9 @@ class GenerationPlanner:
         }
         if self.configuration.preset.retention:
             self._records["retention"] = [record for record in records if record.stage.name == "retention"]
-        self._pieces = cache(self._count_pieces)
+        if self.configuration.tasks:
+            self._records["benchmarks"] = [record for record in records if record.stage.name == "benchmarks"]
+        self._read_by_all = {"retention": cache(self._count_pieces), "benchmarks": cache(self._count_items)}
         self._responses = self._sample_responses()
         self._speeds = {kind: self._speed(kind) for kind in self._records}
 
@@ -92,7 +95,7 @@ class GenerationPlanner:
         model = record.cell.model
         if isinstance(self.configuration.catalog.models[model].source, ApiModel):
             return 0.0, 0.0
-        responses = self._pieces() if kind == "retention" else self._expected_responses(record)
+        responses = self._read_by_all[kind]() if kind in self._read_by_all else self._expected_responses(record)
         parameters, (rate, runs) = self._parameters(model), self._speeds[kind]
         if responses is None or parameters is None or rate is None:
             return None
@@ -119,6 +122,10 @@ class GenerationPlanner:
             tokens += sum(min(length, text.max_tokens) for length in lengths)
         return Responses(pieces, 0.0, tokens / pieces)
 
+    def _count_items(self) -> Responses | None:
+        tokens = count_item_tokens(self.configuration, self.results)
+        return Responses(1, *tokens) if tokens else None
+
     def _assumed_seconds(self, kind: Kind, cell: Cell, responses: Responses) -> float | None:
         """GPU-seconds of a stage that was never measured; None if its training was, or if the model's shape is unknown."""
         shape, launch = self._shape(cell.model), self.configuration.catalog.models[cell.model].generate
@@ -131,6 +138,9 @@ class GenerationPlanner:
             )
         if self.device.runs or self.device.rate is None:
             return None
+        if kind == "benchmarks":  # one model reads, and decodes
+            decoding = decoding_seconds(shape, lora, responses.new_tokens, launch.batch_size)
+            return launch.gpus * (shift_seconds(shape, lora, responses.prompt_tokens, self.device.rate) / 2 + decoding)
         tokens = responses.count * (responses.prompt_tokens + responses.new_tokens)
         return launch.gpus * shift_seconds(shape, lora, tokens, self.device.rate)
 
@@ -144,8 +154,10 @@ class GenerationPlanner:
         return totals
 
     def totals(self) -> dict[str, dict[str, float | int | None]]:
-        """For each kind, retention only if there are texts: hours of all stages and of those to do, stages without an estimate,
-        and the speed."""
+        """For each kind: hours of all stages and of those to do, stages without an estimate, and the speed.
+
+        Retention and benchmarks are there only if the preset has any.
+        """
         totals: dict[str, dict[str, float | int | None]] = {}
         for kind, records in self._records.items():
             known = [(record.status.state, *work) for record in records if (work := self._work(kind, record))]
@@ -170,7 +182,7 @@ class GenerationPlanner:
         for record in self._records[kind]:
             on_device = self.results / layout.cell(record.cell.name) in cells_on_device
             answered = self._responses.get((record.cell, record.stage.of))
-            responses = self._pieces() if kind == "retention" else answered
+            responses = self._read_by_all[kind]() if kind in self._read_by_all else answered
             parameters = self._parameters(record.cell.model)
             seconds = _seconds(record.attempts) if record.status.state == "done" and record.stage.name == kind else None
             if on_device and responses and parameters and seconds:
@@ -205,9 +217,11 @@ class GenerationPlanner:
 
 
 def _count_flops(kind: Kind, parameters: int, responses: Responses) -> float:
-    """Two operations per weight and token: one model over the new tokens, or two models over all tokens."""
+    """Two operations per weight and token: one model over the new tokens or (benchmarks) all tokens, or two models over all."""
     if kind == "generate":
         return 2.0 * parameters * responses.count * responses.new_tokens
+    if kind == "benchmarks":
+        return 2.0 * parameters * responses.count * (responses.prompt_tokens + responses.new_tokens)
     return 4.0 * parameters * responses.count * (responses.prompt_tokens + responses.new_tokens)
 
 

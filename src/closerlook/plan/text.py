@@ -75,9 +75,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 def _generation_line(stage: str, totals: dict[str, Any]) -> str:
     if totals["flops_per_second"] is None:
         return f"{stage}: unknown, since none was measured on this device"
+    if totals["unknown"] and not totals["gpu_hours"]:
+        return f"{stage}: unknown, until the data are here"
     speed = f"{totals['flops_per_second'] / 1e12:.3g} TFLOP/s"
     runs = totals["measured_runs"]
-    read = "pieces" if stage == "retention" else "responses"
+    read = {"retention": "pieces", "benchmarks": "items"}.get(stage, "responses")
     source = f"the median of {runs} finished" if runs else f"which is assumed, as are the lengths of {read}"
     unknown = f"; {totals['unknown']} have no estimate" if totals["unknown"] else ""
     return f"{stage}: roughly {_total_and_to_do(totals)} ({speed}, {source}){unknown}"

@@ -1,5 +1,6 @@
 """Generation and shift in a plan: what is assumed, what is measured, and that nothing else counts as measured."""
 
+import json
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -130,6 +131,39 @@ def test_a_finished_text_says_how_fast(project: Project, plan) -> None:
     assert retention["flops_per_second"] == pytest.approx(4 * PARAMETERS * 100 / 120)
     assert retention["gpu_hours"] == pytest.approx(3 * 2 / 60)
     assert retention["gpu_hours_to_do"] == pytest.approx(2 * 2 / 60)
+
+
+def test_benchmarks_are_estimated_once_their_items_are_here(project: Project, plan) -> None:
+    assert "benchmarks" not in plan(SMALL)["totals"]["answering"]
+    choices = {"id": "a", "context": "x" * 96, "choices": ["yyyy", "zzzz"], "answer": 0}
+    questions = [{"id": str(i), "prompt": "x" * 80, "accepted": ["y"]} for i in range(6)]
+    for name, items in (("choices", [choices]), ("questions", questions)):
+        (project.root / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    listed = [
+        {"name": "choices", "kind": "choices", "file": "choices.jsonl"},
+        {"name": "questions", "kind": "completion", "file": "questions.jsonl", "shots": 1, "max_new_tokens": 10},
+        {"harness": "hellaswag"},
+    ]
+    (project.root / "tasks.json").write_text(json.dumps({"tasks": listed}))
+    scored = SMALL | {"benchmarks": ["tasks.json"]}
+    before = plan(scored)
+    assert before["totals"]["answering"]["benchmarks"]["unknown"] == 3
+    assert all(row["answering_gpu_hours"] is None for row in before["cells"])
+    folder = project.root / "results/scale/benchmarks/hellaswag"
+    folder.mkdir(parents=True)
+    (folder / "task.json").write_text(json.dumps({"characters": 400, "new_tokens": 7}))
+    found = plan(scored)["totals"]["answering"]["benchmarks"]
+    # Characters: two choices after their context; five questions after an example each; the fetched ones. 4 are a token.
+    read, written = (2 * 100 + 5 * 160 + 400) / 4, 5 * 10 + 7
+    assert found["unknown"] == 0
+    assert found["gpu_hours"] * 3600 * found["flops_per_second"] == pytest.approx(3 * 2 * PARAMETERS * (read + written))
+
+
+def test_a_task_whose_items_are_damaged_has_no_estimate(project: Project, plan) -> None:
+    (project.root / "tasks.json").write_text('{"tasks": [{"name": "own", "kind": "rolling", "file": "own.jsonl"}]}')
+    for text in ("nonsense", "[]", '{"id": "a"}', "3"):
+        (project.root / "own.jsonl").write_text(text)
+        assert plan(SMALL | {"benchmarks": ["tasks.json"]})["totals"]["answering"]["benchmarks"]["unknown"] == 3
 
 
 def test_short_answers_are_not_taken_for_long_ones(plan) -> None:
