@@ -140,6 +140,7 @@ def test_make_miniature_writes_the_same_bytes_twice_and_other_sizes_leave_world_
         "questions.jsonl",
         "tasks.yaml",
         *sorted(f"tasks/{task.name}.jsonl" for task in MINIATURE_TASKS),
+        "texts/corpus.jsonl",
         "world.json",
     ]
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
