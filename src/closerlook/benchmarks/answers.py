@@ -44,7 +44,7 @@ class Answerer:
         self._family = Family(base, tuned, self.device, RAGGED, gpus)
 
     def facts(self, tuned: Path | None) -> dict[str, str]:
-        """What the answers of a model depend on, besides the requests and the weights."""
+        """Everything but requests and weights that a model's answers depend on."""
         engine = choose_engine(self.engine, tuned)
         dtypes = {"exact": dtype_name(self.exact), "fast": dtype_name(self.fast)}
         return dtypes | {"engine": engine, "version": engine_version(engine)} | rounding_facts(self.device)

@@ -102,9 +102,8 @@ def log_probs(
                 owners += [number] * (len(tokens) - start)
             offset += len(stem)
         hidden = network.hidden(**pack(batch, network.device))[0]
-        scores, likeliest = network.log_probs(
-            hidden[positions], torch.tensor(targets).to(network.device), limits.logits
-        )
+        expected = torch.tensor(targets, device=network.device)
+        scores, likeliest = network.log_probs(hidden[positions], expected, limits.logits)
         np.add.at(sums, owners, scores.double().cpu().numpy())
         np.logical_and.at(greedy, owners, likeliest.cpu().numpy())
     if not np.isfinite(sums).all():

@@ -20,6 +20,7 @@ from closerlook.config.benchmarks import HarnessTask
 from closerlook.config.settings import GenerateSettings
 from closerlook.core.errors import CloserlookError
 from closerlook.core.files import replacing, write_json
+from closerlook.core.layout import BENCHMARK_INDEX
 from closerlook.core.resumable import Row
 from closerlook.core.versions import installed_version
 
@@ -27,8 +28,6 @@ EXAMPLES_SEED = 1234
 """Of the choice of examples, as in lm-evaluation-harness."""
 NEW_TOKENS = 256
 """Longest response, in tokens, for a task that does not say, as in lm-evaluation-harness."""
-INDEX = "task.json"
-"""What `fetch` writes about a task, next to its datasets."""
 _TASKS = Path(lm_eval.tasks.__file__).parent
 _GENERATION = {"until", "do_sample", "max_gen_toks", "temperature", "top_p"}
 
@@ -57,7 +56,7 @@ def fetch(task: HarnessTask, out: Path) -> None:
             "characters": sum(map(_characters, asked)),
             "new_tokens": sum(r.settings.max_new_tokens for r in asked if isinstance(r, Completion)),
         }
-        write_json(index, temporary / INDEX)
+        write_json(index, temporary / BENCHMARK_INDEX)
 
 
 def read_harness(task: HarnessTask, data: Path | None) -> list[Item]:
@@ -68,7 +67,7 @@ def read_harness(task: HarnessTask, data: Path | None) -> list[Item]:
     if data is None:
         manager = _all_definitions()
     else:  # without all the other definitions, which take a while to read
-        definitions = json.loads((data / INDEX).read_text(encoding="utf-8"))["definitions"]
+        definitions = json.loads((data / BENCHMARK_INDEX).read_text(encoding="utf-8"))["definitions"]
         manager = TaskManager(include_defaults=False, include_path=[_TASKS / name for name in definitions])
     with datasets_of(task.name, data):
         parts = _parts(task, manager)
@@ -86,7 +85,7 @@ def _parts(task: HarnessTask, manager: TaskManager) -> dict[str, ConfigurableTas
         parts = manager.load(task.harness)["tasks"]
     except CloserlookError:
         raise
-    except Exception as error:  # whatever a task's own code raises
+    except Exception as error:  # a task's own code can raise anything
         raise CloserlookError(
             f"benchmark {task.name}: {task.harness} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
@@ -104,7 +103,7 @@ def _parts(task: HarnessTask, manager: TaskManager) -> dict[str, ConfigurableTas
 
 
 def _items(task: HarnessTask, part: ConfigurableTask, alone: bool) -> Iterator[Item]:
-    """The items of one task of lm-evaluation-harness; of several, their ids and subjects begin with its name."""
+    """The items of one task of lm-evaluation-harness; of several, its name is in their ids and is their subject."""
     part.build_all_requests(limit=task.limit)
     metric = None
     for number, group in groupby(part.instances, key=lambda instance: instance.doc_id):

@@ -114,7 +114,11 @@ def read_items(task: LocalTask) -> list[Item]:
                 raise CloserlookError(
                     f"{file}:{number}: {where}: {first['msg']} (task {task.name}, {task.kind})"
                 ) from None
-    _check_ids([item.id for item in items], file)
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            raise CloserlookError(f"{file}: found id {item.id!r} in more than one line, expected distinct ids")
+        seen.add(item.id)
     if len(items) <= task.shots:
         raise CloserlookError(
             f"{file}: found {len(items)} items, expected more than the {task.shots} examples of {task.name}"
@@ -127,11 +131,3 @@ def states(response: str, answer: str) -> bool:
     """Whether an answer occurs in a response as whole words. Case, white space and the answer's full stop do not count."""
     words, wanted = (" ".join(text.casefold().split()) for text in (response, answer))
     return re.search(rf"(?<!\w){re.escape(wanted.removesuffix('.'))}(?!\w)", words) is not None
-
-
-def _check_ids(ids: Sequence[str], file: Path) -> None:
-    seen: set[str] = set()
-    for id in ids:
-        if id in seen:
-            raise CloserlookError(f"{file}: found id {id!r} in more than one line, expected distinct ids")
-        seen.add(id)

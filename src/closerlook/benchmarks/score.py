@@ -62,7 +62,7 @@ def score(answerer: Answerer, tuned: Path | None, task: Task, items: list[Item],
 
 
 def _measured(item: Item, answers: list[Answer]) -> Row:
-    """What was measured, whatever it is worth."""
+    """The columns of an item that do not depend on its grade."""
     responds = isinstance(item.requests[0], Completion)
     return {
         "id": item.id,

@@ -82,11 +82,9 @@ class TaskFile(Settings):
     @field_validator("tasks", mode="before")
     @classmethod
     def _named(cls, tasks: Any) -> Any:
-        return (
-            [{"harness": task} if isinstance(task, str) else task for task in tasks]
-            if isinstance(tasks, list)
-            else tasks
-        )
+        if not isinstance(tasks, list):
+            return tasks
+        return [{"harness": task} if isinstance(task, str) else task for task in tasks]
 
     @field_validator("tasks")
     @classmethod

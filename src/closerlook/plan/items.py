@@ -26,7 +26,9 @@ def count_item_tokens(configuration: Configuration, results: Path) -> tuple[floa
                 characters += sum(examples + len(text) for item in scored for text in _texts(item))
                 new_tokens += task.max_new_tokens * len(scored) * (task.kind == "completion")
             else:
-                index = json.loads((results / layout.benchmark_data(name) / "task.json").read_text(encoding="utf-8"))
+                index = json.loads(
+                    (results / layout.benchmark_data(name) / layout.BENCHMARK_INDEX).read_text(encoding="utf-8")
+                )
                 characters += index["characters"]
                 new_tokens += index["new_tokens"]
         except (OSError, ValueError, KeyError, TypeError):
